@@ -1,0 +1,39 @@
+"""Networks that run only the blocks, paths or channels that an image needs."""
+
+from importlib.metadata import version
+
+from dyncore.cost import CostTable, cost_table
+from dyncore.gating import Decision, ExecutionPath
+from dyncore.hub import ModelFileError
+from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo, Output, run_skipped
+from dyncore.registry import (
+    Method,
+    RegistryError,
+    create_model,
+    from_pretrained,
+    list_methods,
+    list_models,
+    transforms,
+)
+
+__version__ = version("dyncore")
+
+__all__ = [
+    "CostTable",
+    "Decision",
+    "DynamicConfig",
+    "DynamicNetwork",
+    "ExecutionPath",
+    "Method",
+    "ModelFileError",
+    "ModelInfo",
+    "Output",
+    "RegistryError",
+    "cost_table",
+    "create_model",
+    "from_pretrained",
+    "list_methods",
+    "list_models",
+    "run_skipped",
+    "transforms",
+]

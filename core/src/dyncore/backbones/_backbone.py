@@ -1,0 +1,69 @@
+"""The backbone's interface: stem, a chain of blocks, head."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dyncore.blocks import Combine, GatedBlock, Granularity
+from dyncore.gating import PartConfig
+
+
+class Backbone(nn.Module, ABC):
+    """A residual network in three pieces; parameter names are torchvision's."""
+
+    output_layer: ClassVar[str]
+    """Name of the last linear layer."""
+    stages: tuple[int, ...]
+    """The stage (resolution) that each block belongs to, counted from 0."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Sequence[GatedBlock]:
+        """Every block, in the order in which an image meets them."""
+
+    @abstractmethod
+    def stem(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channel out_height out_width"]:
+        """What runs before the first block."""
+
+    @abstractmethod
+    def head(
+        self, x: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """What runs after the last block: logits."""
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """The static network: every path on."""
+        x = self.stem(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig(PartConfig):
+    """Configuration of a backbone; abstract."""
+
+    @abstractmethod
+    def build(
+        self,
+        num_classes: int,
+        *,
+        granularity: Granularity | None = None,
+        combine: Combine = "additive",
+    ) -> Backbone:
+        """The backbone whose blocks have the given granularity (None: the static one)."""
+
+
+def initialise(backbone: Backbone) -> None:
+    """He initialisation by fan-out; norms start as the identity, linear layers as in torch."""
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,154 @@
+"""MobileNetV2 at any width (Sandler et al. 2018)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dyncore.backbones._backbone import Backbone, BackboneConfig, initialise
+from dyncore.blocks import (
+    Combine,
+    GatedBlock,
+    Granularity,
+    Path,
+    PathBuilder,
+    even_width,
+    identity,
+    relu6,
+)
+
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+"""(expansion, output channels at width 1, repeats, stride of the first), Table 2 of the paper."""
+
+
+def _round_channels(channels: float) -> int:
+    """The nearest multiple of 8 that is not more than 10 % below ``channels``."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
+def _conv_norm(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    conv = nn.Conv2d(
+        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
+    )
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+
+
+def _inverted_residual(
+    in_channels: int, hidden: int, out_channels: int, stride: int, *, expand: bool
+) -> PathBuilder:
+    def build(owner: nn.Module) -> Path:
+        hidden_layers = [_conv_norm(in_channels, hidden, 1)] if expand else []
+        hidden_layers.append(_conv_norm(hidden, hidden, 3, stride, groups=hidden))
+        owner.conv = nn.Sequential(*hidden_layers, *_conv_norm(hidden, out_channels, 1))
+        n = len(hidden_layers)
+        names = [(f"conv.{i}.0", f"conv.{i}.1", relu6) for i in range(n)]
+        return Path(owner, (*names, (f"conv.{n}", f"conv.{n + 1}", identity)))
+
+    return build
+
+
+@dataclass(frozen=True, kw_only=True)
+class MobileNetV2Config(BackboneConfig):
+    """MobileNetV2; a block with N paths has N expansions of 6/N (DMNN Figure 2a)."""
+
+    name: ClassVar[str] = "mobilenetv2"
+    width: float = 1.0
+    """Multiplier of every stage's channels."""
+    dropout: float = 0.2
+    """Dropout before the classifier in training."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width < 100:
+            raise ValueError(f"width must be positive, e.g. 1.0 or 1.4, not {self.width}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
+
+    def build(
+        self,
+        num_classes: int,
+        *,
+        granularity: Granularity | None = None,
+        combine: Combine = "additive",
+    ) -> "MobileNetV2":
+        return MobileNetV2(self, num_classes, granularity or Granularity(), combine)
+
+
+class MobileNetV2(Backbone):
+    """See :class:`MobileNetV2Config`."""
+
+    output_layer: ClassVar[str] = "classifier.1"
+
+    def __init__(
+        self,
+        config: MobileNetV2Config,
+        num_classes: int,
+        granularity: Granularity,
+        combine: Combine,
+    ) -> None:
+        super().__init__()
+        if granularity.channels:
+            raise ValueError(
+                "granularity.channels is not defined for mobilenetv2, whose second convolution "
+                "is depthwise: use a ResNet backbone"
+            )
+        channels = _round_channels(32 * config.width)
+        features: list[nn.Module] = [_conv_norm(3, channels, 3, stride=2)]
+        stages = []
+        for expansion, width, repeats, first_stride in STAGES:
+            out_channels = _round_channels(width * config.width)
+            for index in range(repeats):
+                stride = first_stride if index == 0 else 1
+                paths = granularity.paths if expansion > 1 else 1
+                path = _inverted_residual(
+                    channels,
+                    even_width(channels * expansion, paths),
+                    out_channels,
+                    stride,
+                    expand=expansion > 1,
+                )
+                same = stride == 1 and channels == out_channels
+                features.append(
+                    GatedBlock(
+                        [path] * paths,
+                        downsample=nn.Identity() if same else None,
+                        activation=identity,
+                        combine=combine,
+                    )
+                )
+                stages.append((stages[-1] if stages else 0) + (stride == 2))
+                channels = out_channels
+        last = _round_channels(1280 * max(1.0, config.width))
+        features.append(_conv_norm(channels, last, 1))
+        self.features = nn.Sequential(*features)
+        self.classifier = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(last, num_classes))
+        self.stages = tuple(stages)
+        initialise(self)
+
+    @property
+    def blocks(self) -> Sequence[GatedBlock]:
+        return list(self.features[1:-1])
+
+    def stem(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channel out_height out_width"]:
+        return relu6(self.features[0](images))
+
+    def head(
+        self, x: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        x = F.relu6(self.features[-1](x)).mean((2, 3))
+        return self.classifier(x)

@@ -1,0 +1,169 @@
+"""Residual networks in ImageNet form and CIFAR form (He et al. 2016)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dyncore.backbones._backbone import Backbone, BackboneConfig, initialise
+from dyncore.blocks import (
+    Combine,
+    GatedBlock,
+    Granularity,
+    PadShortcut,
+    Path,
+    PathBuilder,
+    bottleneck_width,
+    even_width,
+    identity,
+    relu,
+)
+
+EXPANSION = {"basic": 1, "bottleneck": 4}
+
+
+def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+
+
+def _basic(in_channels: int, width: int, out_channels: int, stride: int) -> PathBuilder:
+    def build(owner: nn.Module) -> Path:
+        owner.conv1 = _conv(in_channels, width, 3, stride)
+        owner.bn1 = nn.BatchNorm2d(width)
+        owner.conv2 = _conv(width, out_channels, 3)
+        owner.bn2 = nn.BatchNorm2d(out_channels)
+        return Path(owner, (("conv1", "bn1", relu), ("conv2", "bn2", identity)))
+
+    return build
+
+
+def _bottleneck(in_channels: int, width: int, out_channels: int, stride: int) -> PathBuilder:
+    def build(owner: nn.Module) -> Path:
+        owner.conv1 = _conv(in_channels, width, 1)
+        owner.bn1 = nn.BatchNorm2d(width)
+        owner.conv2 = _conv(width, width, 3, stride)
+        owner.bn2 = nn.BatchNorm2d(width)
+        owner.conv3 = _conv(width, out_channels, 1)
+        owner.bn3 = nn.BatchNorm2d(out_channels)
+        return Path(
+            owner,
+            (("conv1", "bn1", relu), ("conv2", "bn2", relu), ("conv3", "bn3", identity)),
+        )
+
+    return build
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetConfig(BackboneConfig):
+    """A residual network of basic or bottleneck blocks, stride in the 3×3."""
+
+    name: ClassVar[str] = "resnet"
+    block: Literal["basic", "bottleneck"]
+    """Two 3×3 convolutions, or 1×1 – 3×3 – 1×1."""
+    depths: tuple[int, ...]
+    """Number of blocks per stage."""
+    widths: tuple[int, ...]
+    """Width per stage; a bottleneck stage has four times as many output channels."""
+    stem: Literal["imagenet", "cifar", "cifar2"]
+    """7×7 stride 2 and max-pool; 3×3 stride 1; or 3×3 stride 1 and max-pool (reduces by 2)."""
+    shortcut: Literal["pad", "projection"] = "projection"
+    """Where shapes change: strided identity with zero channels (option A) or 1×1 (option B)."""
+
+    def __post_init__(self) -> None:
+        if not self.depths or len(self.depths) != len(self.widths):
+            raise ValueError(
+                f"depths {self.depths} and widths {self.widths} must name the same stages, "
+                "at least one"
+            )
+        if min(self.depths) < 1 or min(self.widths) < 1:
+            raise ValueError(f"depths {self.depths} and widths {self.widths} must be positive")
+
+    def build(
+        self,
+        num_classes: int,
+        *,
+        granularity: Granularity | None = None,
+        combine: Combine = "additive",
+    ) -> "ResNet":
+        return ResNet(self, num_classes, granularity or Granularity(), combine)
+
+    def paths(
+        self, in_channels: int, width: int, stride: int, granularity: Granularity
+    ) -> list[PathBuilder]:
+        """The N paths of a block."""
+        n = granularity.paths
+        out_channels = width * EXPANSION[self.block]
+        path: Callable[[int, int, int, int], PathBuilder]
+        if self.block == "basic":
+            path, width = _basic, even_width(width, n)
+        else:
+            path, width = _bottleneck, bottleneck_width(in_channels, width, out_channels, n)
+        return [path(in_channels, width, out_channels, stride) for _ in range(n)]
+
+
+class ResNet(Backbone):
+    """See :class:`ResNetConfig`."""
+
+    output_layer: ClassVar[str] = "fc"
+
+    def __init__(
+        self,
+        config: ResNetConfig,
+        num_classes: int,
+        granularity: Granularity,
+        combine: Combine,
+    ) -> None:
+        super().__init__()
+        channels = config.widths[0]
+        if config.stem == "imagenet":
+            self.conv1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False)
+        else:
+            self.conv1 = _conv(3, channels, 3)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.max_pool = config.stem != "cifar"
+        self.stages = tuple(s for s, depth in enumerate(config.depths) for _ in range(depth))
+        for stage, (depth, width) in enumerate(zip(config.depths, config.widths, strict=True)):
+            blocks = []
+            for index in range(depth):
+                stride = 2 if stage > 0 and index == 0 else 1
+                out_channels = width * EXPANSION[config.block]
+                blocks.append(
+                    GatedBlock(
+                        config.paths(channels, width, stride, granularity),
+                        downsample=_shortcut(config.shortcut, channels, out_channels, stride),
+                        activation=F.relu,
+                        combine=combine,
+                    )
+                )
+                channels = out_channels
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.fc = nn.Linear(channels, num_classes)
+        initialise(self)
+
+    @property
+    def blocks(self) -> Sequence[GatedBlock]:
+        stages = (getattr(self, f"layer{stage + 1}") for stage in range(self.stages[-1] + 1))
+        return list(chain.from_iterable(stages))
+
+    def stem(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch channel out_height out_width"]:
+        x = relu(self.bn1(self.conv1(images)))
+        return F.max_pool2d(x, 3, 2, 1) if self.max_pool else x
+
+    def head(
+        self, x: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        return self.fc(x.mean((2, 3)))
+
+
+def _shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    if kind == "pad":
+        return PadShortcut(stride, out_channels - in_channels)
+    return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))

@@ -1,0 +1,21 @@
+"""The residual block: shortcut, paths, and how decisions meet them."""
+
+from dyncore.blocks._block import Combine, GatedBlock, PadShortcut, PathBuilder
+from dyncore.blocks._path import Activation, Layer, Path, identity, relu, relu6
+from dyncore.blocks._split import Granularity, bottleneck_width, even_width
+
+__all__ = [
+    "Activation",
+    "Combine",
+    "GatedBlock",
+    "Granularity",
+    "Layer",
+    "PadShortcut",
+    "Path",
+    "PathBuilder",
+    "bottleneck_width",
+    "even_width",
+    "identity",
+    "relu",
+    "relu6",
+]

@@ -1,0 +1,127 @@
+"""The block: shortcut, N gated paths, and how they are combined."""
+
+import functools
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dyncore.blocks._path import Activation, Path
+from dyncore.gating import Decision
+
+Combine: TypeAlias = Literal["additive", "blend"]
+PathBuilder: TypeAlias = Callable[[nn.Module], Path]
+"""Registers a path's layers in the module it is given, and returns the path."""
+
+
+class PadShortcut(nn.Module):
+    """Parameter-free shortcut: strided identity, new channels zero (ResNet option A)."""
+
+    def __init__(self, stride: int, new_channels: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.new_channels = new_channels
+
+    def forward(
+        self, x: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        before = self.new_channels // 2
+        x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, before, self.new_channels - before))
+
+
+class GatedBlock(nn.Module):
+    """``act(shortcut(x) + Σₙ wₙ pathₙ(x))``, or for N = 1 the blend of RDI-Net Eq. 9.
+
+    *Additive*: CDB Eq. 3, DMNN Eq. 4, LC-Net Eq. 2. *Blend*: ``v F(x) + (1 - v) act(shortcut(x))``
+    with F the whole block. For hard decisions both give the same. The shortcut always runs.
+    With one path the layers keep the names of the static backbone.
+    """
+
+    def __init__(
+        self,
+        paths: list[PathBuilder],
+        *,
+        downsample: nn.Module | None,
+        activation: Activation,
+        combine: Combine = "additive",
+    ) -> None:
+        """``downsample`` is the shortcut (``nn.Identity`` where shapes agree; None: there is none).
+
+        Raises ValueError for a blend of several paths.
+        """
+        super().__init__()
+        if combine == "blend" and len(paths) > 1:
+            raise ValueError(f"combine='blend' needs one path per block, not {len(paths)}")
+        if len(paths) == 1:
+            self.paths: tuple[Path, ...] = (paths[0](self),)
+        else:
+            self.branches = nn.ModuleList(nn.Module() for _ in paths)
+            self.paths = tuple(b(o) for b, o in zip(paths, self.branches, strict=True))
+        self.downsample = downsample
+        self.activation = activation
+        self.combine = combine
+
+    @property
+    def gated(self) -> bool:
+        """Whether there is anything to decide: one path without a shortcut must always run."""
+        return len(self.paths) > 1 or self.downsample is not None
+
+    @property
+    def gated_channels(self) -> int:
+        """Output channels of the first convolution: what channel gating decides."""
+        return self.paths[0].layers[0].conv.out_channels
+
+    def forward(
+        self, x: Float[Tensor, "batch channel height width"], decision: Decision | None = None
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        """Masked form: every path runs and is weighted. Without a decision: the static block."""
+        if decision is None:
+            return self.activation(self._add_shortcut(x, [path(x) for path in self.paths]))
+        if self.combine == "blend" and self.downsample is not None:
+            shortcut = self.downsample(x)
+            executed = self.activation(shortcut + self.paths[0](x))
+            weight = decision.weight.to(executed.dtype)[:, :, None, None]
+            return torch.lerp(self.activation(shortcut), executed, weight)
+        weights = decision.weight.to(x.dtype)[..., None, None, None].unbind(1)
+        residuals = [
+            path(x, decision.channel_weight) * weight
+            for path, weight in zip(self.paths, weights, strict=True)
+        ]
+        return self.activation(self._add_shortcut(x, residuals))
+
+    def _add_shortcut(self, x: Tensor, residuals: list[Tensor]) -> Tensor:
+        if self.downsample is not None:
+            residuals = [self.downsample(x), *residuals]
+        return functools.reduce(torch.add, residuals)
+
+    def run_skipped(
+        self, x: Float[Tensor, "batch channel height width"], decision: Decision | None
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        """Skipping form, for hard decisions in evaluation: an unchosen path sees no image."""
+        if decision is None:
+            return self.forward(x)
+        if self.downsample is None:
+            height, width = self.paths[0].spatial((x.shape[-2], x.shape[-1]))
+            channels = self.paths[0].layers[-1].conv.out_channels
+            out = x.new_zeros(x.shape[0], channels, height, width)
+        else:
+            out = self.downsample(x)
+        for n, path in enumerate(self.paths):
+            images = decision.on[:, n].nonzero().squeeze(1)
+            if len(images) == 0:
+                continue
+            residual = _residual(path, x[images], decision[images])
+            weight = decision.weight[images, n].to(residual.dtype)
+            out = out.index_add(0, images, residual * weight[:, None, None, None])
+        return self.activation(out)
+
+
+def _residual(path: Path, x: Tensor, decision: Decision) -> Tensor:
+    if decision.channel_on is None or decision.channel_weight is None:
+        return path(x)
+    chosen = zip(x.split(1), decision.channel_on, decision.channel_weight, strict=True)
+    return torch.cat([path.run_channels(image, on, weight) for image, on, weight in chosen])

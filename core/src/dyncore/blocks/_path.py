@@ -1,0 +1,122 @@
+"""A residual path as a chain of convolution, norm and activation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+Activation: TypeAlias = Callable[[Tensor], Tensor]
+
+
+def relu(x: Tensor) -> Tensor:
+    return F.relu(x, inplace=True)
+
+
+def relu6(x: Tensor) -> Tensor:
+    return F.relu6(x, inplace=True)
+
+
+def identity(x: Tensor) -> Tensor:
+    return x
+
+
+class Layer(NamedTuple):
+    """One link of a path: ``activation(norm(conv(x)))``."""
+
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class Path:
+    """A chain of layers, named inside the module that owns their parameters.
+
+    It holds names rather than modules, so it follows when a module is replaced (SyncBatchNorm,
+    quantisation) and adds no prefix to the parameters' names.
+    """
+
+    owner: nn.Module
+    names: tuple[tuple[str, str, Activation], ...]
+    """(convolution, norm, activation) of each layer."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        module = self.owner.get_submodule
+        return tuple(Layer(module(conv), module(norm), act) for conv, norm, act in self.names)  # type: ignore[arg-type]
+
+    def __call__(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        channel_weight: Float[Tensor, "batch gated"] | None = None,
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        """The residual; ``channel_weight`` scales the first convolution's normed channels.
+
+        The score multiplies after the norm and before the activation (LC-Net Eq. 4): before the
+        norm a zeroed channel would become the norm's shift.
+        """
+        for conv, norm, activation in self.layers:
+            x = norm(conv(x))
+            if channel_weight is not None:
+                x = x * channel_weight.to(x.dtype)[:, :, None, None]
+                channel_weight = None
+            x = activation(x)
+        return x
+
+    def run_channels(
+        self,
+        x: Float[Tensor, "1 channel height width"],
+        on: Bool[Tensor, "gated"],
+        weight: Float[Tensor, "gated"],
+    ) -> Float[Tensor, "1 out_channel out_height out_width"]:
+        """The residual of one image in evaluation, computing only its chosen channels.
+
+        Neither the unchosen output channels of the first convolution nor the same input channels
+        of the second are touched.
+        """
+        first, second, *rest = self.layers
+        keep = on.nonzero().squeeze(1)
+        if len(keep):
+            x = _convolve(first.conv, x, first.conv.weight[keep])
+            x = _normalise(first.norm, x, keep) * weight[keep].to(x.dtype)[:, None, None]
+            x = _convolve(second.conv, first.activation(x), second.conv.weight[:, keep])
+        else:
+            shape = [*x.shape[:1], second.conv.out_channels, *self.spatial(x.shape[-2:], layers=2)]
+            x = x.new_zeros(shape)
+        x = second.activation(second.norm(x))
+        for conv, norm, activation in rest:
+            x = activation(norm(conv(x)))
+        return x
+
+    def spatial(self, size: tuple[int, int], *, layers: int | None = None) -> tuple[int, int]:
+        """Height and width after the first ``layers`` layers (None: all) for an input ``size``."""
+        height, width = size
+        for conv, _, _ in self.layers[:layers]:
+            height, width = (
+                (side + 2 * conv.padding[i] - conv.dilation[i] * (conv.kernel_size[i] - 1) - 1)  # type: ignore[operator]
+                // conv.stride[i]
+                + 1
+                for i, side in enumerate((height, width))
+            )
+        return height, width
+
+
+def _convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation)  # type: ignore[arg-type]
+
+
+def _normalise(norm: nn.BatchNorm2d, x: Tensor, keep: Tensor) -> Tensor:
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("a norm without running statistics cannot run channel by channel")
+    return F.batch_norm(
+        x,
+        norm.running_mean[keep],
+        norm.running_var[keep],
+        norm.weight[keep],
+        norm.bias[keep],
+        training=False,
+        eps=norm.eps,
+    )

@@ -1,0 +1,56 @@
+"""The ``dyn`` command."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from dyncore.cli._eval import run_eval
+from dyncore.cli._list import run_list
+from dyncore.cli._train import run_train
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
+    "list": (run_list, "list methods, models or recipes"),
+    "train": (run_train, "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ..."),
+    "eval": (run_eval, "evaluate a saved model: dyn eval MODEL --data DATA"),
+}
+
+
+def usage() -> str:
+    lines = [f"  {name:<6} {text}" for name, (_, text) in COMMANDS.items()]
+    return "usage: dyn COMMAND ...\n\n" + "\n".join(lines) + "\n\ndyn COMMAND --help says more"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``dyn``; bad input ends with its message and exit status 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return
+    if arguments[0] not in COMMANDS:
+        fail(f"unknown command {arguments[0]!r}\n{usage()}")
+    guard(lambda: COMMANDS[arguments[0]][0](arguments[1:]))
+
+
+def guard(run: Callable[[], None]) -> None:
+    """Run a command; an error that is meant for people becomes one line without a traceback."""
+    try:
+        run()
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        fail(str(error))
+
+
+def fail(message: str) -> None:
+    print(f"dyn: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def train_main(method: str) -> None:
+    """``methods/<name>/train.py``: ``dyn train`` for the recipes of one method.
+
+    With no recipe it lists the method's.
+    """
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: train.py RECIPE [--data DATA] [--epochs N] ...; recipes of {method}:\n")
+        guard(lambda: run_list(["recipes", method]))
+        return
+    guard(lambda: run_train(arguments))

@@ -1,0 +1,65 @@
+"""Building a cost table from a network."""
+
+import copy
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from dyncore.blocks import Path
+from dyncore.cost._count import count_macs, trace
+from dyncore.cost._table import BlockCost, CostTable, PathCost
+from dyncore.gating import RouterState
+from dyncore.network import DynamicNetwork
+
+
+def cost_table(model: DynamicNetwork, input_size: tuple[int, int, int]) -> CostTable:
+    """MACs of every part of ``model`` for one image of ``input_size`` (channel, height, width).
+
+    Counted by ``torch.utils.flop_counter`` on the meta device: nothing is computed. Raises
+    ValueError for an input that does not fit the network.
+    """
+    if len(input_size) != 3 or input_size[0] != 3 or min(input_size) < 1:
+        raise ValueError(f"input_size must be (3, height, width), not {input_size}")
+    image = torch.empty(1, *input_size, device="meta")
+    with torch.device("meta"):
+        plain = model.config.backbone.build(model.config.num_classes).eval()
+    network = copy.deepcopy(model).to(device="meta", dtype=torch.float32).eval()
+    x, stem = trace(lambda: network.backbone.stem(image))
+    blocks: list[BlockCost] = []
+    state: RouterState = ()
+    for index, block in enumerate(network.backbone.blocks):
+        gated, router = str(index) in network.gates, 0
+        if gated:
+            state, router = _route(network, str(index), x, state)
+        channels = network.channels_per_block[index]
+        paths = tuple(PathCost(_layers(path, x), channels) for path in block.paths)
+        shortcut = 0 if block.downsample is None else count_macs(partial(block.downsample, x))
+        blocks.append(BlockCost(gated=gated, router=router, shortcut=shortcut, paths=paths))
+        x = block(x)
+    return CostTable(
+        input_size=input_size,
+        static=count_macs(lambda: plain(image)),
+        stem=stem,
+        head=count_macs(lambda: network.backbone.head(x)),
+        blocks=tuple(blocks),
+    )
+
+
+def _route(
+    network: DynamicNetwork, key: str, x: Tensor, state: RouterState
+) -> tuple[RouterState, int]:
+    def route() -> RouterState:
+        feature, new_state = network.routers[key](x.mean((2, 3)), state)
+        network.gates[key](feature, relaxed=False)
+        return new_state
+
+    return trace(route)
+
+
+def _layers(path: Path, x: Tensor) -> tuple[int, ...]:
+    costs = []
+    for conv, _, _ in path.layers:
+        x, macs = trace(partial(conv, x))
+        costs.append(macs)
+    return tuple(costs)

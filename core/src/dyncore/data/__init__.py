@@ -1,0 +1,27 @@
+"""Data sets, preprocessing, augmentation and loading. Imports nothing else of dyncore."""
+
+from dyncore.data._augmentation import Augmentation, CropFlip, RandomResizedCropFlip
+from dyncore.data._batch import Batch
+from dyncore.data._dataset import Dataset
+from dyncore.data._file import FileSplit
+from dyncore.data._load import load_dataset
+from dyncore.data._loader import Loader
+from dyncore.data._memory import MemorySplit
+from dyncore.data._plan import mix as mix_seed
+from dyncore.data._preprocessing import Preprocessing
+from dyncore.data._split import Split
+
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "CropFlip",
+    "Dataset",
+    "FileSplit",
+    "Loader",
+    "MemorySplit",
+    "Preprocessing",
+    "RandomResizedCropFlip",
+    "Split",
+    "load_dataset",
+    "mix_seed",
+]

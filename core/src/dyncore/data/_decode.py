@@ -1,0 +1,61 @@
+"""From the bytes of an image file to pixels."""
+
+import io
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from tqdm.auto import tqdm
+
+MAX_SIDE_IN_MEMORY = 64
+"""Images up to this height and width are held decoded."""
+
+_CHUNK = 1024
+
+
+class EncodedImage(TypedDict):
+    """An image file, in the form of the `datasets` library: its bytes, or where it lies."""
+
+    bytes: bytes | None
+    path: str | None
+
+
+def decode(image: EncodedImage | None, where: str) -> Image.Image:
+    """Decode to RGB; ValueError that names `where`, and the file if it has a name."""
+    data, path = (image["bytes"], image["path"]) if image else (None, None)
+    file = path if data is None else io.BytesIO(data)
+    if file is None:
+        raise ValueError(f"{where}: there is no image; fill it in or remove the row")
+    name = f"{where} ({path})" if path else where
+    try:
+        with Image.open(file) as opened:
+            return opened.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"{name}: this is not a readable image ({error}); replace it or remove it"
+        ) from error
+
+
+def decode_all(
+    images: Sequence[EncodedImage | None], where: str
+) -> UInt8[Tensor, "row 3 side side"] | None:
+    """Decode every image, or return None if they are not all square, small and of one size."""
+    size = decode(images[0], f"{where}, row 0").size
+    side = size[0]
+    if size != (side, side) or side > MAX_SIDE_IN_MEMORY:
+        return None
+    decoded = np.empty((len(images), side, side, 3), np.uint8)
+    with tqdm(total=len(images), desc=f"decoding {where}", unit="image", delay=2) as progress:
+        for start in range(0, len(images), _CHUNK):
+            chunk = images[start : start + _CHUNK]
+            for row, encoded in enumerate(chunk, start):
+                image = decode(encoded, f"{where}, row {row}")
+                if image.size != size:
+                    return None
+                decoded[row] = np.asarray(image)
+            progress.update(len(chunk))
+    return torch.from_numpy(decoded).permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,90 @@
+"""Large images: decoded as they are read, by worker processes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from dyncore.data._augmentation import Augmentation, RandomResizedCropFlip
+from dyncore.data._decode import EncodedImage, decode
+from dyncore.data._plan import EpochPlan, mix
+from dyncore.data._preprocessing import Preprocessing
+from dyncore.data._split import Split
+
+
+@final
+class FileSplit(Split):
+    """Images of any size, held as the bytes or paths of their files."""
+
+    augmentation = RandomResizedCropFlip
+
+    def __init__(
+        self, images: Sequence[EncodedImage | None], labels: Int[Tensor, "row"], where: str
+    ) -> None:
+        """`where` is what errors call the split."""
+        self.images = images
+        self.labels = labels
+        self.where = where
+
+    def to(self, device: torch.device) -> "FileSplit":
+        """Return the same split, read to `device`."""
+        return FileSplit(self.images, self.labels.to(device), self.where)
+
+    def read(
+        self,
+        plan: EpochPlan,
+        *,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None,
+        workers: int,
+    ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
+        """Yield the images of each share of `plan`; ValueError names a row that is no image."""
+        if augmentation is None:
+            transform = preprocessing.geometry()
+        else:
+            assert isinstance(augmentation, RandomResizedCropFlip)  # the loader has checked
+            transform = augmentation.transform(preprocessing.size)
+        device = self.labels.device
+        loader = DataLoader(
+            _Decoder(self, transform, preprocessing.size, plan),
+            sampler=(share.part for share in plan.shares),
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),
+        )
+        for images in loader:
+            yield images.to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class _Decoder(Dataset[Tensor]):
+    """What a worker does: positions in the epoch's order → images."""
+
+    split: FileSplit
+    transform: v2.Transform
+    size: int
+    plan: EpochPlan
+
+    def __getitem__(self, positions: range) -> UInt8[Tensor, "batch 3 size size"]:
+        images = torch.empty(len(positions), 3, self.size, self.size, dtype=torch.uint8)
+        with torch.random.fork_rng(devices=()):
+            for image, position in zip(images, positions, strict=True):
+                image.copy_(self._read(position))
+        return images
+
+    def _read(self, position: int) -> UInt8[Tensor, "3 size size"]:
+        row = int(self.plan.order[position])
+        decoded = decode(self.split.images[row], f"{self.split.where}, row {row}")
+        # torchvision draws from this generator, whatever the process.
+        torch.default_generator.manual_seed(
+            mix("augmentation", self.plan.seed, self.plan.epoch, position)
+        )
+        pixels: Tensor = F.pil_to_tensor(self.transform(decoded))
+        return pixels

@@ -1,0 +1,93 @@
+"""Finding the images of a local folder."""
+
+import glob
+from pathlib import Path
+
+import datasets
+import pyarrow
+import pyarrow.parquet
+
+from dyncore.data._found import EVALUATION_SPLITS, TRAINING_SPLIT, choose_splits
+
+_SPLITS = (TRAINING_SPLIT, *EVALUATION_SPLITS)
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_LAYOUTS = """A data set is either
+- parquet files as on the Hub, in the folder itself or in its data/: train-*.parquet and
+  validation-*.parquet or test-*.parquet; or
+- images by class: train/CLASS/*.png, .jpg or .jpeg, and the same in validation/, val/ or test/.
+One of its two splits may be missing."""
+
+
+def tables_in_folder(folder: Path) -> dict[str, datasets.Dataset]:
+    """Return the tables of the splits in `folder`.
+
+    FileNotFoundError says what is missing, ValueError which file cannot be read.
+    """
+    for parent in (folder, folder / "data"):
+        files = {split: sorted(parent.glob(f"{split}-*.parquet")) for split in _SPLITS}
+        if chosen := choose_splits({split: paths for split, paths in files.items() if paths}):
+            return _from_parquet(folder, chosen)
+    if folders := choose_splits({s: folder / s for s in _SPLITS if (folder / s).is_dir()}):
+        return _from_class_folders(folders)
+    raise FileNotFoundError(f"{folder}: there is no data set in this folder. {_LAYOUTS}")
+
+
+def _from_parquet(folder: Path, files: dict[str, list[Path]]) -> dict[str, datasets.Dataset]:
+    patterns = {}
+    for split, paths in files.items():
+        patterns[split] = [glob.escape(str(path)) for path in paths if _count_rows(path)]
+        if not patterns[split]:
+            raise ValueError(f"{folder}, {split} split: it is empty; add rows or remove its files")
+    try:
+        return dict(datasets.load_dataset("parquet", data_files=patterns))
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise ValueError(
+            f"{folder}: the parquet files cannot be read ({error.__cause__ or error}); fetch them "
+            "again, all from the same place"
+        ) from error
+
+
+def _count_rows(path: Path) -> int:
+    try:
+        rows: int = pyarrow.parquet.read_metadata(path).num_rows
+    except pyarrow.ArrowInvalid as error:
+        raise ValueError(
+            f"{path}: this is not a readable parquet file ({error}); fetch it again"
+        ) from error
+    return rows
+
+
+def _from_class_folders(folders: dict[str, Path]) -> dict[str, datasets.Dataset]:
+    classes = _subfolders(next(iter(folders.values())))
+    types = {"image": datasets.Image(decode=False), "label": datasets.ClassLabel(names=classes)}
+    tables = {}
+    for split, folder in folders.items():
+        if unknown := sorted(set(_subfolders(folder)) - set(classes)):
+            raise ValueError(
+                f"{folder / unknown[0]}: the training split has no class {unknown[0]!r}; rename "
+                "the folder or remove it"
+            )
+        files = [(path, name) for name in _subfolders(folder) for path in _images(folder / name)]
+        columns = {
+            "image": [str(path) for path, _ in files],
+            "label": [classes.index(name) for _, name in files],
+        }
+        tables[split] = datasets.Dataset.from_dict(columns, features=datasets.Features(types))
+    return tables
+
+
+def _subfolders(folder: Path) -> list[str]:
+    names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    if not names:
+        raise FileNotFoundError(f"{folder}: there are no class folders in it. {_LAYOUTS}")
+    return sorted(names)
+
+
+def _images(folder: Path) -> list[Path]:
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES]
+    if not paths:
+        raise FileNotFoundError(
+            f"{folder}: there is no image ({', '.join(_IMAGE_SUFFIXES)}) in this class; add some "
+            "or remove the folder"
+        )
+    return sorted(paths)

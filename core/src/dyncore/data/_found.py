@@ -1,0 +1,53 @@
+"""Splits as they were found, before anything is decoded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from dyncore.data._decode import EncodedImage
+
+T = TypeVar("T")
+
+TRAINING_SPLIT = "train"
+EVALUATION_SPLITS = ("validation", "val", "test")
+"""In order of preference: where there is a validation split, the labels of test may be secret."""
+
+
+def choose_splits(present: Mapping[str, T]) -> dict[str, T]:
+    """Keep the training split and the best of the evaluation splits, as far as they are there."""
+    evaluation = [split for split in EVALUATION_SPLITS if split in present][:1]
+    return {split: present[split] for split in (TRAINING_SPLIT, *evaluation) if split in present}
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A split as it was found."""
+
+    where: str
+    """What errors call it."""
+    images: Sequence[EncodedImage | None]
+    numbers: list[int | None]
+    """The labels as they were found."""
+    names: tuple[str, ...] | None
+    """The classes' names, if the table knows them."""
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the classes' names; their numbers, up to the greatest, if they have none."""
+        if self.names is not None:
+            return self.names
+        greatest = max((number for number in self.numbers if number is not None), default=-1)
+        return tuple(str(number) for number in range(greatest + 1))
+
+    def labels(self, classes: int) -> Int[Tensor, "row"]:
+        """Return the labels; ValueError for one that is missing or not in 0 to `classes` - 1."""
+        for row, number in enumerate(self.numbers):
+            if number is None or not 0 <= number < classes:
+                raise ValueError(
+                    f"{self.where}, row {row}: label {number} is outside the {classes} classes "
+                    f"(0 to {classes - 1}); correct it or remove the row"
+                )
+        return torch.tensor(self.numbers)

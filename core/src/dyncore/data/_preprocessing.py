@@ -1,0 +1,122 @@
+"""What is done to an image before a network sees it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torchvision.transforms import v2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """Size and statistics of a network's input; a bad value raises ValueError with its field."""
+
+    mean: tuple[float, ...]
+    """Mean of each channel over the training images, for values in [0, 1]."""
+    std: tuple[float, ...]
+    """Standard deviation of each channel, likewise."""
+    size: int
+    """Height and width of the input."""
+    resize: int | None = None
+    """Length of the image's short side before `size` is cut from its centre; None: the whole
+    image is resized to `size`, which leaves an image of that size as it is."""
+
+    def __post_init__(self) -> None:
+        _check_numbers("mean", self.mean)
+        _check_numbers("std", self.std)
+        if len(self.mean) != len(self.std):
+            raise ValueError(
+                "preprocessing.std must have one number per channel, like mean: it has "
+                f"{len(self.std)}, mean has {len(self.mean)}"
+            )
+        if min(self.std) <= 0:
+            raise ValueError(f"preprocessing.std must be positive, not {self.std}")
+        _check_length("size", self.size)
+        if self.resize is not None:
+            _check_length("resize", self.resize)
+            if self.resize < self.size:
+                raise ValueError(
+                    f"preprocessing.resize ({self.resize}) must be at least size ({self.size}), "
+                    "which is cut from the resized image"
+                )
+
+    def normalize(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Subtract the mean of each channel and divide by its standard deviation.
+
+        `images` are in [0, 1], on any device; their dtype is kept. ValueError if they have
+        another number of channels.
+        """
+        if images.shape[1] != len(self.mean):
+            raise ValueError(
+                f"the images have {images.shape[1]} channels, preprocessing.mean and std have "
+                f"{len(self.mean)}"
+            )
+        # The constants enter as scalars: as tensors they would have to be copied to the device.
+        channels = zip(images.unbind(1), self.mean, self.std, strict=True)
+        return torch.stack([(channel - mean) / std for channel, mean, std in channels], dim=1)
+
+    def geometry(self) -> v2.Transform:
+        """Return the transform that resizes and crops, of PIL images and of image tensors."""
+        if self.resize is None:
+            return v2.Resize((self.size, self.size))
+        return v2.Compose([v2.Resize(self.resize), v2.CenterCrop(self.size)])
+
+    def transform(self) -> v2.Transform:
+        """Return everything at once: PIL image to normalised tensor (channel, size, size)."""
+        steps = [v2.RGB(), self.geometry(), v2.PILToTensor(), v2.ToDtype(torch.float, scale=True)]
+        return v2.Compose([*steps, v2.Normalize(list(self.mean), list(self.std))])
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields in the form that JSON knows."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> "Preprocessing":
+        """Rebuild from `to_dict`; ValueError for unknown, missing and bad fields."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            raise ValueError(f"preprocessing has no field {unknown[0]!r}: it has {sorted(known)}")
+        if missing := sorted({"mean", "std", "size"} - values.keys()):
+            raise ValueError(f"preprocessing.{missing[0]} is missing")
+        return cls(
+            mean=_numbers("mean", values["mean"]),
+            std=_numbers("std", values["std"]),
+            size=_length("size", values["size"]),
+            resize=None if values.get("resize") is None else _length("resize", values["resize"]),
+        )
+
+
+def _numbers(name: str, value: object) -> tuple[float, ...]:
+    if not isinstance(value, (list, tuple)) or not all(map(_is_number, value)):
+        raise ValueError(f"preprocessing.{name} must be a list of numbers, not {value!r}")
+    return tuple(float(number) for number in value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _length(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"preprocessing.{name} must be a whole number of pixels, not {value!r}")
+    return value
+
+
+def _check_numbers(name: str, values: tuple[float, ...]) -> None:
+    if not values or not all(map(math.isfinite, values)):
+        raise ValueError(
+            f"preprocessing.{name} must be finite numbers, one per channel, not {values}"
+        )
+
+
+def _check_length(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"preprocessing.{name} must be at least 1 pixel, not {value}")

@@ -1,0 +1,45 @@
+"""Routers, gates, decisions and execution paths."""
+
+from dyncore.gating._config import PartConfig, config_to_dict
+from dyncore.gating._decision import Decision
+from dyncore.gating._execution_path import ExecutionPath
+from dyncore.gating._gate import Gate, GateConfig
+from dyncore.gating._gates import (
+    GumbelSoftmaxGateConfig,
+    ReLU1Gate,
+    ReLU1GateConfig,
+    StraightThroughGateConfig,
+    TwoLogitGate,
+)
+from dyncore.gating._router import Router, RouterConfig, RouterState
+from dyncore.gating._routers import (
+    ContextRouter,
+    ContextRouterConfig,
+    IdentityRouter,
+    IdentityRouterConfig,
+    ShortRangeRouter,
+    ShortRangeRouterConfig,
+)
+
+__all__ = [
+    "ContextRouter",
+    "ContextRouterConfig",
+    "Decision",
+    "ExecutionPath",
+    "Gate",
+    "GateConfig",
+    "GumbelSoftmaxGateConfig",
+    "IdentityRouter",
+    "IdentityRouterConfig",
+    "PartConfig",
+    "ReLU1Gate",
+    "ReLU1GateConfig",
+    "Router",
+    "RouterConfig",
+    "RouterState",
+    "ShortRangeRouter",
+    "ShortRangeRouterConfig",
+    "StraightThroughGateConfig",
+    "TwoLogitGate",
+    "config_to_dict",
+]

@@ -1,0 +1,49 @@
+"""What one gate decided for a batch of images."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The decisions of one block: what is computed, and what multiplies it.
+
+    Losses read the weights; costs, rates, files and skipping read ``on``. In hard decisions
+    ``weight`` equals ``on``, except for ReLU-1 gates, whose clamped score keeps scaling.
+    """
+
+    on: Bool[Tensor, "batch path"]
+    """Whether the path is computed."""
+    weight: Float[Tensor, "batch path"]
+    """What multiplies the path: relaxed v, straight-through value, or salience S_L."""
+    channel_on: Bool[Tensor, "batch channel"] | None = None
+    """Whether a channel of the block's first convolution is computed."""
+    channel_weight: Float[Tensor, "batch channel"] | None = None
+    """What multiplies that channel: salience S_C."""
+
+    @classmethod
+    def of(
+        cls,
+        on: Bool[Tensor, "batch path"],
+        channel_on: Bool[Tensor, "batch channel"] | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+    ) -> "Decision":
+        """The decision whose weights are its 0s and 1s."""
+        dtype = dtype or torch.get_default_dtype()
+        channel_weight = None if channel_on is None else channel_on.to(dtype)
+        return cls(on, on.to(dtype), channel_on, channel_weight)
+
+    def __getitem__(self, images: slice | Tensor) -> "Decision":
+        """The same decision for some of the images."""
+        if self.channel_on is None or self.channel_weight is None:
+            return Decision(self.on[images], self.weight[images])
+        return Decision(
+            self.on[images],
+            self.weight[images],
+            self.channel_on[images],
+            self.channel_weight[images],
+        )

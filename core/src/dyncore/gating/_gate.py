@@ -1,0 +1,51 @@
+"""The gate's interface."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dyncore.gating._config import PartConfig
+from dyncore.gating._decision import Decision
+
+
+class Gate(nn.Module, ABC):
+    """A linear head on the router feature plus a rule that turns its scores into a decision."""
+
+    head: nn.Linear
+
+    @abstractmethod
+    def forward(
+        self,
+        feature: Float[Tensor, "batch feature"],
+        noise: Float[Tensor, "batch path logit"] | None = None,
+        *,
+        relaxed: bool,
+    ) -> Decision:
+        """Decide for every image.
+
+        ``noise`` is added to the logits; None means none. ``relaxed`` chooses the training form
+        of the weights, otherwise decisions are hard.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig(PartConfig):
+    """Configuration of a gate; abstract."""
+
+    @abstractmethod
+    def build(self, in_features: int, *, paths: int, channels: int, keep_one: bool) -> Gate:
+        """The gate of a block with ``paths`` paths and ``channels`` gated channels (0: none).
+
+        ``keep_one``: the block has no shortcut, so the path with the highest on-probability
+        stays on when all others are off. Raises ValueError for a granularity that the gate
+        cannot decide.
+        """
+
+    @abstractmethod
+    def draw_noise(
+        self, shape: tuple[int, int, int], generator: torch.Generator | None, device: torch.device
+    ) -> Float[Tensor, "batch path logit"] | None:
+        """Noise for training; None for a gate that uses none."""

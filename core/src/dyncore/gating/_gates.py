@@ -1,0 +1,202 @@
+"""The gates of the five papers."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from dyncore.gating._decision import Decision
+from dyncore.gating._gate import Gate, GateConfig
+
+Noise = Literal["gumbel", "gaussian", "none"]
+
+
+def _draw(
+    noise: Noise,
+    shape: tuple[int, int, int],
+    generator: torch.Generator | None,
+    device: torch.device,
+) -> Tensor | None:
+    if noise == "none":
+        return None
+    if noise == "gaussian":
+        return torch.randn(shape, generator=generator, device=device)
+    exponential = torch.empty(shape, device=device).exponential_(generator=generator)
+    return -exponential.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+def _keep_one(
+    on: Bool[Tensor, "batch path"], score: Float[Tensor, "batch path"]
+) -> Bool[Tensor, "batch path"]:
+    best = F.one_hot(score.argmax(1), on.shape[1]).bool()
+    return on | (best & ~on.any(1, keepdim=True))
+
+
+def _at_least_float32(
+    score: Float[Tensor, "batch score"],
+) -> Float[Tensor, "batch score"]:
+    """Decisions, rates and MACs do not fit into 16 bits."""
+    return score.float() if score.dtype in (torch.bfloat16, torch.float16) else score
+
+
+class TwoLogitGate(Gate):
+    """Two logits per path, (off, on); on where the on-logit is the larger one.
+
+    With ``straight_through`` the relaxed weight is the hard 0 or 1 with the softmax's gradient
+    (CDB Eq. 9, DMNN Eq. 8); without it, the softmax itself: v in (0, 1) (RDI-Net Eq. 8).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        paths: int,
+        *,
+        temperature: float,
+        straight_through: bool,
+        keep_one: bool,
+    ) -> None:
+        super().__init__()
+        self.head = nn.Linear(in_features, 2 * paths)
+        self.temperature = temperature
+        self.straight_through = straight_through
+        self.keep_one = keep_one
+
+    def forward(
+        self,
+        feature: Float[Tensor, "batch feature"],
+        noise: Float[Tensor, "batch path logit"] | None = None,
+        *,
+        relaxed: bool,
+    ) -> Decision:
+        logits = _at_least_float32(self.head(feature)).unflatten(1, (-1, 2))
+        if noise is not None:
+            logits = logits + noise.to(logits.dtype)
+        margin = logits[..., 1] - logits[..., 0]
+        on = margin > 0
+        if self.keep_one:
+            on = _keep_one(on, margin)
+        if not relaxed:
+            return Decision(on, on.to(margin.dtype))
+        probability = torch.sigmoid(margin / self.temperature)
+        if self.straight_through:
+            return Decision(on, on.to(margin.dtype) + (probability - probability.detach()))
+        return Decision(on, probability)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TwoLogitGateConfig(GateConfig):
+    temperature: float = 1.0
+    """Temperature τ of the softmax."""
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be positive, not {self.temperature}")
+
+    def _build(
+        self, in_features: int, paths: int, channels: int, keep_one: bool, straight_through: bool
+    ) -> TwoLogitGate:
+        if channels:
+            raise ValueError(
+                f"gate {self.name!r} decides paths only, but granularity.channels is on: "
+                "use the 'relu1' gate to gate channels"
+            )
+        return TwoLogitGate(
+            in_features,
+            paths,
+            temperature=self.temperature,
+            straight_through=straight_through,
+            keep_one=keep_one,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GumbelSoftmaxGateConfig(_TwoLogitGateConfig):
+    """Gumbel-Softmax; training mixes with the relaxed v (RDI-Net Eq. 8, SP-Net)."""
+
+    name: ClassVar[str] = "gumbel-softmax"
+
+    def build(self, in_features: int, *, paths: int, channels: int, keep_one: bool) -> Gate:
+        return self._build(in_features, paths, channels, keep_one, straight_through=False)
+
+    def draw_noise(
+        self, shape: tuple[int, int, int], generator: torch.Generator | None, device: torch.device
+    ) -> Tensor | None:
+        return _draw("gumbel", shape, generator, device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StraightThroughGateConfig(_TwoLogitGateConfig):
+    """Noisy argmax with the softmax's gradient (CDB Eq. 9: Gaussian; DMNN Eq. 8: Gumbel)."""
+
+    name: ClassVar[str] = "straight-through"
+    noise: Noise = "gumbel"
+    """Noise added to the logits in training: Gumbel(0, 1), N(0, 1) or none."""
+
+    def build(self, in_features: int, *, paths: int, channels: int, keep_one: bool) -> Gate:
+        return self._build(in_features, paths, channels, keep_one, straight_through=True)
+
+    def draw_noise(
+        self, shape: tuple[int, int, int], generator: torch.Generator | None, device: torch.device
+    ) -> Tensor | None:
+        return _draw(self.noise, shape, generator, device)
+
+
+class ReLU1Gate(Gate):
+    """Scores clamped to [0, 1] that decide and scale: ``S = ReLU1(FC(pooled))`` (LC-Net Eq. 2–5).
+
+    One score per path, then one per channel of the block's first convolution. The relaxed form
+    leaks on both sides. Biases start at 1, so that nothing is dead at the start.
+    """
+
+    def __init__(
+        self, in_features: int, paths: int, channels: int, *, leak: float, keep_one: bool
+    ) -> None:
+        super().__init__()
+        self.head = nn.Linear(in_features, paths + channels)
+        nn.init.ones_(self.head.bias)
+        self.paths = paths
+        self.leak = leak
+        self.keep_one = keep_one
+
+    def forward(
+        self,
+        feature: Float[Tensor, "batch feature"],
+        noise: Float[Tensor, "batch path logit"] | None = None,
+        *,
+        relaxed: bool,
+    ) -> Decision:
+        score = _at_least_float32(self.head(feature))
+        clamped = score.clamp(0, 1)
+        weight = clamped + self.leak * (score - clamped) if relaxed else clamped
+        on = score > 0
+        path_on, channel_on = on[:, : self.paths], on[:, self.paths :]
+        path_weight, channel_weight = weight[:, : self.paths], weight[:, self.paths :]
+        if self.keep_one:
+            path_on = _keep_one(path_on, score[:, : self.paths])
+        if channel_on.shape[1] == 0:
+            return Decision(path_on, path_weight)
+        return Decision(path_on, path_weight, channel_on, channel_weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReLU1GateConfig(GateConfig):
+    """LC-Net's L-Net and C-Net: (leaky) ReLU-1 scores."""
+
+    name: ClassVar[str] = "relu1"
+    leak: float = 0.01
+    """Slope outside [0, 1] in training."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.leak < 1:
+            raise ValueError(f"leak must be in [0, 1), not {self.leak}")
+
+    def build(self, in_features: int, *, paths: int, channels: int, keep_one: bool) -> Gate:
+        return ReLU1Gate(in_features, paths, channels, leak=self.leak, keep_one=keep_one)
+
+    def draw_noise(
+        self, shape: tuple[int, int, int], generator: torch.Generator | None, device: torch.device
+    ) -> Tensor | None:
+        return None

@@ -1,0 +1,110 @@
+"""Routers that more than one method uses."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dyncore.gating._router import Router, RouterConfig, RouterState
+
+
+def _check_dim(dim: int) -> None:
+    if dim < 1:
+        raise ValueError(f"dim must be at least 1, not {dim}")
+
+
+class IdentityRouter(Router):
+    """The pooled input itself (LC-Net, section 3)."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.out_features = in_channels
+
+    def forward(
+        self, pooled: Float[Tensor, "batch channel"], state: RouterState
+    ) -> tuple[Float[Tensor, "batch channel"], RouterState]:
+        return pooled, state
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityRouterConfig(RouterConfig):
+    """The gate reads the pooled input directly."""
+
+    name: ClassVar[str] = "identity"
+
+    def build(self, in_channels: int, index: int) -> IdentityRouter:
+        return IdentityRouter(in_channels)
+
+
+class ShortRangeRouter(Router):
+    """``s = relu(W1 relu(W0 pooled + b0))``, with no history.
+
+    This is RDI-Net's router (Eq. 5–7) without relations, the "vanilla" baseline of RDI-Net and
+    SP-Net.
+    """
+
+    def __init__(self, in_channels: int, dim: int) -> None:
+        super().__init__()
+        self.align = nn.Linear(in_channels, dim)
+        self.mix = nn.Linear(dim, dim, bias=False)
+        self.out_features = dim
+
+    def forward(
+        self, pooled: Float[Tensor, "batch channel"], state: RouterState
+    ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
+        return F.relu(self.mix(F.relu(self.align(pooled)))), state
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortRangeRouterConfig(RouterConfig):
+    """Decides from the block's own input only."""
+
+    name: ClassVar[str] = "short-range"
+    dim: int = 256
+    """Width d of the router feature."""
+
+    def __post_init__(self) -> None:
+        _check_dim(self.dim)
+
+    def build(self, in_channels: int, index: int) -> ShortRangeRouter:
+        return ShortRangeRouter(in_channels, self.dim)
+
+
+class ContextRouter(Router):
+    """``h_l = relu(W1 pooled + b1) + relu(W2 h_{l-1} + b2)`` (CDB Eq. 4–6, DMNN Eq. 5–7).
+
+    The first router has no history term; its W2 is not created.
+    """
+
+    def __init__(self, in_channels: int, dim: int, *, has_history: bool) -> None:
+        super().__init__()
+        self.context = nn.Linear(in_channels, dim)
+        self.history = nn.Linear(dim, dim) if has_history else None
+        self.out_features = dim
+
+    def forward(
+        self, pooled: Float[Tensor, "batch channel"], state: RouterState
+    ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
+        feature = F.relu(self.context(pooled))
+        if self.history is not None:
+            feature = feature + F.relu(self.history(state[0]))
+        return feature, (feature,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextRouterConfig(RouterConfig):
+    """The context controller of CDB and DMNN."""
+
+    name: ClassVar[str] = "context"
+    dim: int = 32
+    """Width d of the hidden feature."""
+    previous: bool = True
+    """Add the previous router's feature (the switch PREV of DMNN Table 4, CA of CDB Table 5)."""
+
+    def __post_init__(self) -> None:
+        _check_dim(self.dim)
+
+    def build(self, in_channels: int, index: int) -> ContextRouter:
+        return ContextRouter(in_channels, self.dim, has_history=self.previous and index > 0)

@@ -1,0 +1,40 @@
+"""What a saved model says about itself."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dyncore.data import Preprocessing
+from dyncore.gating import PartConfig, config_to_dict
+from dyncore.hub import provider
+from dyncore.network._config import DynamicConfig
+
+FORMAT = 1
+"""Version of ``config.json``; raised when older readers could misread it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """Where a network comes from and how to use it."""
+
+    method: str | None = None
+    """Name of the method whose preset it is; None for a network built from parts by hand."""
+    model: str | None = None
+    """Name that ``create_model`` knows it by."""
+    classes: tuple[str, ...] | None = None
+    """Name of each class, in the order of the logits."""
+    preprocessing: Preprocessing | None = None
+    """What the images went through in training."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Measured when it was saved, e.g. accuracy and MACs ratio."""
+
+
+def describe(config: DynamicConfig, info: ModelInfo) -> dict[str, Any]:
+    """The content of ``config.json``, with the version of each package that gave a part."""
+    parts: list[PartConfig | None] = [config.backbone, config.router, config.gate]
+    providers = (provider(type(part)) for part in parts if part is not None)
+    return {
+        "format": FORMAT,
+        "requires": dict(sorted({found for found in providers if found is not None})),
+        "info": config_to_dict(info),
+        "network": config_to_dict(config),
+    }

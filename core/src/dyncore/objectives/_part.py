@@ -1,0 +1,64 @@
+"""The interface of what is added up for training."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from dyncore.cost import CostTable
+from dyncore.data import Batch
+from dyncore.gating import PartConfig
+from dyncore.network import DynamicNetwork, Output
+
+
+class ObjectivePart(nn.Module, ABC):
+    """One or more named loss terms; it may own heads, exits or a teacher.
+
+    Its parameters are trained with the model's; its state is in checkpoints, not in saved models.
+    """
+
+    @abstractmethod
+    def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """Named scalar terms, already weighted; the loss is their sum."""
+
+    def after_step(self, model: DynamicNetwork) -> None:
+        """Called after each optimiser step, e.g. to move a teacher."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig(PartConfig):
+    """Configuration of an objective part; abstract."""
+
+    @abstractmethod
+    def build(self, model: DynamicNetwork, table: CostTable) -> ObjectivePart:
+        """The part for a model whose costs at the training size are ``table``."""
+
+
+class Objective(nn.Module):
+    """The sum of a recipe's parts."""
+
+    def __init__(self, parts: Mapping[str, ObjectivePart]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+
+    def forward(
+        self, batch: Batch, output: Output, active: frozenset[str] | None = None
+    ) -> dict[str, Tensor]:
+        """The named terms of the ``active`` parts (None: all of them).
+
+        Raises ValueError if two parts give a term of the same name.
+        """
+        terms: dict[str, Tensor] = {}
+        for key, part in self.parts.items():
+            if active is not None and key not in active:
+                continue
+            for name, term in part(batch, output).items():
+                if name in terms:
+                    raise ValueError(f"two objective parts give a term named {name!r}")
+                terms[name] = term
+        return terms
+
+    def after_step(self, model: DynamicNetwork) -> None:
+        for part in self.parts.values():
+            part.after_step(model)  # type: ignore[operator]

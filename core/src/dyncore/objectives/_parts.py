@@ -1,0 +1,113 @@
+"""Objective parts that more than one method uses."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dyncore.cost import CostTable, execution_rate_loss, flops_ratio_loss
+from dyncore.data import Batch
+from dyncore.network import DynamicNetwork, Output
+from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be in [0, 1], not {value}")
+
+
+def _check_weight(value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"weight must be finite and not negative, not {value}")
+
+
+class CrossEntropy(ObjectivePart):
+    """Cross-entropy of the logits: mean over the batch."""
+
+    def __init__(self, label_smoothing: float) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        loss = F.cross_entropy(output.logits, batch.labels, label_smoothing=self.label_smoothing)
+        return {"classification": loss}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropyConfig(ObjectiveConfig):
+    """L_cls."""
+
+    name: ClassVar[str] = "cross-entropy"
+    label_smoothing: float = 0.0
+    """Share of the target spread over all classes."""
+
+    def __post_init__(self) -> None:
+        _check_fraction("label_smoothing", self.label_smoothing)
+
+    def build(self, model: DynamicNetwork, table: CostTable) -> CrossEntropy:
+        return CrossEntropy(self.label_smoothing)
+
+
+class ExecutionRate(ObjectivePart):
+    """See :func:`dyncore.cost.execution_rate_loss`."""
+
+    def __init__(self, table: CostTable, target: float, weight: float) -> None:
+        super().__init__()
+        self.table = table
+        self.target = target
+        self.weight = weight
+
+    def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        loss = execution_rate_loss(output.path, self.table, self.target)
+        return {"rate": self.weight * loss}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionRateConfig(ObjectiveConfig):
+    """Pull the execution rate of every block to one target."""
+
+    name: ClassVar[str] = "execution-rate"
+    target: float
+    """Target rate (e in CDB and DMNN, t in RDI-Net and SP-Net)."""
+    weight: float = 1.0
+    """Weight of the term."""
+
+    def __post_init__(self) -> None:
+        _check_fraction("target", self.target)
+        _check_weight(self.weight)
+
+    def build(self, model: DynamicNetwork, table: CostTable) -> ExecutionRate:
+        return ExecutionRate(table, self.target, self.weight)
+
+
+class FlopsRatio(ObjectivePart):
+    """See :func:`dyncore.cost.flops_ratio_loss`."""
+
+    def __init__(self, table: CostTable, target: float, weight: float) -> None:
+        super().__init__()
+        self.table = table
+        self.target = target
+        self.weight = weight
+
+    def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        loss = flops_ratio_loss(output.path, self.table, self.target)
+        return {"flops": self.weight * loss}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlopsRatioConfig(ObjectiveConfig):
+    """Pull the executed share of all gated MACs to a target."""
+
+    name: ClassVar[str] = "flops-ratio"
+    target: float
+    """Target ratio r of executed over all gated MACs."""
+    weight: float = 1.0
+    """Weight of the term."""
+
+    def __post_init__(self) -> None:
+        _check_fraction("target", self.target)
+        _check_weight(self.weight)
+
+    def build(self, model: DynamicNetwork, table: CostTable) -> FlopsRatio:
+        return FlopsRatio(table, self.target, self.weight)

@@ -1,0 +1,90 @@
+"""Models by name."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dyncore.backbones import backbone_config
+from dyncore.gating import PartConfig, config_to_dict
+from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
+from dyncore.registry._decode import part_config
+from dyncore.registry._entry_points import registered, unknown
+from dyncore.registry._method import Method
+
+
+def list_methods() -> list[str]:
+    """Names of the installed methods."""
+    return list(registered("methods"))
+
+
+def list_models() -> list[str]:
+    """Names that :func:`create_model` takes: ``<method>-<backbone>[-nN]``."""
+    return [
+        f"{method.name}-{backbone}" + (f"-n{paths}" if paths > 1 else "")
+        for method in registered("methods").values()
+        for backbone in method.backbones
+        for paths in method.paths
+    ]
+
+
+def model_config(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    router: Mapping[str, Any] | None = None,
+    gate: Mapping[str, Any] | None = None,
+) -> DynamicConfig:
+    """The configuration behind a model's name. Arguments and errors as :func:`create_model`."""
+    method, backbone, paths = _parse(name)
+    if num_classes is None:
+        num_classes = 10 if "-cifar" in backbone else 1000
+    config = method.configure(backbone_config(backbone), paths, num_classes)
+    return replace(
+        config,
+        router=_override("routers", config.router, router, name),
+        gate=_override("gates", config.gate, gate, name),
+    )
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    router: Mapping[str, Any] | None = None,
+    gate: Mapping[str, Any] | None = None,
+) -> DynamicNetwork:
+    """A freshly initialised model, e.g. ``create_model("dmnn-resnet50-n2", num_classes=1000)``.
+
+    ``num_classes`` defaults to 1000, for CIFAR forms to 10. ``router`` and ``gate`` change single
+    fields of the method's parts: ``router={"decay": 0.25}``; with a ``"name"`` they choose another
+    part. Raises ValueError, listing what is known, for an unknown name or field.
+    """
+    config = model_config(name, num_classes=num_classes, router=router, gate=gate)
+    return DynamicNetwork(config, ModelInfo(method=name.partition("-")[0], model=name))
+
+
+def _parse(name: str) -> tuple[Method, str, int]:
+    method, _, rest = name.partition("-")
+    methods: dict[str, Method] = registered("methods")
+    if method not in methods:
+        raise unknown("methods", method)
+    match = re.fullmatch(r"(.+?)(?:-n([1-9]\d*))?", rest)
+    if match is None:
+        raise ValueError(
+            f"model name {name!r} has no backbone; the form is <method>-<backbone>[-nN], "
+            f"e.g. {list_models()[0]}"
+        )
+    return methods[method], match[1], int(match[2] or 1)
+
+
+def _override(
+    group: str, part: PartConfig | None, changes: Mapping[str, Any] | None, model: str
+) -> Any:
+    if not changes:
+        return part
+    if part is None:
+        raise ValueError(f"{model} is static: it has no {group[:-1]} to change")
+    if changes.get("name", part.name) != part.name:
+        return part_config(group, changes)
+    return part_config(group, {**config_to_dict(part), **changes})

@@ -1,0 +1,33 @@
+"""Recipes, phases, the trainer, checkpoints and evaluation."""
+
+from dyncore.training._benchmarks import BENCHMARKS, STEP_PHASES, Benchmark, make_recipe
+from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
+from dyncore.training._options import Precision, RunOptions
+from dyncore.training._recipe import SGD, Phase, Recipe, Source
+from dyncore.training._recipes import find_recipe, recipes
+from dyncore.training._schedule import Constant, Cosine, Schedule, Steps
+from dyncore.training._trainer import TrainingResult, train
+
+__all__ = [
+    "BENCHMARKS",
+    "SGD",
+    "STEP_PHASES",
+    "Benchmark",
+    "Constant",
+    "Cosine",
+    "Evaluation",
+    "Phase",
+    "Precision",
+    "Recipe",
+    "RunOptions",
+    "Schedule",
+    "Source",
+    "Steps",
+    "TrainingResult",
+    "evaluate",
+    "find_recipe",
+    "make_recipe",
+    "recipes",
+    "relaxation_gap",
+    "train",
+]

@@ -1,0 +1,86 @@
+"""The data sets of the papers, and recipes named after them."""
+
+from dataclasses import dataclass, replace
+
+from dyncore.backbones import backbone_config
+from dyncore.data import CropFlip, RandomResizedCropFlip
+from dyncore.gating import GateConfig, RouterConfig
+from dyncore.objectives import ObjectiveConfig
+from dyncore.registry import Method
+from dyncore.training._recipe import SGD, Phase, Recipe, Source
+from dyncore.training._schedule import Steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A data set under the short name that recipe names use."""
+
+    dataset: str
+    """Hub id, or ``digits``."""
+    num_classes: int
+    """Number of classes."""
+    augmentation: CropFlip | RandomResizedCropFlip
+    """What its training images go through."""
+
+
+BENCHMARKS = {
+    "cifar10": Benchmark(dataset="uoft-cs/cifar10", num_classes=10, augmentation=CropFlip()),
+    "cifar100": Benchmark(dataset="uoft-cs/cifar100", num_classes=100, augmentation=CropFlip()),
+    "imagenet": Benchmark(
+        dataset="ILSVRC/imagenet-1k", num_classes=1000, augmentation=RandomResizedCropFlip()
+    ),
+    "digits": Benchmark(
+        dataset="digits", num_classes=10, augmentation=CropFlip(padding=1, flip=False)
+    ),
+}
+
+_CIFAR_STEPS = Phase(name="train", epochs=320, schedule=Steps(milestones=(150, 250)))
+
+STEP_PHASES = {
+    "cifar10": _CIFAR_STEPS,
+    "cifar100": _CIFAR_STEPS,
+    "imagenet": Phase(name="train", epochs=90, schedule=Steps(milestones=(30, 60))),
+    "digits": Phase(name="train", epochs=30, schedule=Steps(milestones=(20, 26))),
+}
+"""The main phase of RDI-Net's set-up by benchmark (epochs: RDI-Net section 4.1; milestones, which
+it does not print: SP-Net section 4.2; digits: ours)."""
+
+
+def make_recipe(
+    method: Method,
+    backbone: str,
+    benchmark: str,
+    *,
+    source: Source,
+    objective: dict[str, ObjectiveConfig],
+    phases: tuple[Phase, ...],
+    optimizer: SGD | None = None,
+    batch_size: int = 256,
+    paths: int = 1,
+    router: RouterConfig | None = None,
+    gate: GateConfig | None = None,
+    budget: float | None = None,
+    variant: str = "",
+) -> Recipe:
+    """A recipe named by the grammar ``<method>-<backbone>[-nN]-<dataset>[-bBUDGET][-VARIANT]``.
+
+    ``router`` and ``gate`` replace the method's own; ``budget`` and ``variant`` only name.
+    """
+    data = BENCHMARKS[benchmark]
+    suffix = f"-n{paths}" if paths > 1 else ""
+    network = method.configure(backbone_config(backbone), paths, data.num_classes)
+    name = f"{method.name}-{backbone.removesuffix('-cifar')}{suffix}-{benchmark}"
+    name += f"-b{budget:g}" if budget is not None else ""
+    name += f"-{variant}" if variant else ""
+    return Recipe(
+        name=name,
+        source=source,
+        model=f"{method.name}-{backbone}{suffix}",
+        network=replace(network, router=router or network.router, gate=gate or network.gate),
+        dataset=data.dataset,
+        objective=objective,
+        phases=phases,
+        batch_size=batch_size,
+        optimizer=optimizer or SGD(),
+        augmentation=data.augmentation,
+    )

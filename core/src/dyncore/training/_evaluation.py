@@ -1,0 +1,202 @@
+"""Evaluation on hard paths, image by image."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from dyncore.cost import CostTable
+from dyncore.data import Batch, Preprocessing
+from dyncore.network import DynamicNetwork, Output
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row per image, in the order of the split."""
+
+    label: Array
+    prediction: Array
+    macs: Array
+    """MACs executed, routers included (sequential accounting)."""
+    path: Array
+    """(image, path) bool: every path of every block."""
+    channels: Array | None
+    """(image, channel) bool: every gated channel; None without channel gating."""
+    blocks: Array
+    """(path,) the block that each column of ``path`` belongs to."""
+    gated: Array
+    """(path,) bool: whether the column is decided at all."""
+    static_macs: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images whose prediction is right, in 0 … 1."""
+        return float((self.label == self.prediction).mean())
+
+    @property
+    def mean_macs(self) -> float:
+        return float(self.macs.mean())
+
+    @property
+    def macs_ratio(self) -> float:
+        """Mean MACs over the static backbone's."""
+        return self.mean_macs / self.static_macs
+
+    @property
+    def execution_rate(self) -> float:
+        """Mean over images and gated paths; 1 where nothing is gated."""
+        return float(self.path[:, self.gated].mean()) if self.gated.any() else 1.0
+
+    @property
+    def block_rates(self) -> list[float]:
+        """Execution rate of each block."""
+        rates = self.path.mean(0)
+        return [float(rates[self.blocks == block].mean()) for block in np.unique(self.blocks)]
+
+    @property
+    def path_counts(self) -> Array:
+        """How many images took each distinct execution path, the most frequent first."""
+        return np.sort(np.unique(self.path, axis=0, return_counts=True)[1])[::-1]
+
+    @property
+    def path_entropy(self) -> float:
+        """Entropy of the distribution of execution paths, in bits."""
+        share = self.path_counts / len(self.path)
+        return float(-(share * np.log2(share)).sum()) + 0.0
+
+    def metrics(self) -> dict[str, float]:
+        """The summary that is logged and saved with the model."""
+        return {
+            "accuracy": self.accuracy,
+            "mean_macs": self.mean_macs,
+            "macs_ratio": self.macs_ratio,
+            "execution_rate": self.execution_rate,
+            "path_entropy_bits": self.path_entropy,
+            "distinct_paths": float(len(self.path_counts)),
+        }
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write a parquet file: index, label, prediction, macs, path[, channels]."""
+        columns = {
+            "index": pa.array(np.arange(len(self.label))),
+            "label": pa.array(self.label),
+            "prediction": pa.array(self.prediction),
+            "macs": pa.array(self.macs),
+            "path": _lists(self.path),
+        }
+        if self.channels is not None:
+            columns["channels"] = _lists(self.channels)
+        described = {
+            "blocks": " ".join(map(str, self.blocks)),
+            "gated": " ".join(str(int(gated)) for gated in self.gated),
+            "static_macs": str(self.static_macs),
+        }
+        target = Path(file)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        pq.write_table(pa.table(columns, metadata=described), temporary)
+        os.replace(temporary, target)
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> "Evaluation":
+        """Read what :meth:`save` wrote."""
+        table = pq.read_table(file)
+        described = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        names = {"label", "prediction", "macs", "path"}
+        if not names <= set(table.column_names) or "static_macs" not in described:
+            raise ValueError(f"{file} is not an evaluation file: it lacks columns or metadata")
+        return cls(
+            **{name: table[name].to_numpy() for name in ("label", "prediction", "macs")},
+            path=np.stack(table["path"].to_numpy()),
+            channels=(
+                np.stack(table["channels"].to_numpy()) if "channels" in table.schema.names else None
+            ),
+            blocks=np.array([int(b) for b in described["blocks"].split()]),
+            gated=np.array([g == "1" for g in described["gated"].split()]),
+            static_macs=int(described["static_macs"]),
+        )
+
+
+def _lists(rows: Array) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+
+
+@torch.no_grad()
+def evaluate(
+    model: DynamicNetwork,
+    batches: Iterable[Batch],
+    preprocessing: Preprocessing,
+    table: CostTable,
+    accelerator: Accelerator,
+) -> Evaluation:
+    """Run ``model`` on every batch with hard decisions and gather all processes' rows.
+
+    The model is put into evaluation mode and left there.
+    """
+    model.eval()
+    columns: dict[str, list[Tensor]] = {}
+    for batch in batches:
+        with accelerator.autocast():
+            output = model(preprocessing.normalize(batch.images))
+        for name, value in _rows(batch, output, table).items():
+            columns.setdefault(name, []).append(value)
+    gathered = {}
+    for name, values in columns.items():
+        column = torch.cat(values)
+        column = accelerator.pad_across_processes(column, pad_index=-1)
+        gathered[name] = accelerator.gather(column).cpu().numpy()
+    rows = np.flatnonzero(gathered["index"] >= 0)
+    rows = rows[np.argsort(gathered["index"][rows], kind="stable")]
+    blocks = [index for index, block in enumerate(table.blocks) for _ in block.paths]
+    gated = [block.gated for block in table.blocks for _ in block.paths]
+    channels = gathered.get("channels")
+    return Evaluation(
+        label=gathered["label"][rows],
+        prediction=gathered["prediction"][rows],
+        macs=gathered["macs"][rows],
+        path=gathered["path"][rows].astype(bool),
+        channels=None if channels is None else channels[rows].astype(bool),
+        blocks=np.array(blocks),
+        gated=np.array(gated),
+        static_macs=table.static,
+    )
+
+
+def _rows(batch: Batch, output: Output, table: CostTable) -> dict[str, Tensor]:
+    rows = {
+        "index": batch.index,
+        "label": batch.labels,
+        "prediction": output.logits.argmax(1),
+        "macs": table.macs(output.path),
+        "path": output.path.on.to(torch.int8),
+    }
+    if (channels := output.path.channel_on) is not None:
+        rows["channels"] = channels.to(torch.int8)
+    return rows
+
+
+@torch.no_grad()
+def relaxation_gap(
+    model: DynamicNetwork, batch: Batch, preprocessing: Preprocessing
+) -> dict[str, float]:
+    """How far relaxed decisions are from the hard ones on one batch, without noise.
+
+    ``relaxed_gap``: mean of |weight - on| over images and paths of the relaxed forward pass.
+    ``relaxed_accuracy_gain``: accuracy with relaxed minus accuracy with hard decisions.
+    """
+    images = preprocessing.normalize(batch.images)
+    relaxed, hard = model(images, relaxed=True), model(images, relaxed=False)
+    gap = (relaxed.path.weight - relaxed.path.on.to(relaxed.path.weight.dtype)).abs().mean()
+    right = [(output.logits.argmax(1) == batch.labels).float().mean() for output in (relaxed, hard)]
+    return {
+        "relaxed_gap": float(gap),
+        "relaxed_accuracy_gain": float(right[0] - right[1]),
+    }

@@ -1,0 +1,43 @@
+"""Which step belongs to which phase."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dyncore.training._recipe import Phase, Recipe
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """A phase and the steps of the run that it covers."""
+
+    index: int
+    phase: Phase
+    first: int
+    """Its first step, counted over the whole run."""
+    last: int
+    """One past its last step."""
+    steps_per_epoch: int
+
+    def learning_rate_factor(self, step: int) -> float:
+        """What multiplies the base learning rate at ``step`` of the run."""
+        return self.phase.schedule.factor(
+            (step - self.first) / self.steps_per_epoch, self.phase.epochs
+        )
+
+    def epochs_from(self, step: int) -> Iterator[tuple[int, int, int]]:
+        """(epoch, first step within it, number of steps) of what is left of the phase."""
+        while step < self.last:
+            epoch, within = divmod(step, self.steps_per_epoch)
+            count = min(self.steps_per_epoch - within, self.last - step)
+            yield epoch, within, count
+            step += count
+
+
+def plan_phases(recipe: Recipe, steps_per_epoch: int) -> tuple[PlannedPhase, ...]:
+    """The phases one after the other, each at least one step long."""
+    planned, first = [], 0
+    for index, phase in enumerate(recipe.phases):
+        last = first + max(1, round(phase.epochs * steps_per_epoch))
+        planned.append(PlannedPhase(index, phase, first, last, steps_per_epoch))
+        first = last
+    return tuple(planned)

@@ -1,0 +1,42 @@
+"""Randomness as a function of (seed, step, index in the global batch)."""
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from dyncore.data import mix_seed
+from dyncore.network import DynamicNetwork
+
+
+def _generator(device: torch.device, *words: int | str) -> torch.Generator:
+    return torch.Generator(device).manual_seed(mix_seed(*words))
+
+
+def draw_noise(
+    model: DynamicNetwork, *, seed: int, step: int, batch: int, share: slice
+) -> Tensor | None:
+    """This process's share of the gate noise of a global batch."""
+    device = next(model.parameters()).device
+    noise = model.draw_noise(batch, _generator(device, "noise", seed, step))
+    return None if noise is None else noise[share]
+
+
+def draw_uniform_paths(
+    model: DynamicNetwork, *, seed: int, step: int, batch: int, share: slice
+) -> Bool[Tensor, "batch total"]:
+    """This process's share of random paths: on or off with probability 1/2 (RDI-Net Eq. 14).
+
+    A block whose paths are all off but which has no shortcut keeps its first path on.
+    """
+    device = next(model.parameters()).device
+    shape = (batch, sum(model.paths_per_block))
+    generator = _generator(device, "paths", seed, step)
+    on = torch.rand(shape, generator=generator, device=device) < 0.5
+    first = 0
+    for block in model.backbone.blocks:
+        last = first + len(block.paths)
+        if block.downsample is None:
+            none = ~on[:, first:last].any(1)
+            on[:, first] |= none
+        first = last
+    return on[share]

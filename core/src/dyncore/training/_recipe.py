@@ -1,0 +1,119 @@
+"""A recipe: a named, typed, complete training set-up."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import tyro
+
+from dyncore.data import CropFlip, RandomResizedCropFlip
+from dyncore.network import DynamicConfig
+from dyncore.objectives import ObjectiveConfig
+from dyncore.training._schedule import Constant, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a recipe's settings are printed."""
+
+    paper: str
+    """Short name of the paper, e.g. RDI-Net; 'ours' for a set-up no paper has."""
+    place: str
+    """Table and row, figure and point, or section."""
+    borrowed: str = ""
+    """What the paper does not print, and where it was taken from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of training: what trains, how paths are chosen, its schedule."""
+
+    name: str
+    """Shown in the progress bar and in the metrics."""
+    epochs: float
+    """Length in epochs."""
+    paths: Literal["routed", "uniform"] = "routed"
+    """Decided by the gates, or drawn on/off with probability 1/2 per image and block (USW)."""
+    objective: tuple[str, ...] | None = None
+    """Keys of the recipe's objective parts that count; None: all. Parts left out do not train."""
+    schedule: Schedule = field(default_factory=Constant)
+    """Learning rate over the phase."""
+
+    def __post_init__(self) -> None:
+        if not self.epochs > 0:
+            raise ValueError(f"phase {self.name!r}: epochs must be positive, not {self.epochs}")
+
+    def scaled(self, share: float) -> "Phase":
+        return replace(self, epochs=self.epochs * share, schedule=self.schedule.scaled(share))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent with momentum."""
+
+    learning_rate: float = 0.1
+    """Base learning rate, for the recipe's batch size."""
+    momentum: float = 0.9
+    """Momentum."""
+    nesterov: bool = False
+    """Nesterov's form."""
+    weight_decay: float = 1e-4
+    """L2 penalty on every trained parameter."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), not {self.momentum}")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay must not be negative, not {self.weight_decay}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that a training run needs but the place of its data and of its results."""
+
+    name: tyro.conf.Suppress[str]
+    """``<method>-<backbone>[-nN]-<dataset>[-bBUDGET][-VARIANT]``."""
+    source: tyro.conf.Suppress[Source]
+    """Where its settings come from."""
+    model: tyro.conf.Suppress[str]
+    """Name of the model, for ``dyncore.create_model``."""
+    network: DynamicConfig
+    """The network; the number of classes follows the data set."""
+    dataset: tyro.conf.Suppress[str]
+    """Hub id, folder, or ``digits``; ``--data`` replaces it."""
+    objective: dict[str, ObjectiveConfig]
+    """The objective's parts by a short key of the recipe's own."""
+    phases: tuple[Phase, ...]
+    """In order; the optimiser starts afresh with each."""
+    batch_size: int = 256
+    """Images per step, over all processes."""
+    optimizer: SGD = field(default_factory=SGD)
+    """The optimiser."""
+    augmentation: CropFlip | RandomResizedCropFlip | None = None
+    """What training images go through; None: nothing."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+        if not self.phases:
+            raise ValueError("phases must name at least one phase")
+        for phase in self.phases:
+            if unknown := set(phase.objective or ()) - set(self.objective):
+                raise ValueError(
+                    f"phase {phase.name!r} names objective parts {sorted(unknown)}, but the "
+                    f"recipe has {sorted(self.objective)}"
+                )
+
+    @property
+    def epochs(self) -> float:
+        return sum(phase.epochs for phase in self.phases)
+
+    def with_epochs(self, epochs: float) -> "Recipe":
+        """The same recipe with phases and milestones scaled to ``epochs`` in all."""
+        if not epochs > 0:
+            raise ValueError(f"epochs must be positive, not {epochs}")
+        share = epochs / self.epochs
+        return replace(self, phases=tuple(phase.scaled(share) for phase in self.phases))

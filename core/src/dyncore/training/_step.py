@@ -1,0 +1,73 @@
+"""Model and objective as the one module that is distributed and compiled."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from dyncore.cost import CostTable
+from dyncore.data import Batch, Preprocessing
+from dyncore.gating import ExecutionPath
+from dyncore.network import DynamicNetwork
+from dyncore.objectives import Objective
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one forward pass of training gives."""
+
+    loss: Float[Tensor, ""]
+    terms: dict[str, Tensor]
+    """The loss's named terms, detached."""
+    rate: Float[Tensor, ""]
+    """Hard execution rate over the batch and all gated paths, in 0 … 1."""
+    macs_ratio: Float[Tensor, ""]
+    """Executed MACs, routers included, over the static backbone's."""
+
+
+class TrainingStep(nn.Module):
+    """Images in [0, 1] → loss."""
+
+    def __init__(
+        self,
+        model: DynamicNetwork,
+        objective: Objective,
+        table: CostTable,
+        preprocessing: Preprocessing,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.table = table
+        self.preprocessing = preprocessing
+        gated = [block.gated for block in table.blocks for _ in block.paths]
+        self.register_buffer("gated", torch.tensor(gated), persistent=False)
+
+    def forward(
+        self,
+        batch: Batch,
+        noise: Float[Tensor, "batch total logit"] | None,
+        on: Bool[Tensor, "batch total"] | None,
+        active: frozenset[str] | None,
+    ) -> StepResult:
+        """``on`` forces the paths (warm-up); ``active`` names the objective parts that count."""
+        images = self.preprocessing.normalize(batch.images)
+        path = None
+        if on is not None:
+            path = ExecutionPath.of(on, self.model.paths_per_block, dtype=images.dtype)
+        output = self.model(images, path=path, noise=noise)
+        terms = self.objective(batch, output, active)
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        with torch.no_grad():
+            rate = _share(output.path.on, self.gated)
+            macs_ratio = self.table.macs(output.path).double().mean() / self.table.static
+        return StepResult(
+            loss, {name: term.detach() for name, term in terms.items()}, rate, macs_ratio.float()
+        )
+
+
+def _share(on: Tensor, counted: Tensor) -> Tensor:
+    """Share of the counted columns that is on; 1 where none is counted (static)."""
+    total = counted.sum() * on.shape[0]
+    return torch.where(total > 0, (on & counted).sum() / total.clamp_min(1), 1.0)

@@ -1,0 +1,337 @@
+"""From a recipe to a saved model."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from dyncore.cost import CostTable, cost_table
+from dyncore.data import Batch, Dataset, Loader, Split, load_dataset
+from dyncore.gating import config_to_dict
+from dyncore.hub import find_folder, read_tensors
+from dyncore.network import DynamicNetwork, ModelInfo
+from dyncore.objectives import Objective
+from dyncore.registry import load_weights
+from dyncore.training._checkpoint import (
+    Progress,
+    checkpoints,
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
+from dyncore.training._log import MetricsLog
+from dyncore.training._options import RunOptions
+from dyncore.training._plan import PlannedPhase, plan_phases
+from dyncore.training._random import draw_noise, draw_uniform_paths
+from dyncore.training._recipe import Recipe
+from dyncore.training._step import StepResult, TrainingStep
+
+DISPLAY_EVERY = 10
+"""Steps between updates of the progress bar, each of which waits for the device."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run leaves behind."""
+
+    folder: Path
+    """The run's folder."""
+    model: Path
+    """Folder for ``dyncore.from_pretrained``."""
+    evaluation: Evaluation
+    """Of the final model on the test split."""
+
+
+def train(recipe: Recipe, options: RunOptions | None = None) -> TrainingResult:
+    """Train, evaluate and save; the run's folder is ``<output>/<recipe name>``.
+
+    It holds ``recipe.json``, ``metrics.jsonl``, ``checkpoints/``, ``evaluation.parquet`` and
+    ``model/``. Raises ValueError for options that do not fit the recipe or the data, and
+    FileExistsError if the folder holds a run and ``resume`` is off.
+    """
+    return Trainer(recipe, options or RunOptions()).run()
+
+
+class Trainer:
+    """One run of one recipe."""
+
+    def __init__(self, recipe: Recipe, options: RunOptions) -> None:
+        self.options = options
+        self.accelerator = Accelerator(
+            mixed_precision=options.precision, log_with=list(options.trackers) or None
+        )
+        self.dataset = load_dataset(options.data or recipe.dataset)
+        self.recipe = _fit(recipe, options, self.dataset)
+        self.folder = Path(options.output) / recipe.name
+        self.train_loader = self._loader(self.dataset.train, "train")
+        self.test_loader = self._loader(self.dataset.test, "test")
+        self.phases = plan_phases(self.recipe, self.train_loader.steps_per_epoch)
+        set_seed(options.seed)
+        self.model = self._build_model()
+        size = self.dataset.preprocessing.size
+        self.table: CostTable = cost_table(self.model, (3, size, size))
+        parts = {
+            key: config.build(self.model, self.table)
+            for key, config in self.recipe.objective.items()
+        }
+        self.objective = Objective(parts)
+        self.step_module = TrainingStep(
+            self.model, self.objective, self.table, self.dataset.preprocessing
+        )
+
+    def run(self) -> TrainingResult:
+        resumed = self._prepare_folder()
+        first = 0
+        if resumed is not None:
+            progress, tensors, _ = load_checkpoint(resumed)
+            if progress.seed != self.options.seed:
+                raise ValueError(
+                    f"{resumed} was made with seed {progress.seed}, not {self.options.seed}: "
+                    "resume with the same seed"
+                )
+            self.step_module.load_state_dict(tensors)
+            first = progress.step
+        self.accelerator.init_trackers("dyncore", config={"recipe": self.recipe.name})
+        self.log = MetricsLog(self.folder / "metrics.jsonl", self.accelerator, resume_at=first)
+        for planned in self.phases:
+            if first < planned.last:
+                self._run_phase(planned, max(first, planned.first), resumed)
+        evaluation = self._evaluate(self.phases[-1].last, final=True)
+        model = self._save(evaluation)
+        self.accelerator.end_training()
+        return TrainingResult(self.folder, model, evaluation)
+
+    def _run_phase(self, planned: PlannedPhase, first: int, resumed: Path | None) -> None:
+        settings = self.recipe.optimizer
+        trainable = _set_trainable(self.step_module, planned)
+        optimizer: Optimizer = torch.optim.SGD(
+            trainable,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+        )
+        if resumed is not None and first > planned.first:
+            optimizer.load_state_dict(load_checkpoint(resumed)[2])
+        step_module, optimizer = self.accelerator.prepare(self.step_module, optimizer)
+        active = planned.phase.objective
+        names = None if active is None else frozenset(active)
+        step = first
+        for epoch, within, count in planned.epochs_from(first):
+            batches = islice(self.train_loader.epoch(epoch, within), count)
+            step_module.train()
+            for batch in self._progress(batches, planned, epoch, count):
+                rate = settings.learning_rate * planned.learning_rate_factor(step)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                noise, on = self._draw(planned, step)
+                result = step_module(self._layout(batch), noise, on, names)
+                self.accelerator.backward(result.loss)
+                optimizer.step()
+                optimizer.zero_grad()
+                self.objective.after_step(self.model)
+                step += 1
+                self._report(step, planned, result, rate)
+            done = epoch + 1
+            if step == planned.last or done % self.options.evaluate_every == 0:
+                if planned.phase.paths == "routed" and step < self.phases[-1].last:
+                    self._evaluate(step, final=False)
+                self._save_checkpoint(step, planned, optimizer)
+        self.accelerator.free_memory()
+
+    def _draw(
+        self, planned: PlannedPhase, step: int
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Gate noise, or forced paths, for this process's share of the step's batch."""
+        batch, processes = self.recipe.batch_size, self.accelerator.num_processes
+        each = batch // processes
+        share = slice(
+            self.accelerator.process_index * each, (self.accelerator.process_index + 1) * each
+        )
+        if not self.model.gates:
+            return None, None
+        seed = self.options.seed
+        if planned.phase.paths == "uniform":
+            on = draw_uniform_paths(self.model, seed=seed, step=step, batch=batch, share=share)
+            return None, on
+        return draw_noise(self.model, seed=seed, step=step, batch=batch, share=share), None
+
+    def _layout(self, batch: Batch) -> Batch:
+        if not self.options.channels_last:
+            return batch
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        return replace(batch, images=images)
+
+    def _progress(
+        self, batches: Iterator[Batch], planned: PlannedPhase, epoch: int, count: int
+    ) -> Iterator[Batch]:
+        self.bar = tqdm(
+            batches,
+            total=count,
+            desc=f"{planned.phase.name} {epoch + 1}/{_ceil(self.recipe.epochs)}",
+            disable=not self.accelerator.is_main_process,
+        )
+        return iter(self.bar)
+
+    def _report(self, step: int, planned: PlannedPhase, result: StepResult, rate: float) -> None:
+        if step % DISPLAY_EVERY and step != planned.last:
+            return
+        values = {name: float(term) for name, term in result.terms.items()}
+        values["loss"] = float(result.loss.detach())
+        values["execution_rate"] = float(result.rate)
+        values["macs_ratio"] = float(result.macs_ratio)
+        self.bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
+        self.log.write(
+            step,
+            {
+                "phase": planned.phase.name,
+                "epoch": step / planned.steps_per_epoch,
+                "learning_rate": rate,
+                **{f"train/{name}": value for name, value in values.items()},
+            },
+        )
+
+    def _evaluate(self, step: int, *, final: bool) -> Evaluation:
+        preprocessing = self.dataset.preprocessing
+        evaluation = evaluate(
+            self.model, self.test_loader.epoch(0), preprocessing, self.table, self.accelerator
+        )
+        first = next(self.test_loader.epoch(0))
+        gap = relaxation_gap(self.model, first, preprocessing)
+        metrics = evaluation.metrics() | gap
+        self.log.write(
+            step,
+            {
+                "epoch": step / self.train_loader.steps_per_epoch,
+                **{f"test/{name}": value for name, value in metrics.items()},
+                "test/block_rates": evaluation.block_rates,
+            },
+        )
+        when = "end" if final else f"epoch {step / self.train_loader.steps_per_epoch:.3g}"
+        self.accelerator.print(
+            f"{self.recipe.name} at {when}: accuracy {evaluation.accuracy:.4f}, "
+            f"execution rate {evaluation.execution_rate:.3f}, MACs ratio "
+            f"{evaluation.macs_ratio:.3f}, {len(evaluation.path_counts)} distinct paths "
+            f"(entropy {evaluation.path_entropy:.2f} bits), relaxed gap {gap['relaxed_gap']:.3f}"
+        )
+        return evaluation
+
+    def _loader(self, split: Split | None, name: str) -> Loader:
+        if split is None:
+            raise ValueError(
+                f"data set {self.dataset.name!r} has no {name} split: training needs both a "
+                "train and a test (or validation) split"
+            )
+        training = name == "train"
+        return Loader(
+            split,
+            batch_size=self.recipe.batch_size,
+            preprocessing=self.dataset.preprocessing,
+            augmentation=self.recipe.augmentation if training else None,
+            seed=self.options.seed,
+            shuffle=training,
+            drop_last=training,
+            device=self.accelerator.device,
+            rank=self.accelerator.process_index,
+            world_size=self.accelerator.num_processes,
+            workers=self.options.workers,
+        )
+
+    def _build_model(self) -> DynamicNetwork:
+        name = self.recipe.model
+        info = ModelInfo(
+            method=name.partition("-")[0],
+            model=name,
+            classes=self.dataset.classes,
+            preprocessing=self.dataset.preprocessing,
+        )
+        model = DynamicNetwork(self.recipe.network, info)
+        if self.options.init is not None:
+            tensors = read_tensors(find_folder(self.options.init))
+            backbone = {
+                key.removeprefix("backbone."): tensor
+                for key, tensor in tensors.items()
+                if key.startswith("backbone.")
+            }
+            load_weights(model.backbone, backbone, self.options.init)
+        if self.options.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        if self.options.compile:
+            model.compile()
+        return model
+
+    def _prepare_folder(self) -> Path | None:
+        """Make the run's folder; the checkpoint to go on from, if there is one."""
+        existing = checkpoints(self.folder / "checkpoints")
+        started = (self.folder / "recipe.json").exists()
+        self.accelerator.wait_for_everyone()
+        if started and not self.options.resume:
+            raise FileExistsError(
+                f"{self.folder} already holds a run: continue it with --resume, choose another "
+                "--output, or delete it"
+            )
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            recipe = config_to_dict(self.recipe) | {"options": config_to_dict(self.options)}
+            temporary = self.folder / ".recipe.json"
+            temporary.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
+            os.replace(temporary, self.folder / "recipe.json")
+        self.accelerator.wait_for_everyone()
+        return existing[-1] if existing else None
+
+    def _save_checkpoint(self, step: int, planned: PlannedPhase, optimizer: Optimizer) -> None:
+        if self.accelerator.is_main_process:
+            folder = self.folder / "checkpoints"
+            save_checkpoint(
+                folder,
+                Progress(step=step, phase=planned.index, seed=self.options.seed),
+                tensors=self.step_module.state_dict(),
+                optimizer=optimizer.state_dict(),
+            )
+            prune_checkpoints(folder, self.options.keep_checkpoints)
+        self.accelerator.wait_for_everyone()
+
+    def _save(self, evaluation: Evaluation) -> Path:
+        target = self.folder / "model"
+        if self.accelerator.is_main_process:
+            evaluation.save(self.folder / "evaluation.parquet")
+            self.model.info = replace(self.model.info, metrics=evaluation.metrics())
+            self.model.save_pretrained(target)
+        self.accelerator.wait_for_everyone()
+        return target
+
+
+def _fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:
+    """The recipe as it will run: its classes are the data's, its length the option's."""
+    network = replace(recipe.network, num_classes=len(dataset.classes))
+    recipe = replace(recipe, network=network)
+    return recipe if options.epochs is None else recipe.with_epochs(options.epochs)
+
+
+def _set_trainable(module: TrainingStep, planned: PlannedPhase) -> list[torch.nn.Parameter]:
+    """Let only what the phase trains have gradients; return it.
+
+    Forced paths leave the routers and gates without a gradient, and objective parts that do not
+    count have none either.
+    """
+    module.requires_grad_(True)
+    if planned.phase.paths == "uniform":
+        module.model.routers.requires_grad_(False)
+        module.model.gates.requires_grad_(False)
+    if planned.phase.objective is not None:
+        for key, part in module.objective.parts.items():
+            part.requires_grad_(key in planned.phase.objective)
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _ceil(value: float) -> int:
+    return -int(-value // 1)

@@ -1,0 +1,139 @@
+"""Tiny networks of every granularity, whose decisions differ between images. All in float64."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dyncore.backbones import MobileNetV2Config, ResNetConfig
+from dyncore.blocks import Granularity
+from dyncore.gating import (
+    ContextRouterConfig,
+    Gate,
+    GumbelSoftmaxGateConfig,
+    IdentityRouterConfig,
+    ReLU1GateConfig,
+    ShortRangeRouterConfig,
+    StraightThroughGateConfig,
+)
+from dyncore.network import DynamicConfig, DynamicNetwork
+
+BASIC = ResNetConfig(block="basic", depths=(1, 2), widths=(4, 8), stem="cifar")
+BASIC_PAD = ResNetConfig(block="basic", depths=(1, 2), widths=(4, 8), stem="cifar", shortcut="pad")
+BOTTLENECK = ResNetConfig(block="bottleneck", depths=(1, 1), widths=(4, 8), stem="cifar2")
+MOBILENET = MobileNetV2Config(width=0.35)
+
+CONTEXT = ContextRouterConfig(dim=6)
+SHORT = ShortRangeRouterConfig(dim=12)
+IDENTITY = IdentityRouterConfig()
+RELAXED = GumbelSoftmaxGateConfig(temperature=0.7)
+STRAIGHT = StraightThroughGateConfig(temperature=1.5)
+GAUSSIAN = StraightThroughGateConfig(noise="gaussian")
+RELU1 = ReLU1GateConfig(leak=0.02)
+
+
+def _config(backbone, router=None, gate=None, combine="additive", **granularity) -> DynamicConfig:
+    return DynamicConfig(
+        backbone=backbone,
+        num_classes=5,
+        granularity=Granularity(**granularity),
+        router=router,
+        gate=gate,
+        combine=combine,
+    )
+
+
+CONFIGS = {
+    "static": _config(BASIC),
+    "blend": _config(BASIC, SHORT, RELAXED, "blend"),
+    "blend-pad": _config(BASIC_PAD, SHORT, RELAXED, "blend"),
+    "blend-bottleneck": _config(BOTTLENECK, SHORT, RELAXED, "blend"),
+    "additive": _config(BASIC, CONTEXT, STRAIGHT),
+    "additive-mobilenetv2": _config(MOBILENET, CONTEXT, STRAIGHT),
+    "n2-basic": _config(BASIC_PAD, CONTEXT, GAUSSIAN, paths=2),
+    "n3-bottleneck": _config(BOTTLENECK, CONTEXT, STRAIGHT, paths=3),
+    "n2-mobilenetv2": _config(MOBILENET, CONTEXT, STRAIGHT, paths=2),
+    "salience": _config(BASIC, IDENTITY, RELU1),
+    "n2-salience": _config(BOTTLENECK, IDENTITY, RELU1, paths=2),
+    "channels-basic": _config(BASIC, IDENTITY, RELU1, channels=True),
+    "channels-bottleneck": _config(BOTTLENECK, IDENTITY, RELU1, channels=True),
+}
+GATED = [name for name, config in CONFIGS.items() if config.gate]
+
+
+def _images() -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    contrast = torch.linspace(0.3, 1, 6, dtype=torch.float64)[:, None, None, None]
+    colour = torch.randn(6, 3, 1, 1, generator=generator, dtype=torch.float64)
+    texture = torch.randn(6, 3, 13, 16, generator=generator, dtype=torch.float64)
+    return colour + contrast * texture
+
+
+def _randomise_norms(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+
+
+def _standardise(gate: Gate, arguments: tuple[Tensor, ...]) -> None:
+    scores = F.linear(arguments[0], gate.head.weight)
+    scale = scores.std(0)
+    gate.head.weight /= scale[:, None]
+    gate.head.bias.copy_(-scores.quantile(0.5, 0) / scale)
+
+
+@torch.no_grad()
+def build(config: DynamicConfig, seed: int = 0) -> DynamicNetwork:
+    """A network in evaluation whose gates have scores of median 0 and deviation 1 on ``images``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DynamicNetwork(config).double().eval()
+        _randomise_norms(network)
+    hooks = [gate.register_forward_pre_hook(_standardise) for gate in network.gates.values()]
+    network(_images())
+    for hook in hooks:
+        hook.remove()
+    return network
+
+
+class Networks(dict[str, DynamicNetwork]):
+    """The networks of ``CONFIGS``, built when they are first asked for."""
+
+    def __missing__(self, name: str) -> DynamicNetwork:
+        self[name] = build(CONFIGS[name])
+        return self[name]
+
+
+@pytest.fixture(scope="session")
+def images() -> Tensor:
+    """Six normalised images of size (3, 13, 16), of different colour and contrast."""
+    return _images()
+
+
+@pytest.fixture(scope="session")
+def networks() -> Networks:
+    """Networks by name; shared by all tests, so copy one before changing it."""
+    return Networks()
+
+
+@pytest.fixture(scope="session", params=CONFIGS)
+def network(request: pytest.FixtureRequest, networks: Networks) -> DynamicNetwork:
+    """Each of the networks."""
+    return networks[request.param]
+
+
+@pytest.fixture(scope="session", params=GATED)
+def gated_network(request: pytest.FixtureRequest, networks: Networks) -> DynamicNetwork:
+    """Each of the networks that decide."""
+    return networks[request.param]
+
+
+@pytest.fixture(scope="session")
+def build_network() -> Callable[[DynamicConfig], DynamicNetwork]:
+    """Builds a network of one's own."""
+    return build

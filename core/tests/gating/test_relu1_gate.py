@@ -1,0 +1,102 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dyncore.gating import ReLU1Gate, ReLU1GateConfig
+
+SCORES = [-2.0, -0.5, 0.25, 0.75, 1.5, 3.0]
+
+
+def identity_gate(paths: int, channels: int, leak: float = 0.1, keep_one=False) -> ReLU1Gate:
+    """A gate whose scores are its feature."""
+    gate = ReLU1GateConfig(leak=leak).build(
+        paths + channels, paths=paths, channels=channels, keep_one=keep_one
+    )
+    with torch.no_grad():
+        gate.head.weight.copy_(torch.eye(paths + channels))
+        gate.head.bias.zero_()
+    return gate.double()
+
+
+def scores(*values: float) -> torch.Tensor:
+    return torch.tensor([values], dtype=torch.float64, requires_grad=True)
+
+
+def test_relaxed_value_and_slope_leak_on_both_sides():
+    score = scores(*SCORES)
+
+    weight = identity_gate(len(SCORES), 0)(score, relaxed=True).weight
+    weight.sum().backward()
+
+    torch.testing.assert_close(weight.tolist(), [[-0.2, -0.05, 0.25, 0.75, 1.05, 1.2]])
+    torch.testing.assert_close(score.grad.tolist(), [[0.1, 0.1, 1.0, 1.0, 0.1, 0.1]])
+
+
+def test_hard_value_and_slope_are_clamped():
+    score = scores(*SCORES)
+
+    weight = identity_gate(len(SCORES), 0)(score, relaxed=False).weight
+    weight.sum().backward()
+
+    assert weight.tolist() == [[0.0, 0.0, 0.25, 0.75, 1.0, 1.0]]
+    assert score.grad.tolist() == [[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]]
+
+
+@given(st.lists(st.floats(-3, 3), min_size=4, max_size=4), st.booleans())
+def test_on_is_where_the_clamped_score_is_positive(values, relaxed):
+    gate = identity_gate(1, 3)
+    score = torch.tensor([values], dtype=torch.float64)
+
+    decision = gate(score, relaxed=relaxed)
+    hard = gate(score, relaxed=False)
+
+    weight = torch.cat([hard.weight, hard.channel_weight], dim=1)
+    assert ((weight >= 0) & (weight <= 1)).all()
+    on = torch.cat([decision.on, decision.channel_on], dim=1)
+    assert on.equal(weight > 0)
+
+
+def test_first_scores_are_paths_and_the_others_channels():
+    decision = identity_gate(2, 3)(scores(0.1, -1.0, 0.3, -1.0, 0.5), relaxed=False)
+
+    assert decision.weight.tolist() == [[0.1, 0.0]]
+    assert decision.channel_weight.tolist() == [[0.3, 0.0, 0.5]]
+    assert decision.channel_on.tolist() == [[True, False, True]]
+
+
+def test_without_channels_there_is_no_channel_decision():
+    decision = identity_gate(2, 0)(scores(0.1, -1.0), relaxed=False)
+
+    assert decision.channel_on is None
+    assert decision.channel_weight is None
+
+
+def test_nothing_is_dead_at_the_start():
+    gate = ReLU1GateConfig().build(4, paths=1, channels=6, keep_one=False)
+
+    decision = gate(torch.zeros(2, 4), relaxed=False)
+
+    assert decision.weight.eq(1).all()
+    assert decision.channel_weight.eq(1).all()
+
+
+def test_keep_one_keeps_the_path_with_the_highest_score():
+    decision = identity_gate(3, 0, keep_one=True)(scores(-2.0, -0.5, -1.0), relaxed=False)
+
+    assert decision.on.tolist() == [[False, True, False]]
+
+
+def test_half_precision_feature_gives_float32_decisions():
+    gate = identity_gate(1, 2).bfloat16()
+
+    decision = gate(scores(0.25, 0.5, -1.0).detach().bfloat16(), relaxed=False)
+
+    assert decision.weight.dtype == decision.channel_weight.dtype == torch.float32
+    assert decision.weight.tolist() == [[0.25]]
+
+
+@pytest.mark.parametrize("leak", [-0.1, 1.0, float("nan")])
+def test_leak_must_be_a_slope_below_one(leak):
+    with pytest.raises(ValueError, match=r"leak must be in \[0, 1\)"):
+        ReLU1GateConfig(leak=leak)

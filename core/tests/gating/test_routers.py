@@ -1,0 +1,110 @@
+import pytest
+import torch
+
+from dyncore.gating import ContextRouterConfig, IdentityRouterConfig, ShortRangeRouterConfig
+
+CHANNELS = (3, 5, 4)
+IMAGES, DIM = 2, 6
+
+
+def chain(config) -> list[torch.nn.Module]:
+    """A router for each of three blocks."""
+    torch.manual_seed(0)
+    return [config.build(channels, index).double() for index, channels in enumerate(CHANNELS)]
+
+
+def pooled() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(IMAGES, c, generator=generator, dtype=torch.float64) for c in CHANNELS]
+
+
+def run(routers, inputs) -> list[torch.Tensor]:
+    state, features = (), []
+    for router, x in zip(routers, inputs, strict=True):
+        feature, state = router(x, state)
+        features.append(feature)
+    return features
+
+
+def affine(layer, vector: list[float]) -> list[float]:
+    """``W x + b`` with plain numbers."""
+    bias = [0.0] * layer.out_features if layer.bias is None else layer.bias.tolist()
+    return [
+        sum(w * x for w, x in zip(row, vector, strict=True)) + b
+        for row, b in zip(layer.weight.tolist(), bias, strict=True)
+    ]
+
+
+def relu(vector: list[float]) -> list[float]:
+    return [max(value, 0.0) for value in vector]
+
+
+def test_context_router_is_the_equation():
+    routers, inputs = chain(ContextRouterConfig(dim=DIM)), pooled()
+
+    features = run(routers, inputs)
+
+    for image in range(IMAGES):
+        h = None
+        for router, x, feature in zip(routers, inputs, features, strict=True):
+            v = relu(affine(router.context, x[image].tolist()))  # CDB Eq. 5
+            if h is None:
+                h = v
+            else:
+                before = relu(affine(router.history, h))
+                h = [a + b for a, b in zip(v, before, strict=True)]  # CDB Eq. 6
+            assert feature[image].tolist() == pytest.approx(h, abs=1e-12)
+
+
+def test_first_context_router_has_no_history_weights():
+    first, second, third = chain(ContextRouterConfig(dim=DIM))
+
+    assert set(first.state_dict()) == {"context.weight", "context.bias"}
+    assert set(second.state_dict()) == set(third.state_dict())
+    assert second.history.weight.shape == (DIM, DIM)
+
+
+def test_context_router_without_previous_ignores_the_history():
+    routers, inputs = chain(ContextRouterConfig(dim=DIM, previous=False)), pooled()
+
+    features = run(routers, inputs)
+
+    for router, x, feature in zip(routers, inputs, features, strict=True):
+        assert feature.equal(router(x, ())[0])
+        assert set(router.state_dict()) == {"context.weight", "context.bias"}
+
+
+def test_gradient_reaches_earlier_context_routers():
+    routers = chain(ContextRouterConfig(dim=DIM))
+
+    run(routers, pooled())[-1].sum().backward()
+
+    assert routers[0].context.weight.grad.abs().sum() > 0
+
+
+def test_short_range_router_is_the_equation_and_keeps_no_history():
+    routers, inputs = chain(ShortRangeRouterConfig(dim=DIM)), pooled()
+
+    features = run(routers, inputs)
+
+    for router, x, feature in zip(routers, inputs, features, strict=True):
+        assert router.mix.bias is None
+        for image in range(IMAGES):
+            aligned = relu(affine(router.align, x[image].tolist()))
+            expected = relu(affine(router.mix, aligned))
+            assert feature[image].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_identity_router_gives_the_pooled_input():
+    routers, inputs = chain(IdentityRouterConfig()), pooled()
+
+    assert all(a.equal(b) for a, b in zip(run(routers, inputs), inputs, strict=True))
+    assert [router.out_features for router in routers] == list(CHANNELS)
+    assert not any(list(router.parameters()) for router in routers)
+
+
+@pytest.mark.parametrize("config", [ContextRouterConfig, ShortRangeRouterConfig])
+def test_out_features_is_dim_and_dim_must_be_positive(config):
+    assert all(router.out_features == DIM for router in chain(config(dim=DIM)))
+    with pytest.raises(ValueError, match="dim must be at least 1, not 0"):
+        config(dim=0)

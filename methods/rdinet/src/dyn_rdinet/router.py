@@ -1,0 +1,100 @@
+"""The relational router: a router that sees the features of earlier ones (section 3.2)."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dyncore.gating import Router, RouterConfig, RouterState
+
+Edges = Literal["decay", "cosine"]
+
+
+class DecayEdges(nn.Module):
+    """The effect of a router falls by γ per router: ``γ^k, …, γ, 1`` (Eq. 4), with 0⁰ = 1."""
+
+    powers: Tensor
+
+    def __init__(self, history: int, decay: float) -> None:
+        super().__init__()
+        powers = torch.tensor([decay**distance for distance in range(history, -1, -1)])
+        self.register_buffer("powers", powers, persistent=False)
+
+    def forward(self, features: Float[Tensor, "batch node feature"]) -> Float[Tensor, "node"]:
+        """Edges into the last node from every node, oldest first; its own is 1."""
+        return self.powers[-features.shape[1] :]
+
+
+class CosineEdges(nn.Module):
+    """The effect of a router is its feature's cosine similarity to the last one ("Auto").
+
+    Gradients flow through both features. The similarity to a feature of zeros is 0.
+    """
+
+    def forward(self, features: Float[Tensor, "batch node feature"]) -> Float[Tensor, "batch node"]:
+        """Edges into the last node from every node, oldest first; its own is 1 (of zeros: 0)."""
+        return F.cosine_similarity(features, features[:, -1:], dim=2)
+
+
+class RelationalRouter(Router):
+    """``s_n = relu((Σ_m A_mn S_n[m]) W1)`` with ``S_n = (s_{n-r}, …, s_{n-1}, s̃_n)`` (Eq. 5–7).
+
+    ``s̃_n = relu(W0 pooled + b0)`` aligns the widths of the blocks; A holds the edges into this
+    router. A router with fewer than r predecessors sees those that exist, the first one none. The
+    state is the last r features s, newest last. Without history or with γ = 0 this is
+    :class:`dyncore.gating.ShortRangeRouter`, whose parameter names it shares.
+    """
+
+    def __init__(self, in_channels: int, dim: int, history: int, edges: nn.Module) -> None:
+        super().__init__()
+        self.align = nn.Linear(in_channels, dim)
+        self.mix = nn.Linear(dim, dim, bias=False)
+        self.edges = edges
+        self.history = history
+        self.out_features = dim
+
+    def forward(
+        self, pooled: Float[Tensor, "batch channel"], state: RouterState
+    ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
+        """Feature s_n (B, d), and the last r features including it."""
+        aggregated = F.relu(self.align(pooled))
+        if state:
+            features = torch.stack((*state, aggregated), dim=1)
+            # Not a matrix product: the cost table counts those, and this is no layer.
+            aggregated = (self.edges(features)[..., None] * features).sum(1)
+        feature = F.relu(self.mix(aggregated))
+        forgotten = max(0, len(state) + 1 - self.history)
+        return feature, (*state, feature)[forgotten:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationalRouterConfig(RouterConfig):
+    """Decides from the block's input and from what the last routers saw."""
+
+    name: ClassVar[str] = "relational"
+    dim: int = 256
+    """Width d of the router feature."""
+    history: int = 6
+    """Number r of earlier routers whose features are aggregated; 0: none."""
+    decay: float = 0.5
+    """Rate γ at which the effect of a router decays with distance; read by ``edges="decay"``."""
+    edges: Edges = "decay"
+    """How much an earlier router counts: γ^distance, or cosine similarity ("Auto" of Table 3)."""
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ValueError(f"dim must be at least 1, not {self.dim}")
+        if self.history < 0:
+            raise ValueError(f"history must be at least 0 routers, not {self.history}")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"decay must be in [0, 1], not {self.decay}")
+        if self.edges not in get_args(Edges):
+            raise ValueError(f"edges must be one of {get_args(Edges)}, not {self.edges!r}")
+
+    def build(self, in_channels: int, index: int) -> RelationalRouter:
+        """The router of a block; how many predecessors it has, it learns from its state."""
+        edges = CosineEdges() if self.edges == "cosine" else DecayEdges(self.history, self.decay)
+        return RelationalRouter(in_channels, self.dim, self.history, edges)

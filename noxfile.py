@@ -1,0 +1,129 @@
+"""Everything that is run on this repository; ``nox -l`` lists it.
+
+Each session builds its own environment with uv, from the pins in constraints.txt.
+"""
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "types", "tests"]
+
+ROOT = Path(__file__).parent
+METHODS = ("cdb", "dmnn", "rdinet", "spnet", "lcnet")
+PACKAGES = {"dyncore": "core"} | {method: f"methods/{method}" for method in METHODS}
+CONSTRAINTS = ("-c", "constraints.txt")
+TEST_TOOLS = ("--group", "test")
+WORKERS = "2"
+"""pytest's processes; each computes with one thread, so more than there are cores only costs."""
+BENCHMARKS = ("benchmarks/latency.py",)
+
+
+def with_code(packages: dict[str, str]) -> list[str]:
+    """Folders of the packages that have code: the others cannot be built yet."""
+    return [folder for folder in packages.values() if has_code(folder)]
+
+
+def has_code(folder: str) -> bool:
+    """Whether the package in `folder` has a module to build."""
+    return any((ROOT / folder / "src").glob("*/__init__.py"))
+
+
+def editable(folders: list[str]) -> list[str]:
+    """The arguments that install `folders` from the working tree."""
+    return [argument for folder in folders for argument in ("-e", folder)]
+
+
+def pytest(session: nox.Session, *paths: str) -> None:
+    """Run pytest on `paths` (all tests if none) with the arguments after --."""
+    session.run("pytest", "-n", WORKERS, *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Train three small networks on digits, compare, save and reload them (minutes, no network)."""
+    session.install(*CONSTRAINTS, *editable(["core", "methods/rdinet"]))
+    session.run("python", "benchmarks/quickstart.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Test every package in the working tree; arguments after -- go to pytest."""
+    session.install(*CONSTRAINTS, *TEST_TOOLS, *editable(with_code(PACKAGES)))
+    pytest(session)
+
+
+def add_wheel_tests(package: str, folder: str) -> None:
+    """Add the session that tests `package` as its users get it."""
+
+    @nox.session(name=f"tests-{package}")
+    def tests_wheel(session: nox.Session) -> None:
+        """Test this package alone, installed from its wheel with only what it declares."""
+        if not has_code(folder):
+            session.skip(f"{folder} has no code yet")
+        wheels = Path(session.create_tmp())
+        for source in dict.fromkeys(["core", folder]):
+            build_package(session, source, wheels, "--wheel")
+        built = (str(wheel) for wheel in wheels.glob("*.whl"))
+        session.install(*CONSTRAINTS, *TEST_TOOLS, *built)
+        pytest(session, f"{folder}/tests")
+
+
+for package, folder in PACKAGES.items():
+    add_wheel_tests(package, folder)
+
+
+@nox.session(name="tests-lowest")
+def tests_lowest(session: nox.Session) -> None:
+    """Test every package with the oldest dependencies that it declares."""
+    folders = editable(with_code(PACKAGES))
+    session.install("--resolution", "lowest-direct", *TEST_TOOLS, *folders)
+    pytest(session)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting with ruff."""
+    session.install(*CONSTRAINTS, "--group", "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the packages' types with mypy, strictly."""
+    folders = with_code(PACKAGES)
+    session.install(*CONSTRAINTS, "--group", "types", *editable(folders))
+    session.run("mypy", *(f"{folder}/src" for folder in folders))
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build each package's sdist and wheel into dist/."""
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    for folder in PACKAGES.values():
+        if has_code(folder):
+            build_package(session, folder, dist)
+        else:
+            session.warn(f"{folder} has no code yet: not built")
+
+
+def build_package(session: nox.Session, folder: str, target: Path, *options: str) -> None:
+    """Build the package in `folder` into `target`."""
+    where = ("--out-dir", str(target), "--build-constraints", "constraints.txt")
+    session.run("uv", "build", "--quiet", *where, *options, folder, external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what BENCHMARKS names; arguments after -- go to each script."""
+    present = [script for script in BENCHMARKS if (ROOT / script).is_file()]
+    if not present:
+        session.skip(f"none of {', '.join(BENCHMARKS)} is there yet")
+    session.install(*CONSTRAINTS, *editable(with_code(PACKAGES)))
+    for script in present:
+        session.run("python", script, *session.posargs)
