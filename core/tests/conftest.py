@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import settings
 from torch import Tensor, nn
 
 from dyncore.backbones import MobileNetV2Config, ResNetConfig
@@ -19,6 +20,9 @@ from dyncore.gating import (
     StraightThroughGateConfig,
 )
 from dyncore.network import DynamicConfig, DynamicNetwork
+
+settings.register_profile("dyncore", deadline=None, max_examples=25, derandomize=True)
+settings.load_profile("dyncore")
 
 BASIC = ResNetConfig(block="basic", depths=(1, 2), widths=(4, 8), stem="cifar")
 BASIC_PAD = ResNetConfig(block="basic", depths=(1, 2), widths=(4, 8), stem="cifar", shortcut="pad")

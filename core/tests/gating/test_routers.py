@@ -1,3 +1,5 @@
+from statistics import fmean, pvariance
+
 import pytest
 import torch
 
@@ -83,7 +85,7 @@ def test_gradient_reaches_earlier_context_routers():
 
 
 def test_short_range_router_is_the_equation_and_keeps_no_history():
-    routers, inputs = chain(ShortRangeRouterConfig(dim=DIM)), pooled()
+    routers, inputs = chain(ShortRangeRouterConfig(dim=DIM, norm=False)), pooled()
 
     features = run(routers, inputs)
 
@@ -93,6 +95,21 @@ def test_short_range_router_is_the_equation_and_keeps_no_history():
             aligned = relu(affine(router.align, x[image].tolist()))
             expected = relu(affine(router.mix, aligned))
             assert feature[image].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_short_range_router_normalises_the_aligned_features_over_the_batch():
+    router, x = chain(ShortRangeRouterConfig(dim=DIM))[0], pooled()[0]
+
+    feature, _ = router.train()(x, ())
+
+    aligned = [affine(router.align, row) for row in x.tolist()]
+    columns = [
+        [(value - fmean(column)) / (pvariance(column) + 1e-5) ** 0.5 for value in column]
+        for column in zip(*aligned, strict=True)
+    ]
+    for image, normed in enumerate(zip(*columns, strict=True)):
+        expected = relu(affine(router.mix, relu(list(normed))))
+        assert feature[image].tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_identity_router_gives_the_pooled_input():

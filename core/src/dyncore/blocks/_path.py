@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 Activation: TypeAlias = Callable[[Tensor], Tensor]
+Norm: TypeAlias = nn.BatchNorm2d | nn.SyncBatchNorm
 
 
 def relu(x: Tensor) -> Tensor:
@@ -27,7 +28,7 @@ class Layer(NamedTuple):
     """One link of a path: ``activation(norm(conv(x)))``."""
 
     conv: nn.Conv2d
-    norm: nn.BatchNorm2d
+    norm: Norm
     activation: Activation
 
 
@@ -108,7 +109,7 @@ def _convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
     return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation)  # type: ignore[arg-type]
 
 
-def _normalise(norm: nn.BatchNorm2d, x: Tensor, keep: Tensor) -> Tensor:
+def _normalise(norm: Norm, x: Tensor, keep: Tensor) -> Tensor:
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError("a norm without running statistics cannot run channel by channel")
     return F.batch_norm(

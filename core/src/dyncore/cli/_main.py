@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from dyncore.cli._eval import run_eval
 from dyncore.cli._list import run_list
 from dyncore.cli._train import run_train
+from dyncore.registry import RegistryError
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "list": (run_list, "list methods, models or recipes"),
@@ -26,19 +28,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(usage())
         return
     if arguments[0] not in COMMANDS:
-        fail(f"unknown command {arguments[0]!r}\n{usage()}")
+        fail(f"unknown command {arguments[0]!r}; commands are {', '.join(COMMANDS)}")
     guard(lambda: COMMANDS[arguments[0]][0](arguments[1:]))
 
 
 def guard(run: Callable[[], None]) -> None:
-    """Run a command; an error that is meant for people becomes one line without a traceback."""
+    """Run a command; an error that is meant for people loses its traceback and gets a prefix."""
     try:
         run()
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+    except (ValueError, FileNotFoundError, FileExistsError, RegistryError) as error:
         fail(str(error))
+    except SystemExit as stop:  # tyro has shown what is wrong with which option
+        if stop.code:
+            fail("the options above are wrong or missing; --help explains all of them")
+        raise
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     print(f"dyn: {message}", file=sys.stderr)
     sys.exit(2)
 

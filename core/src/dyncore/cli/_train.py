@@ -19,6 +19,9 @@ class Arguments:
 
 def run_train(arguments: Sequence[str]) -> None:
     """``dyn train RECIPE [--data DATA] [--epochs N] [--output FOLDER] [--FIELD VALUE] ...``."""
+    if arguments and arguments[0] in ("-h", "--help"):
+        print("usage: dyn train RECIPE ...; 'dyn train RECIPE --help' shows all that can be set")
+        return
     if not arguments or arguments[0].startswith("-"):
         raise ValueError("name a recipe first: dyn train RECIPE ...; 'dyn list recipes' shows them")
     parsed = tyro.cli(

@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -24,19 +24,24 @@ class EncodedImage(TypedDict):
     path: str | None
 
 
+class DecodingError(ValueError):
+    """An image that cannot be read; the message says which."""
+
+
 def decode(image: EncodedImage | None, where: str) -> Image.Image:
-    """Decode to RGB; ValueError that names `where`, and the file if it has a name."""
+    """Decode to RGB; DecodingError names `where`, and the file if it has a name."""
     data, path = (image["bytes"], image["path"]) if image else (None, None)
     file = path if data is None else io.BytesIO(data)
     if file is None:
-        raise ValueError(f"{where}: there is no image; fill it in or remove the row")
+        raise DecodingError(f"{where}: there is no image; fill it in or remove the row")
     name = f"{where} ({path})" if path else where
     try:
         with Image.open(file) as opened:
             return opened.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{name}: this is not a readable image ({error}); replace it or remove it"
+        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
+        raise DecodingError(
+            f"{name}: this is not a readable image ({reason}); replace it or remove it"
         ) from error
 
 

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from dyncore.data._augmentation import Augmentation, RandomResizedCropFlip
-from dyncore.data._decode import EncodedImage, decode
+from dyncore.data._decode import DecodingError, EncodedImage, decode
 from dyncore.data._plan import EpochPlan, mix
 from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._split import Split
@@ -44,7 +44,7 @@ class FileSplit(Split):
         augmentation: Augmentation | None,
         workers: int,
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
-        """Yield the images of each share of `plan`; ValueError names a row that is no image."""
+        """Yield the images of each share of `plan`; ValueError names a row that is unreadable."""
         if augmentation is None:
             transform = preprocessing.geometry()
         else:
@@ -52,7 +52,7 @@ class FileSplit(Split):
             transform = augmentation.transform(preprocessing.size)
         device = self.labels.device
         loader = DataLoader(
-            _Decoder(self, transform, preprocessing.size, plan),
+            _Decoder(self.images, self.where, transform, preprocessing.size, plan),
             sampler=(share.part for share in plan.shares),
             batch_size=None,
             num_workers=workers,
@@ -60,28 +60,36 @@ class FileSplit(Split):
             generator=torch.Generator(),
         )
         for images in loader:
+            if isinstance(images, DecodingError):
+                raise images
             yield images.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
-class _Decoder(Dataset[Tensor]):
+class _Decoder(Dataset[Tensor | DecodingError]):
     """What a worker does: positions in the epoch's order → images."""
 
-    split: FileSplit
+    images: Sequence[EncodedImage | None]
+    where: str
     transform: v2.Transform
     size: int
     plan: EpochPlan
 
-    def __getitem__(self, positions: range) -> UInt8[Tensor, "batch 3 size size"]:
+    def __getitem__(
+        self, positions: range
+    ) -> UInt8[Tensor, "batch 3 {self.size} {self.size}"] | DecodingError:
         images = torch.empty(len(positions), 3, self.size, self.size, dtype=torch.uint8)
-        with torch.random.fork_rng(devices=()):
-            for image, position in zip(images, positions, strict=True):
-                image.copy_(self._read(position))
+        try:
+            with torch.random.fork_rng(devices=()):
+                for image, position in zip(images, positions, strict=True):
+                    image.copy_(self._read(position))
+        except DecodingError as error:
+            return error  # raised in a worker, it would arrive wrapped in the worker's traceback
         return images
 
-    def _read(self, position: int) -> UInt8[Tensor, "3 size size"]:
+    def _read(self, position: int) -> UInt8[Tensor, "3 {self.size} {self.size}"]:
         row = int(self.plan.order[position])
-        decoded = decode(self.split.images[row], f"{self.split.where}, row {row}")
+        decoded = decode(self.images[row], f"{self.where}, row {row}")
         # torchvision draws from this generator, whatever the process.
         torch.default_generator.manual_seed(
             mix("augmentation", self.plan.seed, self.plan.epoch, position)

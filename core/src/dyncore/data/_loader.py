@@ -42,6 +42,9 @@ class Loader:
         ValueError: An argument is out of range or does not fit the split.
     """
 
+    steps_per_epoch: int
+    """Number of batches; the same in every process."""
+
     def __init__(
         self,
         split: Split,

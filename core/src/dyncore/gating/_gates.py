@@ -35,9 +35,7 @@ def _keep_one(
     return on | (best & ~on.any(1, keepdim=True))
 
 
-def _at_least_float32(
-    score: Float[Tensor, "batch score"],
-) -> Float[Tensor, "batch score"]:
+def _at_least_float32(score: Float[Tensor, "batch score"]) -> Float[Tensor, "batch score"]:
     """Decisions, rates and MACs do not fit into 16 bits."""
     return score.float() if score.dtype in (torch.bfloat16, torch.float16) else score
 

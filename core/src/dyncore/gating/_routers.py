@@ -39,22 +39,24 @@ class IdentityRouterConfig(RouterConfig):
 
 
 class ShortRangeRouter(Router):
-    """``s = relu(W1 relu(W0 pooled + b0))``, with no history.
+    """``s = relu(W1 relu(norm(W0 pooled + b0)))``, with no history.
 
     This is RDI-Net's router (Eq. 5–7) without relations, the "vanilla" baseline of RDI-Net and
-    SP-Net.
+    SP-Net. The norm is not printed; the authors' public code has it. Without it the pooled
+    features of different images are so alike that every image takes the same path.
     """
 
-    def __init__(self, in_channels: int, dim: int) -> None:
+    def __init__(self, in_channels: int, dim: int, *, norm: bool) -> None:
         super().__init__()
         self.align = nn.Linear(in_channels, dim)
+        self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
         self.mix = nn.Linear(dim, dim, bias=False)
         self.out_features = dim
 
     def forward(
         self, pooled: Float[Tensor, "batch channel"], state: RouterState
     ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
-        return F.relu(self.mix(F.relu(self.align(pooled)))), state
+        return F.relu(self.mix(F.relu(self.norm(self.align(pooled))))), state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +66,14 @@ class ShortRangeRouterConfig(RouterConfig):
     name: ClassVar[str] = "short-range"
     dim: int = 256
     """Width d of the router feature."""
+    norm: bool = True
+    """Normalise the aligned features over the batch (not printed; the authors' code does)."""
 
     def __post_init__(self) -> None:
         _check_dim(self.dim)
 
     def build(self, in_channels: int, index: int) -> ShortRangeRouter:
-        return ShortRangeRouter(in_channels, self.dim)
+        return ShortRangeRouter(in_channels, self.dim, norm=self.norm)
 
 
 class ContextRouter(Router):

@@ -34,6 +34,9 @@ METHOD = Method(
 BUDGETS = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
 """Target rates t: SP-Net's (section 4.3), and 0.5 and 0.6."""
 
+ROUTERS = {"digits": ShortRangeRouterConfig(dim=32)}
+"""Narrower where images are so small that 256-wide routers would cost a quarter of the network."""
+
 
 def _recipe(backbone: str, benchmark: str, budget: float) -> Recipe:
     return make_recipe(
@@ -41,6 +44,7 @@ def _recipe(backbone: str, benchmark: str, budget: float) -> Recipe:
         backbone,
         benchmark,
         budget=budget,
+        router=ROUTERS.get(benchmark),
         source=Source(
             paper="RDI-Net",
             place="Figure 5, Vanilla",

@@ -85,6 +85,25 @@ class DynamicNetwork(nn.Module):
         """Write ``config.json`` and ``model.safetensors``, for ``dyncore.from_pretrained``."""
         save_folder(folder, describe(self.config, self.info), self.state_dict())
 
+    def _check_path(self, path: ExecutionPath, images: int) -> None:
+        if path.paths_per_block != self.paths_per_block:
+            raise ValueError(
+                f"path has {path.paths_per_block} paths per block, but the network has "
+                f"{self.paths_per_block}"
+            )
+        for block, (decision, channels) in enumerate(
+            zip(path, self.channels_per_block, strict=True)
+        ):
+            if len(decision.on) != images:
+                raise ValueError(
+                    f"path decides for {len(decision.on)} images, but there are {images}"
+                )
+            if decision.channel_on is not None and decision.channel_on.shape[1] != channels:
+                raise ValueError(
+                    f"path has {decision.channel_on.shape[1]} gated channels in block {block}, "
+                    f"but the network has {channels}"
+                )
+
     def _forward(
         self,
         images: Tensor,
@@ -94,10 +113,8 @@ class DynamicNetwork(nn.Module):
         execute: Callable[[GatedBlock, Tensor, Decision | None], Tensor],
     ) -> Output:
         relaxed = self.training if relaxed is None else relaxed
-        if path is not None and len(path) != len(self.paths_per_block):
-            raise ValueError(
-                f"path has {len(path)} blocks, but the network has {len(self.paths_per_block)}"
-            )
+        if path is not None:
+            self._check_path(path, len(images))
         x = self.backbone.stem(images)
         state: RouterState = ()
         decisions, features, pools, first = [], [], [], 0

@@ -3,9 +3,11 @@
 from dyncore.training._benchmarks import BENCHMARKS, STEP_PHASES, Benchmark, make_recipe
 from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
 from dyncore.training._options import Precision, RunOptions
+from dyncore.training._random import draw_decisions
 from dyncore.training._recipe import SGD, Phase, Recipe, Source
 from dyncore.training._recipes import find_recipe, recipes
 from dyncore.training._schedule import Constant, Cosine, Schedule, Steps
+from dyncore.training._step import StepResult, TrainingStep, set_trainable
 from dyncore.training._trainer import TrainingResult, train
 
 __all__ = [
@@ -22,12 +24,16 @@ __all__ = [
     "RunOptions",
     "Schedule",
     "Source",
+    "StepResult",
     "Steps",
     "TrainingResult",
+    "TrainingStep",
+    "draw_decisions",
     "evaluate",
     "find_recipe",
     "make_recipe",
     "recipes",
     "relaxation_gap",
+    "set_trainable",
     "train",
 ]

@@ -34,13 +34,13 @@ BENCHMARKS = {
     ),
 }
 
-_CIFAR_STEPS = Phase(name="train", epochs=320, schedule=Steps(milestones=(150, 250)))
+_CIFAR_STEPS = Phase(name="train", epochs=320.0, schedule=Steps(milestones=(150.0, 250.0)))
 
 STEP_PHASES = {
     "cifar10": _CIFAR_STEPS,
     "cifar100": _CIFAR_STEPS,
-    "imagenet": Phase(name="train", epochs=90, schedule=Steps(milestones=(30, 60))),
-    "digits": Phase(name="train", epochs=30, schedule=Steps(milestones=(20, 26))),
+    "imagenet": Phase(name="train", epochs=90.0, schedule=Steps(milestones=(30.0, 60.0))),
+    "digits": Phase(name="train", epochs=30.0, schedule=Steps(milestones=(20.0, 26.0))),
 }
 """The main phase of RDI-Net's set-up by benchmark (epochs: RDI-Net section 4.1; milestones, which
 it does not print: SP-Net section 4.2; digits: ours)."""

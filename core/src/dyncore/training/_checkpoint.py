@@ -37,14 +37,23 @@ def save_checkpoint(
     temporary = folder / f".{target.name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file({k: t.contiguous() for k, t in tensors.items()}, temporary / "training.safetensors")
-    buffers, settings = _split(optimizer)
-    save_file(buffers, temporary / "optimizer.safetensors")
-    state = {"progress": asdict(progress), "optimizer": settings}
-    (temporary / STATE_FILE).write_text(json.dumps(state, indent=2), encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+    try:
+        _write(temporary, progress, tensors, optimizer)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def _write(
+    folder: Path, progress: Progress, tensors: dict[str, Tensor], optimizer: dict[str, Any]
+) -> None:
+    save_file({k: t.contiguous() for k, t in tensors.items()}, folder / "training.safetensors")
+    buffers, settings = _split(optimizer)
+    save_file(buffers, folder / "optimizer.safetensors")
+    state = {"progress": asdict(progress), "optimizer": settings}
+    (folder / STATE_FILE).write_text(json.dumps(state, indent=2), encoding="utf-8")
 
 
 def load_checkpoint(
@@ -70,8 +79,8 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Delete all but the newest ``keep`` checkpoints."""
-    for old in checkpoints(folder)[:-keep]:
+    """Delete all but the newest ``keep`` checkpoints, and what a killed run left half written."""
+    for old in [*checkpoints(folder)[:-keep], *folder.glob(".step-*")]:
         shutil.rmtree(old)
 
 

@@ -101,17 +101,21 @@ class Evaluation:
             "static_macs": str(self.static_macs),
         }
         target = Path(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         pq.write_table(pa.table(columns, metadata=described), temporary)
         os.replace(temporary, target)
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> "Evaluation":
-        """Read what :meth:`save` wrote."""
-        table = pq.read_table(file)
+        """Read what :meth:`save` wrote. Raises ValueError for any other file."""
+        try:
+            table = pq.read_table(file)
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{file} is not an evaluation file: {error}") from error
         described = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-        names = {"label", "prediction", "macs", "path"}
-        if not names <= set(table.column_names) or "static_macs" not in described:
+        columns = {"label", "prediction", "macs", "path"} <= set(table.column_names)
+        if not columns or not {"blocks", "gated", "static_macs"} <= described.keys():
             raise ValueError(f"{file} is not an evaluation file: it lacks columns or metadata")
         return cls(
             **{name: table[name].to_numpy() for name in ("label", "prediction", "macs")},

@@ -1,7 +1,8 @@
 """What changes from run to run of one recipe."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from math import inf
+from typing import Literal, TypeAlias, get_args
 
 Precision: TypeAlias = Literal["no", "bf16"]
 
@@ -39,10 +40,14 @@ class RunOptions:
     """Experiment trackers of accelerate that also get the metrics, e.g. tensorboard, wandb."""
 
     def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise ValueError(
+                f"precision must be one of {get_args(Precision)}, not {self.precision!r}"
+            )
         for name in ("evaluate_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.workers < 0:
             raise ValueError(f"workers must not be negative, not {self.workers}")
-        if self.epochs is not None and not self.epochs > 0:
+        if self.epochs is not None and not 0 < self.epochs < inf:
             raise ValueError(f"epochs must be positive, not {self.epochs}")

@@ -6,10 +6,22 @@ from torch import Tensor
 
 from dyncore.data import mix_seed
 from dyncore.network import DynamicNetwork
+from dyncore.training._recipe import Phase
 
 
 def _generator(device: torch.device, *words: int | str) -> torch.Generator:
     return torch.Generator(device).manual_seed(mix_seed(*words))
+
+
+def draw_decisions(
+    model: DynamicNetwork, phase: Phase, *, seed: int, step: int, batch: int, share: slice
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gate noise, or forced paths, for this process's share of a global batch of ``batch``."""
+    if not model.gates:
+        return None, None
+    if phase.paths == "uniform":
+        return None, draw_uniform_paths(model, seed=seed, step=step, batch=batch, share=share)
+    return draw_noise(model, seed=seed, step=step, batch=batch, share=share), None
 
 
 def draw_noise(

@@ -1,7 +1,8 @@
 """A recipe: a named, typed, complete training set-up."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from math import inf
+from typing import Literal, TypeAlias, get_args
 
 import tyro
 
@@ -9,6 +10,8 @@ from dyncore.data import CropFlip, RandomResizedCropFlip
 from dyncore.network import DynamicConfig
 from dyncore.objectives import ObjectiveConfig
 from dyncore.training._schedule import Constant, Schedule
+
+Paths: TypeAlias = Literal["routed", "uniform"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Phase:
     """Shown in the progress bar and in the metrics."""
     epochs: float
     """Length in epochs."""
-    paths: Literal["routed", "uniform"] = "routed"
+    paths: Paths = "routed"
     """Decided by the gates, or drawn on/off with probability 1/2 per image and block (USW)."""
     objective: tuple[str, ...] | None = None
     """Keys of the recipe's objective parts that count; None: all. Parts left out do not train."""
@@ -39,8 +42,14 @@ class Phase:
     """Learning rate over the phase."""
 
     def __post_init__(self) -> None:
-        if not self.epochs > 0:
+        if not 0 < self.epochs < inf:
             raise ValueError(f"phase {self.name!r}: epochs must be positive, not {self.epochs}")
+        if self.paths not in get_args(Paths):
+            raise ValueError(
+                f"phase {self.name!r}: paths must be one of {get_args(Paths)}, not {self.paths!r}"
+            )
+        if self.objective is not None and not self.objective:
+            raise ValueError(f"phase {self.name!r}: objective must name at least one part")
 
     def scaled(self, share: float) -> "Phase":
         return replace(self, epochs=self.epochs * share, schedule=self.schedule.scaled(share))
@@ -98,6 +107,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+        if not self.objective:
+            raise ValueError("objective must have at least one part")
         if not self.phases:
             raise ValueError("phases must name at least one phase")
         for phase in self.phases:
@@ -113,7 +124,7 @@ class Recipe:
 
     def with_epochs(self, epochs: float) -> "Recipe":
         """The same recipe with phases and milestones scaled to ``epochs`` in all."""
-        if not epochs > 0:
+        if not 0 < epochs < inf:
             raise ValueError(f"epochs must be positive, not {epochs}")
         share = epochs / self.epochs
         return replace(self, phases=tuple(phase.scaled(share) for phase in self.phases))

@@ -11,7 +11,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def factor(self, epoch: float, epochs: float) -> float:
-        """What multiplies the base rate ``epoch`` epochs (a fraction) into a phase of ``epochs``."""
+        """What multiplies the base rate ``epoch`` epochs, or a fraction, into one of ``epochs``."""
 
     def scaled(self, share: float) -> "Schedule":
         """The same schedule for a phase whose length is multiplied by ``share``."""
@@ -44,7 +44,8 @@ class Steps(Schedule):
     """What it is multiplied by."""
 
     def __post_init__(self) -> None:
-        if list(self.milestones) != sorted(set(self.milestones)) or min(self.milestones) <= 0:
+        ascending = list(self.milestones) == sorted(set(self.milestones))
+        if not self.milestones or not ascending or self.milestones[0] <= 0:
             raise ValueError(f"milestones must be positive and ascending, not {self.milestones}")
         if not 0 < self.gamma < 1:
             raise ValueError(f"gamma must be between 0 and 1, not {self.gamma}")

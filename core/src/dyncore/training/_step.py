@@ -11,6 +11,7 @@ from dyncore.data import Batch, Preprocessing
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import Objective
+from dyncore.training._recipe import Phase
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class TrainingStep(nn.Module):
         self.objective = objective
         self.table = table
         self.preprocessing = preprocessing
+        self.learnable = [p for p in self.parameters() if p.requires_grad]
+        """What some phase may train: all but what a part keeps fixed, such as a teacher."""
         gated = [block.gated for block in table.blocks for _ in block.paths]
         self.register_buffer("gated", torch.tensor(gated), persistent=False)
 
@@ -65,6 +68,24 @@ class TrainingStep(nn.Module):
         return StepResult(
             loss, {name: term.detach() for name, term in terms.items()}, rate, macs_ratio.float()
         )
+
+
+def set_trainable(module: TrainingStep, phase: Phase) -> list[nn.Parameter]:
+    """Let only what the phase trains have gradients; return it.
+
+    Forced paths leave the routers and gates without a gradient, and objective parts that do not
+    count have none either.
+    """
+    for parameter in module.learnable:
+        parameter.requires_grad_(True)
+    if phase.paths == "uniform":
+        module.model.routers.requires_grad_(False)
+        module.model.gates.requires_grad_(False)
+    if phase.objective is not None:
+        for key, part in module.objective.parts.items():
+            if key not in phase.objective:
+                part.requires_grad_(False)
+    return [parameter for parameter in module.learnable if parameter.requires_grad]
 
 
 def _share(on: Tensor, counted: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """From a recipe to a saved model."""
 
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,14 +13,12 @@ from tqdm import tqdm
 
 from dyncore.cost import CostTable, cost_table
 from dyncore.data import Batch, Dataset, Loader, Split, load_dataset
-from dyncore.gating import config_to_dict
 from dyncore.hub import find_folder, read_tensors
 from dyncore.network import DynamicNetwork, ModelInfo
 from dyncore.objectives import Objective
 from dyncore.registry import load_weights
 from dyncore.training._checkpoint import (
     Progress,
-    checkpoints,
     load_checkpoint,
     prune_checkpoints,
     save_checkpoint,
@@ -31,9 +27,10 @@ from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
 from dyncore.training._log import MetricsLog
 from dyncore.training._options import RunOptions
 from dyncore.training._plan import PlannedPhase, plan_phases
-from dyncore.training._random import draw_noise, draw_uniform_paths
+from dyncore.training._random import draw_decisions
 from dyncore.training._recipe import Recipe
-from dyncore.training._step import StepResult, TrainingStep
+from dyncore.training._run_folder import find_start, save_recipe
+from dyncore.training._step import StepResult, TrainingStep, set_trainable
 
 DISPLAY_EVERY = 10
 """Steps between updates of the progress bar, each of which waits for the device."""
@@ -55,8 +52,8 @@ def train(recipe: Recipe, options: RunOptions | None = None) -> TrainingResult:
     """Train, evaluate and save; the run's folder is ``<output>/<recipe name>``.
 
     It holds ``recipe.json``, ``metrics.jsonl``, ``checkpoints/``, ``evaluation.parquet`` and
-    ``model/``. Raises ValueError for options that do not fit the recipe or the data, and
-    FileExistsError if the folder holds a run and ``resume`` is off.
+    ``model/``. Raises ValueError for options that do not fit the recipe, the data or the run to
+    resume, and FileExistsError if the folder holds a run and ``resume`` is off.
     """
     return Trainer(recipe, options or RunOptions()).run()
 
@@ -66,12 +63,15 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, options: RunOptions) -> None:
         self.options = options
+        self.folder = Path(options.output) / recipe.name
         self.accelerator = Accelerator(
-            mixed_precision=options.precision, log_with=list(options.trackers) or None
+            mixed_precision=options.precision,
+            log_with=list(options.trackers) or None,
+            project_dir=self.folder,
         )
+        self._check_trackers()
         self.dataset = load_dataset(options.data or recipe.dataset)
         self.recipe = _fit(recipe, options, self.dataset)
-        self.folder = Path(options.output) / recipe.name
         self.train_loader = self._loader(self.dataset.train, "train")
         self.test_loader = self._loader(self.dataset.test, "test")
         self.phases = plan_phases(self.recipe, self.train_loader.steps_per_epoch)
@@ -86,22 +86,22 @@ class Trainer:
         self.objective = Objective(parts)
         self.step_module = TrainingStep(
             self.model, self.objective, self.table, self.dataset.preprocessing
-        )
+        ).to(self.accelerator.device)
 
     def run(self) -> TrainingResult:
         resumed = self._prepare_folder()
         first = 0
         if resumed is not None:
             progress, tensors, _ = load_checkpoint(resumed)
-            if progress.seed != self.options.seed:
-                raise ValueError(
-                    f"{resumed} was made with seed {progress.seed}, not {self.options.seed}: "
-                    "resume with the same seed"
-                )
             self.step_module.load_state_dict(tensors)
             first = progress.step
         self.accelerator.init_trackers("dyncore", config={"recipe": self.recipe.name})
-        self.log = MetricsLog(self.folder / "metrics.jsonl", self.accelerator, resume_at=first)
+        self.log = MetricsLog(
+            self.folder / "metrics.jsonl",
+            self.accelerator,
+            resume_at=first,
+            end=self.phases[-1].last,
+        )
         for planned in self.phases:
             if first < planned.last:
                 self._run_phase(planned, max(first, planned.first), resumed)
@@ -112,7 +112,7 @@ class Trainer:
 
     def _run_phase(self, planned: PlannedPhase, first: int, resumed: Path | None) -> None:
         settings = self.recipe.optimizer
-        trainable = _set_trainable(self.step_module, planned)
+        trainable = set_trainable(self.step_module, planned.phase)
         optimizer: Optimizer = torch.optim.SGD(
             trainable,
             lr=settings.learning_rate,
@@ -134,7 +134,7 @@ class Trainer:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 noise, on = self._draw(planned, step)
-                result = step_module(self._layout(batch), noise, on, names)
+                result = step_module(batch, noise, on, names)
                 self.accelerator.backward(result.loss)
                 optimizer.step()
                 optimizer.zero_grad()
@@ -157,27 +157,23 @@ class Trainer:
         share = slice(
             self.accelerator.process_index * each, (self.accelerator.process_index + 1) * each
         )
-        if not self.model.gates:
-            return None, None
-        seed = self.options.seed
-        if planned.phase.paths == "uniform":
-            on = draw_uniform_paths(self.model, seed=seed, step=step, batch=batch, share=share)
-            return None, on
-        return draw_noise(self.model, seed=seed, step=step, batch=batch, share=share), None
-
-    def _layout(self, batch: Batch) -> Batch:
-        if not self.options.channels_last:
-            return batch
-        images = batch.images.contiguous(memory_format=torch.channels_last)
-        return replace(batch, images=images)
+        return draw_decisions(
+            self.model,
+            planned.phase,
+            seed=self.options.seed,
+            step=step,
+            batch=batch,
+            share=share,
+        )
 
     def _progress(
         self, batches: Iterator[Batch], planned: PlannedPhase, epoch: int, count: int
     ) -> Iterator[Batch]:
+        epochs = -(-self.phases[-1].last // planned.steps_per_epoch)
         self.bar = tqdm(
             batches,
             total=count,
-            desc=f"{planned.phase.name} {epoch + 1}/{_ceil(self.recipe.epochs)}",
+            desc=f"{planned.phase.name} {epoch + 1}/{epochs}",
             disable=not self.accelerator.is_main_process,
         )
         return iter(self.bar)
@@ -185,10 +181,15 @@ class Trainer:
     def _report(self, step: int, planned: PlannedPhase, result: StepResult, rate: float) -> None:
         if step % DISPLAY_EVERY and step != planned.last:
             return
-        values = {name: float(term) for name, term in result.terms.items()}
-        values["loss"] = float(result.loss.detach())
-        values["execution_rate"] = float(result.rate)
-        values["macs_ratio"] = float(result.macs_ratio)
+        tensors = {
+            **result.terms,
+            "loss": result.loss.detach(),
+            "execution_rate": result.rate,
+            "macs_ratio": result.macs_ratio,
+        }
+        shares = torch.stack([value.float() for value in tensors.values()])
+        means = self.accelerator.reduce(shares, "mean").tolist()
+        values = dict(zip(tensors, means, strict=True))
         self.bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
         self.log.write(
             step,
@@ -224,6 +225,15 @@ class Trainer:
             f"(entropy {evaluation.path_entropy:.2f} bits), relaxed gap {gap['relaxed_gap']:.3f}"
         )
         return evaluation
+
+    def _check_trackers(self) -> None:
+        """Accelerate leaves out a tracker whose package is missing, and says nothing."""
+        present = {"all", *map(str, self.accelerator.log_with)}
+        if missing := [name for name in self.options.trackers if name not in present]:
+            raise ValueError(
+                f"trackers: {', '.join(missing)} is not installed; install the package, or leave "
+                "it out: metrics.jsonl has the same numbers"
+            )
 
     def _loader(self, split: Split | None, name: str) -> Loader:
         if split is None:
@@ -271,22 +281,12 @@ class Trainer:
 
     def _prepare_folder(self) -> Path | None:
         """Make the run's folder; the checkpoint to go on from, if there is one."""
-        existing = checkpoints(self.folder / "checkpoints")
-        started = (self.folder / "recipe.json").exists()
+        start = find_start(self.folder, self.recipe, self.options)
         self.accelerator.wait_for_everyone()
-        if started and not self.options.resume:
-            raise FileExistsError(
-                f"{self.folder} already holds a run: continue it with --resume, choose another "
-                "--output, or delete it"
-            )
         if self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            recipe = config_to_dict(self.recipe) | {"options": config_to_dict(self.options)}
-            temporary = self.folder / ".recipe.json"
-            temporary.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
-            os.replace(temporary, self.folder / "recipe.json")
+            save_recipe(self.folder, self.recipe, self.options)
         self.accelerator.wait_for_everyone()
-        return existing[-1] if existing else None
+        return start
 
     def _save_checkpoint(self, step: int, planned: PlannedPhase, optimizer: Optimizer) -> None:
         if self.accelerator.is_main_process:
@@ -315,23 +315,3 @@ def _fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:
     network = replace(recipe.network, num_classes=len(dataset.classes))
     recipe = replace(recipe, network=network)
     return recipe if options.epochs is None else recipe.with_epochs(options.epochs)
-
-
-def _set_trainable(module: TrainingStep, planned: PlannedPhase) -> list[torch.nn.Parameter]:
-    """Let only what the phase trains have gradients; return it.
-
-    Forced paths leave the routers and gates without a gradient, and objective parts that do not
-    count have none either.
-    """
-    module.requires_grad_(True)
-    if planned.phase.paths == "uniform":
-        module.model.routers.requires_grad_(False)
-        module.model.gates.requires_grad_(False)
-    if planned.phase.objective is not None:
-        for key, part in module.objective.parts.items():
-            part.requires_grad_(key in planned.phase.objective)
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
-
-
-def _ceil(value: float) -> int:
-    return -int(-value // 1)

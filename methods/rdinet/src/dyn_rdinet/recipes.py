@@ -15,7 +15,7 @@ from dyncore.gating import RouterConfig, ShortRangeRouterConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
 from dyncore.training import STEP_PHASES, Phase, Recipe, Source, make_recipe
 
-WARM_UP_EPOCHS = {"cifar10": 30, "cifar100": 30, "imagenet": 10, "digits": 3}
+WARM_UP_EPOCHS = {"cifar10": 30.0, "cifar100": 30.0, "imagenet": 10.0, "digits": 3.0}
 """Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase)."""
 
 BUDGETS = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
@@ -61,6 +61,8 @@ class Modules:
 
 
 ALL_ON = Modules()
+SMALL = Modules(router=RelationalRouterConfig(dim=32))
+"""For 8×8 images, of whose network routers of width 256 would cost a quarter."""
 
 
 def _recipe(
@@ -112,8 +114,9 @@ def _sweeps() -> Iterator[Recipe]:
         ("resnet20-cifar", "digits", "ours", small),
     ):
         source = Source(paper=paper, place=place, borrowed=SWEPT)
+        modules = SMALL if benchmark == "digits" else ALL_ON
         for budget in BUDGETS:
-            yield _recipe(backbone, benchmark, budget, source)
+            yield _recipe(backbone, benchmark, budget, source, modules=modules)
 
 
 def _printed(

@@ -1,7 +1,7 @@
 """The relational router: a router that sees the features of earlier ones (section 3.2)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -42,15 +42,18 @@ class CosineEdges(nn.Module):
 class RelationalRouter(Router):
     """``s_n = relu((Σ_m A_mn S_n[m]) W1)`` with ``S_n = (s_{n-r}, …, s_{n-1}, s̃_n)`` (Eq. 5–7).
 
-    ``s̃_n = relu(W0 pooled + b0)`` aligns the widths of the blocks; A holds the edges into this
-    router. A router with fewer than r predecessors sees those that exist, the first one none. The
+    ``s̃_n = relu(norm(W0 pooled + b0))`` aligns the widths of the blocks; A holds the edges into
+    this router. The norm is not printed; the authors' public code has it. A router with fewer than r predecessors sees those that exist, the first one none. The
     state is the last r features s, newest last. Without history or with γ = 0 this is
     :class:`dyncore.gating.ShortRangeRouter`, whose parameter names it shares.
     """
 
-    def __init__(self, in_channels: int, dim: int, history: int, edges: nn.Module) -> None:
+    def __init__(
+        self, in_channels: int, dim: int, history: int, edges: nn.Module, *, norm: bool
+    ) -> None:
         super().__init__()
         self.align = nn.Linear(in_channels, dim)
+        self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
         self.mix = nn.Linear(dim, dim, bias=False)
         self.edges = edges
         self.history = history
@@ -60,7 +63,7 @@ class RelationalRouter(Router):
         self, pooled: Float[Tensor, "batch channel"], state: RouterState
     ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
         """Feature s_n (B, d), and the last r features including it."""
-        aggregated = F.relu(self.align(pooled))
+        aggregated = F.relu(self.norm(self.align(pooled)))
         if state:
             features = torch.stack((*state, aggregated), dim=1)
             # Not a matrix product: the cost table counts those, and this is no layer.
@@ -83,6 +86,8 @@ class RelationalRouterConfig(RouterConfig):
     """Rate γ at which the effect of a router decays with distance; read by ``edges="decay"``."""
     edges: Edges = "decay"
     """How much an earlier router counts: γ^distance, or cosine similarity ("Auto" of Table 3)."""
+    norm: bool = True
+    """Normalise the aligned features over the batch (not printed; the authors' code does)."""
 
     def __post_init__(self) -> None:
         if self.dim < 1:
@@ -91,10 +96,8 @@ class RelationalRouterConfig(RouterConfig):
             raise ValueError(f"history must be at least 0 routers, not {self.history}")
         if not 0 <= self.decay <= 1:
             raise ValueError(f"decay must be in [0, 1], not {self.decay}")
-        if self.edges not in get_args(Edges):
-            raise ValueError(f"edges must be one of {get_args(Edges)}, not {self.edges!r}")
 
     def build(self, in_channels: int, index: int) -> RelationalRouter:
         """The router of a block; how many predecessors it has, it learns from its state."""
         edges = CosineEdges() if self.edges == "cosine" else DecayEdges(self.history, self.decay)
-        return RelationalRouter(in_channels, self.dim, self.history, edges)
+        return RelationalRouter(in_channels, self.dim, self.history, edges, norm=self.norm)

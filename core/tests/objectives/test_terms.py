@@ -1,0 +1,109 @@
+"""Loss terms against loops over images, blocks and paths."""
+
+from math import exp, log
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from dyncore.cost import BlockCost, CostTable, PathCost
+from dyncore.data import Batch
+from dyncore.gating import Decision, ExecutionPath
+from dyncore.network import DynamicNetwork, Output
+from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, FlopsRatioConfig
+
+IMAGES = 5
+TABLE = CostTable(
+    input_size=(3, 8, 8),
+    static=1000,
+    stem=100,
+    head=10,
+    blocks=(
+        BlockCost(gated=True, router=7, shortcut=3, paths=(PathCost((20, 30)), PathCost((40,)))),
+        BlockCost(gated=False, router=0, shortcut=0, paths=(PathCost((500,)),)),
+        BlockCost(gated=True, router=5, shortcut=0, paths=(PathCost((60, 90, 11), channels=3),)),
+    ),
+)
+
+
+@pytest.fixture
+def model(networks) -> DynamicNetwork:
+    return networks["static"]
+
+
+@pytest.fixture
+def output() -> Output:
+    """Random weights; those of the block that is not gated are far from 1 to be noticed."""
+    generator = torch.Generator().manual_seed(0)
+
+    def decision(paths: int, channels: int = 0) -> Decision:
+        weight = torch.rand(IMAGES, paths, generator=generator, dtype=torch.float64)
+        if not channels:
+            return Decision(weight > 0.5, weight.requires_grad_())
+        channel = torch.rand(IMAGES, channels, generator=generator, dtype=torch.float64)
+        on = weight > 0.5
+        return Decision(on, weight.requires_grad_(), channel > 0.5, channel.requires_grad_())
+
+    path = ExecutionPath((decision(2), decision(1), decision(1, channels=3)))
+    logits = torch.randn(IMAGES, 4, generator=generator, dtype=torch.float64).requires_grad_()
+    return Output(logits, path, [None] * 3, [None] * 3)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    labels = torch.tensor([0, 3, 1, 1, 2])
+    return Batch(torch.rand(IMAGES, 3, 8, 8), labels, torch.arange(IMAGES))
+
+
+def gradients(term: Tensor, output: Output) -> list[Tensor | None]:
+    leaves = [output.logits]
+    for decision in output.path:
+        leaves.append(decision.weight)
+        if decision.channel_weight is not None:
+            leaves.append(decision.channel_weight)
+    return list(torch.autograd.grad(term, leaves, allow_unused=True))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cross_entropy(model, batch, output, smoothing):
+    part = CrossEntropyConfig(label_smoothing=smoothing).build(model, TABLE)
+    total = 0.0
+    for row, label in zip(output.logits.tolist(), batch.labels.tolist(), strict=True):
+        normaliser = log(sum(exp(logit) for logit in row))
+        for k, logit in enumerate(row):
+            target = smoothing / 4 + (1 - smoothing) * (k == label)
+            total -= target * (logit - normaliser)
+    terms = part(batch, output)
+    assert terms.keys() == {"classification"}
+    assert terms["classification"].item() == pytest.approx(total / IMAGES, rel=1e-12)
+
+
+def test_execution_rate_pulls_each_gated_block_on_its_own(model, batch, output):
+    terms = ExecutionRateConfig(target=0.3, weight=2.0).build(model, TABLE)(batch, output)
+    expected = torch.zeros((), dtype=torch.float64)
+    for block in (0, 2):
+        weight, total = output.path[block].weight, torch.zeros((), dtype=torch.float64)
+        for image in range(IMAGES):
+            for path in range(weight.shape[1]):
+                total = total + weight[image, path]
+        expected = expected + (total / weight.numel() - 0.3) ** 2
+    assert terms.keys() == {"rate"}
+    assert_close(terms["rate"], 2 * expected)
+    assert_close(gradients(terms["rate"], output), gradients(2 * expected, output))
+
+
+def test_flops_ratio_counts_gated_paths_and_channels_only(model, batch, output):
+    terms = FlopsRatioConfig(target=0.6, weight=3.0).build(model, TABLE)(batch, output)
+    first, _, last = output.path
+    total = torch.zeros((), dtype=torch.float64)
+    for image in range(IMAGES):
+        total = total + 50 * first.weight[image, 0] + 40 * first.weight[image, 1]
+        cost = torch.full((), 11.0, dtype=torch.float64)
+        for channel in range(3):
+            cost = cost + (60 + 90) / 3 * last.channel_weight[image, channel]
+        total = total + last.weight[image, 0] * cost
+    expected = 3 * (total / IMAGES / (50 + 40 + 161) - 0.6) ** 2
+    assert terms.keys() == {"flops"}
+    assert_close(terms["flops"], expected)
+    assert_close(gradients(terms["flops"], output), gradients(expected, output))

@@ -1,0 +1,91 @@
+"""Evaluation of a network against single images."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from dyncore.cost import cost_table
+from dyncore.data import Batch, Preprocessing
+from dyncore.gating import ExecutionPath
+from dyncore.training import evaluate, relaxation_gap
+
+LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
+AS_IS = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3, size=13)
+NAMES = ["static", "blend", "n2-basic", "n2-mobilenetv2", "channels-bottleneck"]
+
+
+def batches(images):
+    """Two batches, whose images are not in the order of the split."""
+    for index in (torch.tensor([4, 1, 5, 0]), torch.tensor([3, 2])):
+        yield Batch(images[index], LABELS[index], index)
+
+
+@pytest.fixture(params=NAMES)
+def evaluated(request, networks, images):
+    network = networks[request.param]
+    table = cost_table(network, (3, 13, 16))
+    return network, table, evaluate(network, batches(images), AS_IS, table, Accelerator())
+
+
+def test_rows_are_in_the_order_of_the_split(evaluated, images):
+    network, _, evaluation = evaluated
+    output = network(images)
+    assert evaluation.label.tolist() == LABELS.tolist()
+    assert evaluation.prediction.tolist() == output.logits.argmax(1).tolist()
+    assert evaluation.path.tolist() == output.path.on.tolist()
+    if network.config.granularity.channels:
+        assert evaluation.channels.tolist() == output.path.channel_on.tolist()
+    else:
+        assert evaluation.channels is None
+
+
+def test_macs_are_those_of_each_image_alone(evaluated):
+    network, table, evaluation = evaluated
+    per_block, channels_per_block = network.paths_per_block, network.channels_per_block
+    for image, macs in enumerate(evaluation.macs.tolist()):
+        on = torch.from_numpy(evaluation.path[image : image + 1])
+        channel_on = None
+        if evaluation.channels is not None:
+            channel_on = torch.from_numpy(evaluation.channels[image : image + 1])
+        path = ExecutionPath.of(on, per_block, channel_on, channels_per_block)
+        assert table.macs(path).item() == macs
+    assert evaluation.static_macs == table.static
+
+
+def test_columns_know_their_block(evaluated):
+    network, _, evaluation = evaluated
+    blocks = [i for i, paths in enumerate(network.paths_per_block) for _ in range(paths)]
+    assert evaluation.blocks.tolist() == blocks
+    assert evaluation.gated.tolist() == [str(block) in network.gates for block in blocks]
+
+
+def test_decisions_are_hard_and_the_model_stays_in_evaluation(networks, images):
+    network = networks["blend"]
+    table = cost_table(network, (3, 13, 16))
+    network.train()
+    evaluation = evaluate(network, batches(images), AS_IS, table, Accelerator())
+    assert not network.training
+    assert (
+        evaluation.prediction.tolist() == network(images, relaxed=False).logits.argmax(1).tolist()
+    )
+
+
+def test_relaxation_gap(networks, images):
+    network = networks["blend"]
+    batch = Batch(images, LABELS, torch.arange(6))
+    relaxed, hard = network(images, relaxed=True), network(images, relaxed=False)
+    weights, on = relaxed.path.weight.tolist(), relaxed.path.on.tolist()
+    differences = [abs(w - o) for ws, os in zip(weights, on, strict=True) for w, o in zip(ws, os)]
+    right = [int((output.logits.argmax(1) == LABELS).sum()) for output in (relaxed, hard)]
+    assert relaxation_gap(network, batch, AS_IS) == {
+        "relaxed_gap": pytest.approx(sum(differences) / len(differences)),
+        "relaxed_accuracy_gain": pytest.approx((right[0] - right[1]) / 6),
+    }
+
+
+def test_a_network_that_gates_nothing_has_no_gap(networks, images):
+    batch = Batch(images, LABELS, torch.arange(6))
+    assert relaxation_gap(networks["static"], batch, AS_IS) == {
+        "relaxed_gap": 0.0,
+        "relaxed_accuracy_gain": 0.0,
+    }

@@ -1,0 +1,94 @@
+"""Every recipe of every installed package."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from dyncore.gating import config_to_dict
+from dyncore.network import DynamicNetwork
+from dyncore.objectives import ExecutionRateConfig
+from dyncore.registry import RegistryError, decode, list_methods, model_config, part_config
+from dyncore.training import BENCHMARKS, find_recipe, recipes
+from dyncore.training import _recipes as recipes_module
+
+RECIPES = recipes()
+
+
+@pytest.fixture(params=RECIPES.values(), ids=RECIPES.keys(), scope="module")
+def recipe(request):
+    return request.param
+
+
+def parse(recipe) -> re.Match[str]:
+    """``<method>-<backbone without -cifar>[-nN]-<dataset>[-bBUDGET][-VARIANT]``."""
+    model = re.sub(r"-cifar(?=-n\d+$|$)", "", recipe.model)
+    dataset = next(name for name, data in BENCHMARKS.items() if data.dataset == recipe.dataset)
+    pattern = rf"{model}-{dataset}(-b(?P<budget>[01](\.\d+)?))?(-(?P<variant>[a-z][a-z0-9.-]*))?"
+    match = re.fullmatch(pattern, recipe.name)
+    assert match, f"{recipe.name} does not match {pattern}"
+    return match
+
+
+def test_name_follows_the_grammar(recipe):
+    assert recipe is RECIPES[recipe.name]
+    budget = parse(recipe)["budget"]
+    targets = [
+        part.target for part in recipe.objective.values() if isinstance(part, ExecutionRateConfig)
+    ]
+    assert [f"{target:g}" for target in targets] == ([budget] if targets else [])
+
+
+def test_model_name_stands_for_the_network(recipe):
+    assert recipe.model.split("-")[0] in list_methods()
+    named = model_config(recipe.model, num_classes=recipe.network.num_classes)
+    for field in ("backbone", "granularity", "combine"):
+        assert getattr(recipe.network, field) == getattr(named, field)
+
+
+def test_settings_come_back_from_json(recipe):
+    saved = json.loads(json.dumps(config_to_dict(recipe)))
+    assert decode(type(recipe.network), saved["network"], "network") == recipe.network
+    assert {key: part_config("objectives", part) for key, part in saved["objective"].items()} == (
+        recipe.objective
+    )
+
+
+def test_every_network_builds():
+    for network in {recipe.network for recipe in RECIPES.values()}:
+        with torch.device("meta"):
+            model = DynamicNetwork(network)
+        output = model.backbone.get_submodule(model.backbone.output_layer)
+        assert output.out_features == network.num_classes
+        assert bool(model.gates) == (network.gate is not None)
+
+
+def test_methods_of_the_core_have_recipes():
+    assert {"static-resnet20-cifar10", "vanilla-resnet20-cifar10-b0.6"} <= RECIPES.keys()
+
+
+def test_near_names_are_offered():
+    with pytest.raises(ValueError, match="did you mean .*vanilla-resnet20-cifar10-b0.6") as error:
+        find_recipe("vanilla-resnet20-cifar10-b0.66")
+    assert str(error.value).startswith("unknown recipe 'vanilla-resnet20-cifar10-b0.66'; ")
+    assert str(error.value).endswith("'dyn list recipes' shows all")
+
+
+def test_a_known_method_without_near_names():
+    with pytest.raises(ValueError, match="^unknown recipe 'static-x'; 'dyn list recipes' shows"):
+        find_recipe("static-x")
+
+
+def test_a_missing_method_package_is_named(monkeypatch):
+    monkeypatch.setattr(recipes_module, "registered", lambda group: {})
+    with pytest.raises(ValueError, match=r"pip install dyn-cdb"):
+        find_recipe("cdb-resnet50-n2-imagenet-b0.5")
+
+
+def test_two_packages_with_one_recipe_are_named(monkeypatch):
+    mine = {"static-resnet20-digits": RECIPES["static-resnet20-digits"]}
+    packages = {"static": mine, "other": mine}
+    monkeypatch.setattr(recipes_module, "registered", lambda group: packages)
+    with pytest.raises(RegistryError, match="'static' and 'other'.*'static-resnet20-digits'"):
+        recipes()

@@ -1,0 +1,44 @@
+"""Learning-rate factors at points worked out by hand."""
+
+import pytest
+
+from dyncore.training import Constant, Cosine, Steps
+
+
+def test_constant():
+    assert [Constant().factor(epoch, 10.0) for epoch in (0.0, 5.0, 9.9)] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"), [(0.0, 1.0), (2.5, 0.8535534), (5.0, 0.5), (7.5, 0.1464466), (10.0, 0.0)]
+)
+def test_cosine(epoch, factor):
+    assert Cosine().factor(epoch, 10.0) == pytest.approx(factor, abs=1e-7)
+    assert Cosine().scaled(0.5).factor(epoch / 2, 5.0) == pytest.approx(factor, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"),
+    [(0.0, 1.0), (3.99, 1.0), (4.0, 0.5), (5.99, 0.5), (6.0, 0.25), (9.0, 0.25)],
+)
+def test_steps_fall_at_each_milestone(epoch, factor):
+    schedule = Steps(milestones=(4.0, 6.0), gamma=0.5)
+    assert schedule.factor(epoch, 10.0) == factor
+    assert schedule.scaled(3.0).factor(3 * epoch, 30.0) == factor
+
+
+def test_scaling_moves_milestones_and_keeps_gamma():
+    scaled = Steps(milestones=(150.0, 250.0), gamma=0.2).scaled(0.1)
+    assert scaled == Steps(milestones=(15.0, 25.0), gamma=0.2)
+
+
+@pytest.mark.parametrize("milestones", [(), (0.0,), (-1.0, 2.0), (5.0, 3.0), (2.0, 2.0)])
+def test_bad_milestones_are_refused(milestones):
+    with pytest.raises(ValueError, match="milestones must be positive and ascending, not"):
+        Steps(milestones=milestones)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, -0.1, float("nan")])
+def test_bad_gamma_is_refused(gamma):
+    with pytest.raises(ValueError, match="gamma must be between 0 and 1, not"):
+        Steps(milestones=(1.0,), gamma=gamma)
