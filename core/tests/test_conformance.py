@@ -47,8 +47,8 @@ def mixture(
             "flops": FlopsRatioConfig(target=0.3, weight=2.0),
         },
         phases=(
-            Phase(name="warm-up", epochs=1, paths="uniform", objective=("classification",)),
-            Phase(name="train", epochs=1),
+            Phase(name="warm-up", epochs=1.0, paths="uniform", objective=("classification",)),
+            Phase(name="train", epochs=1.0),
         ),
     )
 

@@ -9,16 +9,16 @@ from dyncore.blocks import Granularity
 
 
 @pytest.mark.parametrize("paths", [1, 2])
-@pytest.mark.parametrize("form", ["basic", "bottleneck"])
-def test_layers_are_the_modules_of_the_block(make_block, form, paths):
+@pytest.mark.parametrize(("form", "layers"), [("basic", 2), ("bottleneck", 3)])
+def test_layers_are_the_modules_of_the_block(make_block, form, layers, paths):
     block = make_block("projection", form=form, paths=paths)
     owners = [block] if paths == 1 else list(block.branches)
 
     for path, owner in zip(block.paths, owners, strict=True):
-        children = [module for name, module in owner.named_children() if name != "downsample"]
-        listed = [module for conv, norm, _ in path.layers for module in (conv, norm)]
-        assert listed == [module for module in children if list(module.parameters())][: len(listed)]
-        assert len(listed) == (4 if form == "basic" else 6)
+        assert len(path.layers) == layers
+        for number, layer in enumerate(path.layers, start=1):
+            assert layer.conv is owner.get_submodule(f"conv{number}")
+            assert layer.norm is owner.get_submodule(f"bn{number}")
 
 
 def test_layers_chained_by_hand_are_the_path(make_block, x):

@@ -72,6 +72,31 @@ def test_without_channels_there_is_no_channel_decision():
     assert decision.channel_weight is None
 
 
+@pytest.mark.parametrize("relaxed", [True, False])
+def test_without_blocks_only_channels_have_scores_and_paths_are_on(relaxed):
+    gate = ReLU1GateConfig(blocks=False).build(4, paths=1, channels=3, keep_one=False).double()
+    whole = ReLU1GateConfig().build(4, paths=1, channels=3, keep_one=False).double()
+    with torch.no_grad():
+        gate.head.weight.copy_(whole.head.weight[1:])
+        gate.head.bias.copy_(whole.head.bias[1:] - 1)
+        whole.head.bias.sub_(1)
+    feature = torch.linspace(-5, 5, 12, dtype=torch.float64).reshape(3, 4)
+
+    decision, expected = gate(feature, relaxed=relaxed), whole(feature, relaxed=relaxed)
+
+    assert gate.head.weight.shape == (3, 4)
+    assert decision.on.tolist() == [[True]] * 3
+    assert decision.weight.tolist() == [[1.0]] * 3
+    assert decision.channel_on.equal(expected.channel_on)
+    assert not decision.channel_on.all()
+    torch.testing.assert_close(decision.channel_weight, expected.channel_weight)
+
+
+def test_something_must_be_decided():
+    with pytest.raises(ValueError, match=r"blocks off .* granularity\.channels is off: turn one"):
+        ReLU1GateConfig(blocks=False).build(4, paths=1, channels=0, keep_one=False)
+
+
 def test_nothing_is_dead_at_the_start():
     gate = ReLU1GateConfig().build(4, paths=1, channels=6, keep_one=False)
 

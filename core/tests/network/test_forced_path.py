@@ -107,6 +107,6 @@ def test_wrong_number_of_channels_is_an_error(networks, images, run, name, has):
     on = torch.ones(len(images), 3, dtype=torch.bool)
     path = ExecutionPath.of(on, (1, 1, 1), on.repeat(1, 3), (3, 3, 3))
 
-    message = f"path has 3 gated channels in block 0, but the network has {has}"
+    message = f"path has 3 gated channels in a block, but the network has {has}"
     with pytest.raises(ValueError, match=message):
         run(networks[name], images, path)

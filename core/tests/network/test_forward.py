@@ -45,11 +45,7 @@ def test_every_block_that_can_be_decided_has_a_router_and_a_gate(network):
     expected = []
     if network.config.gate is not None:
         blocks = enumerate(network.backbone.blocks)
-        expected = [
-            str(i)
-            for i, b in blocks
-            if len(b.paths) > 1 or isinstance(b.downsample, torch.nn.Module)
-        ]
+        expected = [str(i) for i, b in blocks if len(b.paths) > 1 or b.downsample is not None]
 
     assert list(network.routers) == list(network.gates) == expected
 
@@ -97,6 +93,12 @@ def test_noise_has_a_pair_per_path_of_every_block(networks):
     assert networks["channels-basic"].draw_noise(5) is None
 
 
+@pytest.mark.parametrize("paths", [1, 3, 7])
+def test_noise_of_another_shape_is_an_error(networks, images, paths):
+    with pytest.raises(ValueError, match=rf"noise has shape \(6, {paths}, 2\), but \(6, 6, 2\)"):
+        networks["n2-basic"](images, noise=torch.zeros(len(images), paths, 2))
+
+
 def test_outside_noise_makes_training_reproducible(networks, images):
     network = networks["additive"]
     first, again, other = (
@@ -122,8 +124,8 @@ def test_an_image_does_not_depend_on_its_batch_mates(network, images):
                 torch.testing.assert_close(a.path.weight, b.path.weight[row], rtol=0, atol=1e-12)
 
 
-def test_relaxed_follows_the_mode_unless_told(build_network, networks, images):
-    network = build_network(networks["blend"].config)
+def test_relaxed_follows_the_mode_unless_told(networks, images):
+    network = copy.deepcopy(networks["blend"])
 
     def is_relaxed(**options) -> bool:
         path = network(images, **options).path

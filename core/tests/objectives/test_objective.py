@@ -107,6 +107,13 @@ def test_bad_budget_settings_are_refused(config, field, value):
         config(**settings)
 
 
+@pytest.mark.parametrize("config", [ExecutionRateConfig, FlopsRatioConfig])
+def test_budgets_read_one_of_two_weights(config):
+    assert config(target=0.5).reads == "noise-free"
+    with pytest.raises(ValueError, match=r"^reads must be one of .*, not 'noisy'"):
+        config(target=0.5, reads="noisy")
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.5])
 def test_bad_label_smoothing_is_refused(value):
     with pytest.raises(ValueError, match=r"^label_smoothing must be in \[0, 1\], not"):
@@ -117,7 +124,7 @@ def test_bad_label_smoothing_is_refused(value):
     "config",
     [
         CrossEntropyConfig(label_smoothing=0.1),
-        ExecutionRateConfig(target=0.5, weight=0.25),
+        ExecutionRateConfig(target=0.5, weight=0.25, reads="training"),
         FlopsRatioConfig(target=1.0),
     ],
     ids=lambda config: config.name,

@@ -27,6 +27,9 @@ TABLE = CostTable(
 )
 
 
+READS = pytest.mark.parametrize("reads", ["noise-free", "training"])
+
+
 @pytest.fixture
 def model(networks) -> DynamicNetwork:
     return networks["static"]
@@ -34,20 +37,16 @@ def model(networks) -> DynamicNetwork:
 
 @pytest.fixture
 def output() -> Output:
-    """Random weights; those of the block that is not gated are far from 1 to be noticed."""
+    """Random weights, also where nothing is gated; the last gate is of a kind without noise."""
     generator = torch.Generator().manual_seed(0)
 
-    def decision(paths: int, channels: int = 0) -> Decision:
-        weight = torch.rand(IMAGES, paths, generator=generator, dtype=torch.float64)
-        if not channels:
-            return Decision(weight > 0.5, weight.requires_grad_())
-        channel = torch.rand(IMAGES, channels, generator=generator, dtype=torch.float64)
-        on = weight > 0.5
-        return Decision(on, weight.requires_grad_(), channel > 0.5, channel.requires_grad_())
+    def random(width: int) -> Tensor:
+        weight = torch.rand(IMAGES, width, generator=generator, dtype=torch.float64)
+        return weight.requires_grad_()
 
-    path = ExecutionPath((decision(2), decision(1), decision(1, channels=3)))
-    logits = torch.randn(IMAGES, 4, generator=generator, dtype=torch.float64).requires_grad_()
-    return Output(logits, path, [None] * 3, [None] * 3)
+    decisions = [Decision(random(n) > 0.5, random(n), noise_free=random(n)) for n in (2, 1)]
+    decisions.append(Decision(random(1) > 0.5, random(1), random(3) > 0.5, random(3)))
+    return Output(random(4), ExecutionPath(tuple(decisions)), [None] * 3, [None] * 3)
 
 
 @pytest.fixture
@@ -56,12 +55,17 @@ def batch() -> Batch:
     return Batch(torch.rand(IMAGES, 3, 8, 8), labels, torch.arange(IMAGES))
 
 
+def read(decision: Decision, reads: str) -> Tensor:
+    """A gate without noise has nothing else to read than its weight."""
+    noise_free = decision.noise_free if reads == "noise-free" else None
+    return decision.weight if noise_free is None else noise_free
+
+
 def gradients(term: Tensor, output: Output) -> list[Tensor | None]:
     leaves = [output.logits]
     for decision in output.path:
-        leaves.append(decision.weight)
-        if decision.channel_weight is not None:
-            leaves.append(decision.channel_weight)
+        weights = (decision.weight, decision.channel_weight, decision.noise_free)
+        leaves += [weight for weight in weights if weight is not None]
     return list(torch.autograd.grad(term, leaves, allow_unused=True))
 
 
@@ -79,11 +83,13 @@ def test_cross_entropy(model, batch, output, smoothing):
     assert terms["classification"].item() == pytest.approx(total / IMAGES, rel=1e-12)
 
 
-def test_execution_rate_pulls_each_gated_block_on_its_own(model, batch, output):
-    terms = ExecutionRateConfig(target=0.3, weight=2.0).build(model, TABLE)(batch, output)
+@READS
+def test_execution_rate_pulls_each_gated_block_on_its_own(model, batch, output, reads):
+    config = ExecutionRateConfig(target=0.3, weight=2.0, reads=reads)
+    terms = config.build(model, TABLE)(batch, output)
     expected = torch.zeros((), dtype=torch.float64)
-    for block in (0, 2):
-        weight, total = output.path[block].weight, torch.zeros((), dtype=torch.float64)
+    for decision in (output.path[0], output.path[2]):
+        weight, total = read(decision, reads), torch.zeros((), dtype=torch.float64)
         for image in range(IMAGES):
             for path in range(weight.shape[1]):
                 total = total + weight[image, path]
@@ -93,12 +99,14 @@ def test_execution_rate_pulls_each_gated_block_on_its_own(model, batch, output):
     assert_close(gradients(terms["rate"], output), gradients(2 * expected, output))
 
 
-def test_flops_ratio_counts_gated_paths_and_channels_only(model, batch, output):
-    terms = FlopsRatioConfig(target=0.6, weight=3.0).build(model, TABLE)(batch, output)
-    first, _, last = output.path
+@READS
+def test_flops_ratio_counts_gated_paths_and_channels_only(model, batch, output, reads):
+    config = FlopsRatioConfig(target=0.6, weight=3.0, reads=reads)
+    terms = config.build(model, TABLE)(batch, output)
+    first, last = read(output.path[0], reads), output.path[2]
     total = torch.zeros((), dtype=torch.float64)
     for image in range(IMAGES):
-        total = total + 50 * first.weight[image, 0] + 40 * first.weight[image, 1]
+        total = total + 50 * first[image, 0] + 40 * first[image, 1]
         cost = torch.full((), 11.0, dtype=torch.float64)
         for channel in range(3):
             cost = cost + (60 + 90) / 3 * last.channel_weight[image, channel]

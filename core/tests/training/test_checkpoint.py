@@ -47,7 +47,7 @@ def test_training_goes_on_as_if_nothing_had_happened(tmp_path, momentum):
     progress, tensors, state = load_checkpoint(saved)
     assert (saved.name, progress) == ("step-00000002", Progress(step=2, phase=1, seed=7))
 
-    resumed, other = trained(momentum)
+    resumed, _ = trained(momentum)
     for parameter in resumed.parameters():
         nn.init.zeros_(parameter)
     fresh = torch.optim.SGD(resumed.parameters(), lr=1.0)

@@ -109,5 +109,5 @@ def test_a_file_of_another_kind_is_named(evaluation, tmp_path):
     for file in (text, other, bare):
         with pytest.raises(ValueError, match=f"{file.name} is not an evaluation file"):
             Evaluation.load(file)
-    with pytest.raises(FileNotFoundError, match="missing.parquet"):
+    with pytest.raises(FileNotFoundError, match=r"missing\.parquet"):
         Evaluation.load(tmp_path / "missing.parquet")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dyncore.training import Phase, draw_decisions
-from dyncore.training._random import draw_noise, draw_uniform_paths
+from dyncore.training._random import draw_noise, draw_uniform_paths, seed_modules
 
 ROUTED = Phase(name="train", epochs=1.0)
 UNIFORM = Phase(name="warm-up", epochs=1.0, paths="uniform")
@@ -52,8 +52,9 @@ def test_uniform_paths_are_fair_coins_per_image_and_path(networks):
 def test_a_block_without_a_shortcut_keeps_a_path(networks):
     model = networks["n2-mobilenetv2"]
     on = draw_uniform_paths(model, seed=0, step=0, batch=64, share=slice(0, 64))
-    for block, columns in zip(model.backbone.blocks, on.split(2, dim=1), strict=True):
-        assert columns.any(1).all() == (block.downsample is None)
+    columns = on.split(model.paths_per_block, dim=1)
+    for block, columns_of_block in zip(model.backbone.blocks, columns, strict=True):
+        assert columns_of_block.any(1).all() == (block.downsample is None)
 
 
 def test_what_a_phase_draws(networks):
@@ -68,3 +69,14 @@ def test_what_a_phase_draws(networks):
     assert draw_decisions(relu1, ROUTED, **where) == (None, None)  # this gate takes no noise
     for phase in (ROUTED, UNIFORM):
         assert draw_decisions(networks["static"], phase, **where) == (None, None)
+
+
+def test_dropout_depends_on_seed_step_and_process():
+    def dropped(*key: int) -> torch.Tensor:
+        seed_modules(*key)
+        return torch.nn.functional.dropout(torch.ones(64))
+
+    first, *others = [dropped(*key) for key in [(0, 5, 0), (1, 5, 0), (0, 6, 0), (0, 5, 1)]]
+    assert torch.equal(dropped(0, 5, 0), first)
+    for other in others:
+        assert not torch.equal(other, first)

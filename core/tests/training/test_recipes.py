@@ -69,14 +69,14 @@ def test_methods_of_the_core_have_recipes():
 
 
 def test_near_names_are_offered():
-    with pytest.raises(ValueError, match="did you mean .*vanilla-resnet20-cifar10-b0.6") as error:
+    with pytest.raises(ValueError, match=r"did you mean .*vanilla-resnet20-cifar10-b0\.6") as error:
         find_recipe("vanilla-resnet20-cifar10-b0.66")
     assert str(error.value).startswith("unknown recipe 'vanilla-resnet20-cifar10-b0.66'; ")
     assert str(error.value).endswith("'dyn list recipes' shows all")
 
 
 def test_a_known_method_without_near_names():
-    with pytest.raises(ValueError, match="^unknown recipe 'static-x'; 'dyn list recipes' shows"):
+    with pytest.raises(ValueError, match=r"^unknown recipe 'static-x'; 'dyn list recipes' shows"):
         find_recipe("static-x")
 
 
@@ -90,5 +90,5 @@ def test_two_packages_with_one_recipe_are_named(monkeypatch):
     mine = {"static-resnet20-digits": RECIPES["static-resnet20-digits"]}
     packages = {"static": mine, "other": mine}
     monkeypatch.setattr(recipes_module, "registered", lambda group: packages)
-    with pytest.raises(RegistryError, match="'static' and 'other'.*'static-resnet20-digits'"):
+    with pytest.raises(RegistryError, match=r"'static' and 'other'.*'static-resnet20-digits'"):
         recipes()

@@ -42,7 +42,11 @@ def module(network: DynamicNetwork) -> TrainingStep:
         "rate": ExecutionRateConfig(target=0.3).build(network, table),
         "distil": Distillation(),
     }
-    return TrainingStep(network, Objective(parts), table, PREPROCESSING)
+    step = TrainingStep(network, Objective(parts), table, PREPROCESSING)
+    for part in step.modules():
+        if isinstance(part, nn.Dropout):
+            part.eval()
+    return step
 
 
 @pytest.mark.parametrize("name", ["blend", "n2-mobilenetv2", "channels-basic"])

@@ -121,7 +121,7 @@ class CostTable:
         ]
         return torch.stack(costs).sum(0)
 
-    def ratio(self, macs: float) -> float:
+    def ratio(self, macs: int | float) -> float:
         """MACs ratio: ``macs`` over the static backbone's."""
         return macs / self.static
 
@@ -143,9 +143,10 @@ class CostTable:
     ) -> Tensor:
         total = on.new_zeros(on.shape[0])
         for n, path in enumerate(block.paths):
-            cost: Tensor | int = path.fixed(accounting)
+            cost: Tensor | int = path.total
             if path.channels and channel_on is not None:
-                cost = cost + path.per_channel(accounting) * channel_on.to(on.dtype).sum(1)
+                chosen = channel_on.to(on.dtype).sum(1)
+                cost = path.fixed(accounting) + path.per_channel(accounting) * chosen
             total = total + on[:, n] * cost
         return total
 

@@ -10,6 +10,7 @@ from dyncore.data._memory import MemorySplit
 from dyncore.data._plan import mix as mix_seed
 from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._split import Split
+from dyncore.data._superclasses import superclass_names, superclasses
 
 __all__ = [
     "Augmentation",
@@ -24,4 +25,6 @@ __all__ = [
     "Split",
     "load_dataset",
     "mix_seed",
+    "superclass_names",
+    "superclasses",
 ]

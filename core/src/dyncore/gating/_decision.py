@@ -1,6 +1,6 @@
 """What one gate decided for a batch of images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +23,8 @@ class Decision:
     """Whether a channel of the block's first convolution is computed."""
     channel_weight: Float[Tensor, "batch channel"] | None = None
     """What multiplies that channel: salience S_C."""
+    noise_free: Float[Tensor, "batch path"] | None = None
+    """The 0 or 1 that evaluation would decide, with the relaxed weight's gradient; None: weight."""
 
     @classmethod
     def of(
@@ -39,11 +41,5 @@ class Decision:
 
     def __getitem__(self, images: slice | Tensor) -> "Decision":
         """The same decision for some of the images."""
-        if self.channel_on is None or self.channel_weight is None:
-            return Decision(self.on[images], self.weight[images])
-        return Decision(
-            self.on[images],
-            self.weight[images],
-            self.channel_on[images],
-            self.channel_weight[images],
-        )
+        values = (getattr(self, field.name) for field in fields(self))
+        return Decision(*(None if value is None else value[images] for value in values))

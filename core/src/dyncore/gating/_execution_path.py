@@ -1,7 +1,7 @@
 """An image's decisions over all blocks."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -66,6 +66,17 @@ class ExecutionPath:
     def images(self, images: slice | Tensor) -> "ExecutionPath":
         """The execution paths of some of the images."""
         return ExecutionPath(tuple(decision[images] for decision in self.decisions))
+
+    @property
+    def noise_free(self) -> "ExecutionPath":
+        """The same with weights as evaluation would decide them: 0 or 1, without noise.
+
+        Their gradient is that of the relaxed weights without noise. A gate that draws no noise
+        keeps its weights.
+        """
+        return ExecutionPath(
+            tuple(d if d.noise_free is None else replace(d, weight=d.noise_free) for d in self)
+        )
 
     @property
     def on(self) -> Bool[Tensor, "batch total"]:

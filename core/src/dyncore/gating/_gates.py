@@ -70,18 +70,28 @@ class TwoLogitGate(Gate):
         relaxed: bool,
     ) -> Decision:
         logits = _at_least_float32(self.head(feature)).unflatten(1, (-1, 2))
-        if noise is not None:
-            logits = logits + noise.to(logits.dtype)
         margin = logits[..., 1] - logits[..., 0]
-        on = margin > 0
-        if self.keep_one:
-            on = _keep_one(on, margin)
+        noisy = margin
+        if noise is not None:
+            noise = noise.to(margin.dtype)
+            noisy = margin + noise[..., 1] - noise[..., 0]
+        on = self._on(noisy)
         if not relaxed:
             return Decision(on, on.to(margin.dtype))
-        probability = torch.sigmoid(margin / self.temperature)
-        if self.straight_through:
-            return Decision(on, on.to(margin.dtype) + (probability - probability.detach()))
-        return Decision(on, probability)
+        probability = torch.sigmoid(noisy / self.temperature)
+        weight = _straight_through(on, probability) if self.straight_through else probability
+        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin / self.temperature))
+        return Decision(on, weight, noise_free=noise_free)
+
+    def _on(self, margin: Float[Tensor, "batch path"]) -> Bool[Tensor, "batch path"]:
+        on = margin > 0
+        return _keep_one(on, margin) if self.keep_one else on
+
+
+def _straight_through(
+    on: Bool[Tensor, "batch path"], probability: Float[Tensor, "batch path"]
+) -> Float[Tensor, "batch path"]:
+    return on.to(probability.dtype) + (probability - probability.detach())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,18 +155,27 @@ class StraightThroughGateConfig(_TwoLogitGateConfig):
 class ReLU1Gate(Gate):
     """Scores clamped to [0, 1] that decide and scale: ``S = ReLU1(FC(pooled))`` (LC-Net Eq. 2–5).
 
-    One score per path, then one per channel of the block's first convolution. The relaxed form
+    One score per path, then one per channel of the block's first convolution. Without ``blocks``
+    there are scores for channels only, and every path is on with weight 1. The relaxed form
     leaks on both sides. Biases start at 1, so that nothing is dead at the start.
     """
 
     def __init__(
-        self, in_features: int, paths: int, channels: int, *, leak: float, keep_one: bool
+        self,
+        in_features: int,
+        paths: int,
+        channels: int,
+        *,
+        leak: float,
+        blocks: bool,
+        keep_one: bool,
     ) -> None:
         super().__init__()
-        self.head = nn.Linear(in_features, paths + channels)
+        self.head = nn.Linear(in_features, channels + (paths if blocks else 0))
         nn.init.ones_(self.head.bias)
         self.paths = paths
         self.leak = leak
+        self.blocks = blocks
         self.keep_one = keep_one
 
     def forward(
@@ -167,6 +186,8 @@ class ReLU1Gate(Gate):
         relaxed: bool,
     ) -> Decision:
         score = _at_least_float32(self.head(feature))
+        if not self.blocks:
+            score = F.pad(score, (self.paths, 0), value=1.0)
         clamped = score.clamp(0, 1)
         weight = clamped + self.leak * (score - clamped) if relaxed else clamped
         on = score > 0
@@ -186,13 +207,27 @@ class ReLU1GateConfig(GateConfig):
     name: ClassVar[str] = "relu1"
     leak: float = 0.01
     """Slope outside [0, 1] in training."""
+    blocks: bool = True
+    """Decide paths (L-Net); off: channels only (C-Net), every path is on with weight 1."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.leak < 1:
             raise ValueError(f"leak must be in [0, 1), not {self.leak}")
 
     def build(self, in_features: int, *, paths: int, channels: int, keep_one: bool) -> Gate:
-        return ReLU1Gate(in_features, paths, channels, leak=self.leak, keep_one=keep_one)
+        if not self.blocks and not channels:
+            raise ValueError(
+                "gate 'relu1' with blocks off decides channels only, but granularity.channels is "
+                "off: turn one of them on"
+            )
+        return ReLU1Gate(
+            in_features,
+            paths,
+            channels,
+            leak=self.leak,
+            blocks=self.blocks,
+            keep_one=keep_one,
+        )
 
     def draw_noise(
         self, shape: tuple[int, int, int], generator: torch.Generator | None, device: torch.device

@@ -77,21 +77,22 @@ class ShortRangeRouterConfig(RouterConfig):
 
 
 class ContextRouter(Router):
-    """``h_l = relu(W1 pooled + b1) + relu(W2 h_{l-1} + b2)`` (CDB Eq. 4–6, DMNN Eq. 5–7).
+    """``h_l = relu(norm(W1 pooled + b1)) + relu(W2 h_{l-1} + b2)`` (CDB Eq. 4–6, DMNN Eq. 5–7).
 
-    The first router has no history term; its W2 is not created.
+    The first router has no history term; its W2 is not created. The norm is ours.
     """
 
-    def __init__(self, in_channels: int, dim: int, *, has_history: bool) -> None:
+    def __init__(self, in_channels: int, dim: int, *, has_history: bool, norm: bool) -> None:
         super().__init__()
         self.context = nn.Linear(in_channels, dim)
+        self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
         self.history = nn.Linear(dim, dim) if has_history else None
         self.out_features = dim
 
     def forward(
         self, pooled: Float[Tensor, "batch channel"], state: RouterState
     ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
-        feature = F.relu(self.context(pooled))
+        feature = F.relu(self.norm(self.context(pooled)))
         if self.history is not None:
             feature = feature + F.relu(self.history(state[0]))
         return feature, (feature,)
@@ -106,9 +107,12 @@ class ContextRouterConfig(RouterConfig):
     """Width d of the hidden feature."""
     previous: bool = True
     """Add the previous router's feature (the switch PREV of DMNN Table 4, CA of CDB Table 5)."""
+    norm: bool = True
+    """Normalise the embedded input over the batch (ours)."""
 
     def __post_init__(self) -> None:
         _check_dim(self.dim)
 
     def build(self, in_channels: int, index: int) -> ContextRouter:
-        return ContextRouter(in_channels, self.dim, has_history=self.previous and index > 0)
+        has_history = self.previous and index > 0
+        return ContextRouter(in_channels, self.dim, has_history=has_history, norm=self.norm)

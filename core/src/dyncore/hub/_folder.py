@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -22,32 +23,44 @@ class ModelFileError(ValueError):
 def save_folder(
     folder: str | os.PathLike[str], config: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Write a model folder. Each file is complete before it gets its name."""
+    """Write a model folder. Both files are complete before either gets its name."""
     target = Path(folder)
     text = json.dumps(config, indent=2, allow_nan=False) + "\n"
     target.mkdir(parents=True, exist_ok=True)
-    temporary = target / f".{WEIGHTS_FILE}.{os.getpid()}"
+    temporary = {file: target / f".{file}.{os.getpid()}" for file in (WEIGHTS_FILE, CONFIG_FILE)}
     try:
-        save_file({k: t.contiguous() for k, t in tensors.items()}, temporary, {"format": "pt"})
-        os.replace(temporary, target / WEIGHTS_FILE)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, target / CONFIG_FILE)
+        complete = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        save_file(complete, temporary[WEIGHTS_FILE], {"format": "pt"})
+        temporary[CONFIG_FILE].write_text(text, encoding="utf-8")
+        for file, written in temporary.items():
+            os.replace(written, target / file)
     finally:
-        temporary.unlink(missing_ok=True)
+        for left_over in temporary.values():
+            left_over.unlink(missing_ok=True)
 
 
 def find_folder(source: str | os.PathLike[str], revision: str | None = None) -> Path:
-    """The local folder of a model: a path, or ``org/name`` fetched from the Hub."""
+    """The local folder of a model: a path, or ``org/name`` fetched from the Hub.
+
+    Raises FileNotFoundError when neither is there.
+    """
     path = Path(source)
     if path.is_dir():
         return path
     name = os.fspath(source)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    expected = "give a folder written by save_pretrained, or a Hub name 'org/name'"
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise FileNotFoundError(f"no folder {name!r}: {expected}")
+    try:
         files = [CONFIG_FILE, WEIGHTS_FILE]
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
-    raise FileNotFoundError(
-        f"no folder {name!r}: give a folder written by save_pretrained, or a Hub name 'org/name'"
-    )
+    except (OSError, HFValidationError) as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise FileNotFoundError(
+            f"no folder {name!r}, and the Hub gives no such model{at}: {expected}. "
+            "A model of the Hub needs a connection the first time; if it is private, log in with "
+            f"'hf auth login'. The Hub's client says: {str(error).partition(chr(10))[0]}"
+        ) from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:

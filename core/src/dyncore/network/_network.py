@@ -85,23 +85,26 @@ class DynamicNetwork(nn.Module):
         """Write ``config.json`` and ``model.safetensors``, for ``dyncore.from_pretrained``."""
         save_folder(folder, describe(self.config, self.info), self.state_dict())
 
-    def _check_path(self, path: ExecutionPath, images: int) -> None:
+    def _check(self, images: int, path: ExecutionPath | None, noise: Tensor | None) -> None:
+        shape = (images, sum(self.paths_per_block), 2)
+        if noise is not None and noise.shape != shape:
+            raise ValueError(f"noise has shape {tuple(noise.shape)}, but {shape} is needed")
+        if path is None:
+            return
         if path.paths_per_block != self.paths_per_block:
             raise ValueError(
                 f"path has {path.paths_per_block} paths per block, but the network has "
                 f"{self.paths_per_block}"
             )
-        for block, (decision, channels) in enumerate(
-            zip(path, self.channels_per_block, strict=True)
-        ):
+        for decision, channels in zip(path, self.channels_per_block, strict=True):
             if len(decision.on) != images:
                 raise ValueError(
                     f"path decides for {len(decision.on)} images, but there are {images}"
                 )
             if decision.channel_on is not None and decision.channel_on.shape[1] != channels:
                 raise ValueError(
-                    f"path has {decision.channel_on.shape[1]} gated channels in block {block}, "
-                    f"but the network has {channels}"
+                    f"path has {decision.channel_on.shape[1]} gated channels in a block, but the "
+                    f"network has {channels}"
                 )
 
     def _forward(
@@ -113,8 +116,7 @@ class DynamicNetwork(nn.Module):
         execute: Callable[[GatedBlock, Tensor, Decision | None], Tensor],
     ) -> Output:
         relaxed = self.training if relaxed is None else relaxed
-        if path is not None:
-            self._check_path(path, len(images))
+        self._check(len(images), path, noise)
         x = self.backbone.stem(images)
         state: RouterState = ()
         decisions, features, pools, first = [], [], [], 0
@@ -135,7 +137,14 @@ class DynamicNetwork(nn.Module):
             features.append(feature)
             pools.append(pooled)
             first = end
-        return Output(self.backbone.head(x), ExecutionPath(tuple(decisions)), features, pools)
+        return Output(
+            logits=self.backbone.head(x),
+            path=ExecutionPath(tuple(decisions)),
+            router_features=features,
+            pooled=pools,
+            images=images,
+            features=x,
+        )
 
 
 def _always_on(x: Tensor, paths: int) -> Decision:

@@ -10,7 +10,11 @@ from dyncore.gating import ExecutionPath
 
 @dataclass(frozen=True)
 class Output:
-    """Logits, the decisions that led to them, and what the routers saw."""
+    """Logits, the decisions that led to them, and what routers and head saw.
+
+    A network fills every field; the last two, which only objective parts read, may be left out by
+    others.
+    """
 
     logits: Float[Tensor, "batch classes"]
     path: ExecutionPath
@@ -18,3 +22,7 @@ class Output:
     """(B, d) per block; None where no router ran (static, not gated, or a forced path)."""
     pooled: list[Tensor | None]
     """(B, C) per block: its average-pooled input; None where no router ran."""
+    images: Float[Tensor, "batch 3 height width"] | None = None
+    """The input itself: a teacher in training must see what its student saw."""
+    features: Float[Tensor, "batch channel out_height out_width"] | None = None
+    """What the last block gave and the head read."""

@@ -1,5 +1,6 @@
 """Everything that is added up for training."""
 
+from dyncore.objectives._category import CategoryLossConfig, category_loss
 from dyncore.objectives._part import Objective, ObjectiveConfig, ObjectivePart
 from dyncore.objectives._parts import (
     CrossEntropyConfig,
@@ -8,10 +9,12 @@ from dyncore.objectives._parts import (
 )
 
 __all__ = [
+    "CategoryLossConfig",
     "CrossEntropyConfig",
     "ExecutionRateConfig",
     "FlopsRatioConfig",
     "Objective",
     "ObjectiveConfig",
     "ObjectivePart",
+    "category_loss",
 ]

@@ -1,15 +1,22 @@
 """Objective parts that more than one method uses."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from dyncore.cost import CostTable, execution_rate_loss, flops_ratio_loss
 from dyncore.data import Batch
+from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
+
+Reads = Literal["noise-free", "training"]
+
+
+def _read(path: ExecutionPath, reads: Reads) -> ExecutionPath:
+    return path.noise_free if reads == "noise-free" else path
 
 
 def _check_fraction(name: str, value: float) -> None:
@@ -20,6 +27,11 @@ def _check_fraction(name: str, value: float) -> None:
 def _check_weight(value: float) -> None:
     if not 0 <= value < float("inf"):
         raise ValueError(f"weight must be finite and not negative, not {value}")
+
+
+def _check_reads(reads: str) -> None:
+    if reads not in get_args(Reads):
+        raise ValueError(f"reads must be one of {get_args(Reads)}, not {reads!r}")
 
 
 class CrossEntropy(ObjectivePart):
@@ -52,14 +64,16 @@ class CrossEntropyConfig(ObjectiveConfig):
 class ExecutionRate(ObjectivePart):
     """See :func:`dyncore.cost.execution_rate_loss`."""
 
-    def __init__(self, table: CostTable, target: float, weight: float) -> None:
+    def __init__(self, table: CostTable, target: float, weight: float, reads: Reads) -> None:
         super().__init__()
         self.table = table
         self.target = target
         self.weight = weight
+        self.reads: Reads = reads
 
     def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        loss = execution_rate_loss(output.path, self.table, self.target)
+        path = _read(output.path, self.reads)
+        loss = execution_rate_loss(path, self.table, self.target)
         return {"rate": self.weight * loss}
 
 
@@ -72,26 +86,32 @@ class ExecutionRateConfig(ObjectiveConfig):
     """Target rate (e in CDB and DMNN, t in RDI-Net and SP-Net)."""
     weight: float = 1.0
     """Weight of the term."""
+    reads: Reads = "noise-free"
+    """What is held to the target: what evaluation would decide (ours), or the noisy weights of
+    training, as printed."""
 
     def __post_init__(self) -> None:
         _check_fraction("target", self.target)
         _check_weight(self.weight)
+        _check_reads(self.reads)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> ExecutionRate:
-        return ExecutionRate(table, self.target, self.weight)
+        return ExecutionRate(table, self.target, self.weight, self.reads)
 
 
 class FlopsRatio(ObjectivePart):
     """See :func:`dyncore.cost.flops_ratio_loss`."""
 
-    def __init__(self, table: CostTable, target: float, weight: float) -> None:
+    def __init__(self, table: CostTable, target: float, weight: float, reads: Reads) -> None:
         super().__init__()
         self.table = table
         self.target = target
         self.weight = weight
+        self.reads: Reads = reads
 
     def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        loss = flops_ratio_loss(output.path, self.table, self.target)
+        path = _read(output.path, self.reads)
+        loss = flops_ratio_loss(path, self.table, self.target)
         return {"flops": self.weight * loss}
 
 
@@ -104,10 +124,14 @@ class FlopsRatioConfig(ObjectiveConfig):
     """Target ratio r of executed over all gated MACs."""
     weight: float = 1.0
     """Weight of the term."""
+    reads: Reads = "noise-free"
+    """What is held to the target: what evaluation would decide (ours), or the noisy weights of
+    training, as printed."""
 
     def __post_init__(self) -> None:
         _check_fraction("target", self.target)
         _check_weight(self.weight)
+        _check_reads(self.reads)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> FlopsRatio:
-        return FlopsRatio(table, self.target, self.weight)
+        return FlopsRatio(table, self.target, self.weight, self.reads)

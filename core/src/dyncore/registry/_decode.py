@@ -1,11 +1,13 @@
 """Configurations from JSON: strict, with parts found by name."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, TypeVar
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import cattrs
-from cattrs.errors import ClassValidationError
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn
+from cattrs.v import format_exception
 
 from dyncore.backbones import BackboneConfig
 from dyncore.gating import GateConfig, PartConfig, RouterConfig
@@ -25,12 +27,49 @@ def _exact(*accepted: type) -> Any:
     return structure
 
 
+def _is_choice(target: Any) -> bool:
+    return get_origin(target) is Literal
+
+
+def _choice(value: Any, target: Any) -> Any:
+    if value not in get_args(target):
+        raise ValueError(f"expected one of {', '.join(map(repr, get_args(target)))}, not {value!r}")
+    return value
+
+
+def _is_list(target: Any) -> bool:
+    return get_origin(target) is tuple and get_args(target)[1:] == (...,)
+
+
+def _tuple(value: Any, target: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"expected a list, not {value!r}")
+    as_list: Any = list[get_args(target)[0]]  # type: ignore[misc]
+    return tuple(_CONVERTER.structure(value, as_list))
+
+
+def _object(config: type) -> Any:
+    structure_fields: Any = make_dict_structure_fn(config, _CONVERTER)
+
+    def structure(value: Any, target: type) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValueError(
+                f"expected an object with the fields of {config.__name__}, not {value!r}"
+            )
+        return structure_fields(value, target)
+
+    return structure
+
+
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(int, _exact(int))
     converter.register_structure_hook(float, _exact(int, float))
     converter.register_structure_hook(str, _exact(str))
     converter.register_structure_hook(bool, _exact(bool))
+    converter.register_structure_hook_func(_is_choice, _choice)
+    converter.register_structure_hook_func(_is_list, _tuple)
+    converter.register_structure_hook_factory(is_dataclass, _object)
     return converter
 
 
@@ -56,13 +95,6 @@ def part_config(group: str, data: Any) -> Any:
     parts = registered(group)
     if name not in parts:
         raise unknown(group, name)
-    known = [field.name for field in fields(parts[name])]
-    for option in options:
-        if option not in known:
-            raise ValueError(
-                f"{group[:-1]} {name!r} has no field {option!r}; its fields are "
-                f"{', '.join(known) or 'none'}"
-            )
     return decode(parts[name], options, f"{group[:-1]} {name!r}")
 
 
@@ -74,10 +106,20 @@ def decode(config: type[Config], data: Any, what: str) -> Config:
     try:
         return _CONVERTER.structure(data, config)
     except ClassValidationError as error:
-        problems = "; ".join(cattrs.transform_error(error, path=config.__name__))
+        problems = "; ".join(cattrs.transform_error(error, config.__name__, _reason))
         raise ValueError(f"{what}: {problems}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise ValueError(f"{what}: {error}") from error
+
+
+def _reason(error: BaseException, target: Any) -> str:
+    if isinstance(error, ValueError):
+        return str(error)
+    if isinstance(error, ForbiddenExtraKeysError):
+        extra = ", ".join(map(repr, sorted(error.extra_fields)))
+        known = ", ".join(field.name for field in fields(error.cl))
+        return f"no field {extra}; the fields are {known or 'none'}"
+    return format_exception(error, target)
 
 
 register_parts(BackboneConfig, "backbones")

@@ -49,10 +49,13 @@ def registered(group: str) -> dict[str, Any]:
     return loaded
 
 
-def unknown(group: str, name: str, saved_with: str | None = None) -> ValueError:
-    """The error for a name that nothing registers: what is known, and what to install."""
+def unknown(group: str, name: str, saved_with: str = "") -> ValueError:
+    """The error for a name that nothing registers: what is known, and what to install.
+
+    ``saved_with``: the packages that were there when a model with this part was saved.
+    """
     kind = group[:-1]
-    package = saved_with or PACKAGES.get(name)
+    package = (PACKAGES.get(name) if group == "methods" else None) or saved_with
     advice = f"; install it with: pip install {package}" if package else ""
     known = ", ".join(registered(group)) or "none"
     return ValueError(f"unknown {kind} {name!r}{advice}; installed {group}: {known}")

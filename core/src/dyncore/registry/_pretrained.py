@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dyncore.hub import ModelFileError, find_folder, read_config, read_tensors
 from dyncore.network import FORMAT, DynamicConfig, DynamicNetwork, ModelInfo
 from dyncore.registry._decode import decode
-from dyncore.registry._entry_points import registered
+from dyncore.registry._entry_points import registered, unknown
 
 logger = logging.getLogger("dyncore")
 
@@ -82,13 +82,11 @@ def _check_installed(saved: dict[str, Any], source: str) -> None:
     for group, key in (("routers", "router"), ("gates", "gate"), ("backbones", "backbone")):
         part = network.get(key) if isinstance(network, dict) else None
         wanted.append((group, part.get("name") if isinstance(part, dict) else None))
+    packages = [p for p in requires if p != "dyncore"] if isinstance(requires, dict) else []
     for group, name in wanted:
         if isinstance(name, str) and name not in registered(group):
-            packages = " ".join(requires) if isinstance(requires, dict) else ""
-            raise ModelFileError(
-                f"{source} needs the {group[:-1]} {name!r}, which no installed package provides; "
-                f"it was saved with {packages or 'unknown packages'}: pip install {packages}"
-            )
+            problem = unknown(group, name, saved_with=" ".join(packages))
+            raise ModelFileError(f"config.json of {source}: {problem}")
 
 
 def _with_classes(model: DynamicNetwork, num_classes: int) -> DynamicNetwork:

@@ -77,12 +77,13 @@ def eval_network(case: Case) -> DynamicNetwork:
         classes = tuple(f"class {label}" for label in range(case.network.num_classes))
         info = ModelInfo(classes=classes, preprocessing=preprocessing(case))
         model = DynamicNetwork(case.network, info).double().eval()
-        for module in model.backbone.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-                nn.init.normal_(module.bias, std=0.3)
-                nn.init.normal_(module.running_mean, std=0.3)
-                nn.init.uniform_(module.running_var, 0.5, 1.5)
+        for module in model.modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                state = module.state_dict()
+                for scale in ("weight", "running_var"):
+                    state[scale].uniform_(0.5, 1.5)
+                for shift in ("bias", "running_mean"):
+                    state[shift].normal_(std=0.3)
     hooks = [gate.register_forward_pre_hook(_spread) for gate in model.gates.values()]
     model(eval_images(case))
     for hook in hooks:

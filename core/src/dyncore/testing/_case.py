@@ -26,7 +26,7 @@ class Case:
     """The network."""
     objective: Mapping[str, ObjectiveConfig] = field(default_factory=_cross_entropy)
     """The objective's parts by key, as in a recipe."""
-    phases: tuple[Phase, ...] = (Phase(name="train", epochs=1),)
+    phases: tuple[Phase, ...] = (Phase(name="train", epochs=1.0),)
     """What trains, as in a recipe; each phase is checked on its own."""
     image_size: int = 16
     """Height and width of the images, in pixels."""

@@ -1,5 +1,6 @@
 """Skipping gives the masked network's answer, at the cost that the table says."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from dyncore.testing._case import Case
 from dyncore.testing._compare import expect_same_answer
 from dyncore.training import Phase, draw_decisions
 
-UNIFORM = Phase(name="uniform", epochs=1, paths="uniform")
+UNIFORM = Phase(name="uniform", epochs=1.0, paths="uniform")
 
 
 @torch.no_grad()
@@ -44,7 +45,7 @@ def check_macs(case: Case, folder: Path) -> None:
         for image in range(len(images)):
             own = slice(image, image + 1)
             given = path.images(own) if forced else None
-            executed = count_macs(lambda i=own, p=given: run_skipped(model, images[i], path=p))
+            executed = count_macs(partial(run_skipped, model, images[own], path=given))
             if executed != int(counted[image]):
                 raise AssertionError(
                     f"{case}: image {image} executed {executed:,} MACs on a "

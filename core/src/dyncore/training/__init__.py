@@ -1,6 +1,12 @@
 """Recipes, phases, the trainer, checkpoints and evaluation."""
 
 from dyncore.training._benchmarks import BENCHMARKS, STEP_PHASES, Benchmark, make_recipe
+from dyncore.training._context_recipes import (
+    CONTEXT_PHASES,
+    ContextRow,
+    context_optimizer,
+    context_recipes,
+)
 from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
 from dyncore.training._options import Precision, RunOptions
 from dyncore.training._random import draw_decisions
@@ -12,10 +18,12 @@ from dyncore.training._trainer import TrainingResult, train
 
 __all__ = [
     "BENCHMARKS",
+    "CONTEXT_PHASES",
     "SGD",
     "STEP_PHASES",
     "Benchmark",
     "Constant",
+    "ContextRow",
     "Cosine",
     "Evaluation",
     "Phase",
@@ -28,6 +36,8 @@ __all__ = [
     "Steps",
     "TrainingResult",
     "TrainingStep",
+    "context_optimizer",
+    "context_recipes",
     "draw_decisions",
     "evaluate",
     "find_recipe",

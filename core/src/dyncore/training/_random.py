@@ -13,6 +13,11 @@ def _generator(device: torch.device, *words: int | str) -> torch.Generator:
     return torch.Generator(device).manual_seed(mix_seed(*words))
 
 
+def seed_modules(seed: int, step: int, rank: int) -> None:
+    """Seed what modules draw from torch's own generators: dropout, for this process's share."""
+    torch.manual_seed(mix_seed("modules", seed, step, rank))
+
+
 def draw_decisions(
     model: DynamicNetwork, phase: Phase, *, seed: int, step: int, batch: int, share: slice
 ) -> tuple[Tensor | None, Tensor | None]:

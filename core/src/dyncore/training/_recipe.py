@@ -61,6 +61,8 @@ class SGD:
 
     learning_rate: float = 0.1
     """Base learning rate, for the recipe's batch size."""
+    router_learning_rate: float | None = None
+    """Base learning rate of routers and gates; None: the same."""
     momentum: float = 0.9
     """Momentum."""
     nesterov: bool = False
@@ -71,6 +73,10 @@ class SGD:
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < float("inf"):
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if self.router_learning_rate is not None and not 0 < self.router_learning_rate < inf:
+            raise ValueError(
+                f"router_learning_rate must be positive, not {self.router_learning_rate}"
+            )
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), not {self.momentum}")
         if not 0 <= self.weight_decay < float("inf"):

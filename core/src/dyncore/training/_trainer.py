@@ -25,9 +25,10 @@ from dyncore.training._checkpoint import (
 )
 from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
 from dyncore.training._log import MetricsLog
+from dyncore.training._optimizer import build_optimizer, scale_learning_rates
 from dyncore.training._options import RunOptions
 from dyncore.training._plan import PlannedPhase, plan_phases
-from dyncore.training._random import draw_decisions
+from dyncore.training._random import draw_decisions, seed_modules
 from dyncore.training._recipe import Recipe
 from dyncore.training._run_folder import find_start, save_recipe
 from dyncore.training._step import StepResult, TrainingStep, set_trainable
@@ -113,13 +114,7 @@ class Trainer:
     def _run_phase(self, planned: PlannedPhase, first: int, resumed: Path | None) -> None:
         settings = self.recipe.optimizer
         trainable = set_trainable(self.step_module, planned.phase)
-        optimizer: Optimizer = torch.optim.SGD(
-            trainable,
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.nesterov,
-            weight_decay=settings.weight_decay,
-        )
+        optimizer = build_optimizer(self.model, trainable, settings)
         if resumed is not None and first > planned.first:
             optimizer.load_state_dict(load_checkpoint(resumed)[2])
         step_module, optimizer = self.accelerator.prepare(self.step_module, optimizer)
@@ -130,22 +125,23 @@ class Trainer:
             batches = islice(self.train_loader.epoch(epoch, within), count)
             step_module.train()
             for batch in self._progress(batches, planned, epoch, count):
-                rate = settings.learning_rate * planned.learning_rate_factor(step)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
+                factor = planned.learning_rate_factor(step)
+                scale_learning_rates(optimizer, factor)
                 noise, on = self._draw(planned, step)
+                seed_modules(self.options.seed, step, self.accelerator.process_index)
                 result = step_module(batch, noise, on, names)
                 self.accelerator.backward(result.loss)
                 optimizer.step()
                 optimizer.zero_grad()
                 self.objective.after_step(self.model)
                 step += 1
-                self._report(step, planned, result, rate)
+                self._report(step, planned, result, factor * settings.learning_rate)
             done = epoch + 1
             if step == planned.last or done % self.options.evaluate_every == 0:
                 if planned.phase.paths == "routed" and step < self.phases[-1].last:
                     self._evaluate(step, final=False)
                 self._save_checkpoint(step, planned, optimizer)
+        self.accelerator.unwrap_model(step_module, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
 
     def _draw(

@@ -43,8 +43,9 @@ class RelationalRouter(Router):
     """``s_n = relu((Σ_m A_mn S_n[m]) W1)`` with ``S_n = (s_{n-r}, …, s_{n-1}, s̃_n)`` (Eq. 5–7).
 
     ``s̃_n = relu(norm(W0 pooled + b0))`` aligns the widths of the blocks; A holds the edges into
-    this router. The norm is not printed; the authors' public code has it. A router with fewer than r predecessors sees those that exist, the first one none. The
-    state is the last r features s, newest last. Without history or with γ = 0 this is
+    this router. The norm is not printed; the authors' public code has it. A router with fewer
+    than r predecessors sees those that exist, the first one none. The state is the last r features
+    s, newest last. Without history or with γ = 0 this is
     :class:`dyncore.gating.ShortRangeRouter`, whose parameter names it shares.
     """
 

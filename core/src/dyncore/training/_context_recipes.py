@@ -1,0 +1,128 @@
+"""The set-up of CDB and DMNN, which print the same one (their sections 3.3 and 4.1)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dyncore.gating import ContextRouterConfig
+from dyncore.objectives import (
+    CategoryLossConfig,
+    CrossEntropyConfig,
+    ExecutionRateConfig,
+    FlopsRatioConfig,
+    ObjectiveConfig,
+)
+from dyncore.registry import Method
+from dyncore.training._benchmarks import STEP_PHASES, make_recipe
+from dyncore.training._recipe import SGD, Phase, Recipe, Source
+from dyncore.training._schedule import Cosine, Steps
+
+_CIFAR = Phase(name="train", epochs=200.0, schedule=Steps(milestones=(100.0, 150.0)))
+
+CONTEXT_PHASES = {
+    "cifar10": _CIFAR,
+    "cifar100": _CIFAR,
+    "imagenet": Phase(name="train", epochs=120.0, schedule=Cosine()),
+    "digits": STEP_PHASES["digits"],
+}
+"""The one phase by benchmark (CIFAR-10, which the papers do not use, as CIFAR-100; digits: ours)."""
+
+_CATEGORIES = {
+    "cifar100": CategoryLossConfig(categories="cifar100-superclasses"),
+    "imagenet": CategoryLossConfig(categories="imagenet-58"),
+}
+"""Other data sets have no superclasses and use their classes."""
+
+_SMALL = (
+    ("resnet20-cifar", "cifar10"),
+    ("resnet20-cifar", "cifar100"),
+    ("resnet20-cifar", "digits"),
+    ("resnet110-cifar", "cifar10"),
+    ("resnet110-cifar", "cifar100"),
+)
+_SMALL_BUDGETS = (0.4, 0.5, 0.6, 0.7)
+"""The target rates of the 50-layer networks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextRow:
+    """A row of the papers' tables."""
+
+    table: str
+    """Number of the table; for a set-up that no paper has, what it is."""
+    model: str
+    """The row's name."""
+    backbone: str
+    """The network that it is built from."""
+    benchmark: str
+    """The data set."""
+    paths: int
+    """Number N of paths per block."""
+    budget: float
+    """Target rates e = r (on CIFAR-100 they are called t)."""
+    previous: bool = True
+    """Routers see the previous one's feature (CA, PREV)."""
+    category: bool = True
+    """Routers are taught categories (CS, CAT)."""
+    variant: str = ""
+    """Last part of the recipe's name."""
+
+
+def context_optimizer(backbone: str, benchmark: str) -> SGD:
+    """Nesterov on ImageNet, where MobileNetV2 has a smaller weight decay; plain momentum else."""
+    if benchmark != "imagenet":
+        return SGD()
+    return SGD(nesterov=True, weight_decay=4e-5 if backbone.startswith("mobilenet") else 1e-4)
+
+
+def context_recipes(
+    method: Method, paper: str, rows: Iterable[ContextRow], *, borrowed: str
+) -> dict[str, Recipe]:
+    """The recipes of a method with context routers, by name.
+
+    One for each row of its paper, and small ones that are ours: N = 2 on basic blocks.
+    """
+    small = [
+        ContextRow(
+            table=f"{paper}'s set-up on a smaller network",
+            model=f"{paper} on {backbone}",
+            backbone=backbone,
+            benchmark=benchmark,
+            paths=2,
+            budget=budget,
+        )
+        for backbone, benchmark in _SMALL
+        for budget in _SMALL_BUDGETS
+    ]
+    recipes = [
+        *(_recipe(method, row, paper, borrowed) for row in rows),
+        *(_recipe(method, row, "ours", borrowed) for row in small),
+    ]
+    return {recipe.name: recipe for recipe in recipes}
+
+
+def _recipe(method: Method, row: ContextRow, paper: str, borrowed: str) -> Recipe:
+    """All losses weigh 1."""
+    objective: dict[str, ObjectiveConfig] = {
+        "classification": CrossEntropyConfig(),
+        "rate": ExecutionRateConfig(target=row.budget),
+        "flops": FlopsRatioConfig(target=row.budget),
+    }
+    if row.category:
+        objective["category"] = _CATEGORIES.get(row.benchmark, CategoryLossConfig())
+    return make_recipe(
+        method,
+        row.backbone,
+        row.benchmark,
+        source=Source(
+            paper=paper,
+            place=f"{row.table}, {row.model}, N = {row.paths}, target {row.budget}",
+            borrowed=borrowed,
+        ),
+        objective=objective,
+        phases=(CONTEXT_PHASES[row.benchmark],),
+        optimizer=context_optimizer(row.backbone, row.benchmark),
+        paths=row.paths,
+        router=ContextRouterConfig(previous=row.previous),
+        budget=row.budget,
+        variant=row.variant,
+    )

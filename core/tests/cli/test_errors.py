@@ -1,0 +1,97 @@
+"""Bad input ends with one line that says what was wrong, and status 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dyncore.cli import _list as list_module
+from dyncore.registry import RegistryError
+
+RECIPE = "vanilla-resnet20-digits-b0.5"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tain"], "dyn: unknown command 'tain'; commands are list, train, eval"),
+        (["list", "layers"], "dyn: dyn list takes one of methods, models, recipes and a prefix"),
+        (["list", "models", "a", "b"], "dyn: dyn list takes one of methods, models, recipes"),
+        (["train"], "dyn: name a recipe first: dyn train RECIPE ..."),
+        (["train", "--epochs", "1"], "dyn: name a recipe first: dyn train RECIPE ..."),
+        (
+            ["train", "vanilla-resnet20-digits"],
+            "dyn: unknown recipe 'vanilla-resnet20-digits'; did",
+        ),
+        (["train", "cdbx-resnet20-digits"], "dyn: unknown recipe 'cdbx-resnet20-digits': unknown"),
+        (["train", RECIPE, "--data", "no/such/folder"], "dyn: no/such/folder: there is no such"),
+        (["train", RECIPE, "--epochs", "0"], "dyn: epochs must be positive, not 0"),
+        (["train", RECIPE, "--init", "./nowhere"], "dyn: no folder './nowhere'"),
+        (["train", RECIPE, "--batch-size", "5000"], "dyn: the split has 1438 images, fewer than"),
+        (["eval", "./nowhere", "--data", "digits"], "dyn: no folder './nowhere'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_one_line(dyn, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    ended = dyn(*arguments)
+    assert ended.status == 2
+    assert ended.err.startswith(message)
+    assert ended.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (["train", RECIPE, "--objective.rate.weigth", "2"], "--objective.rate.weigth"),
+        (["train", RECIPE, "--objective.rate.target", "1.5"], "target must be in [0, 1], not 1.5"),
+        (["train", RECIPE, "--optimizer.momentum", "high"], "--optimizer.momentum"),
+        (["train", RECIPE, "--precision", "fp8"], "--precision"),
+        (["eval"], "--data"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_are_explained_before_the_last_line(dyn, tmp_path, monkeypatch, arguments, culprit):
+    monkeypatch.chdir(tmp_path)
+    ended = dyn(*arguments)
+    assert ended.status == 2
+    assert culprit in ended.err
+    assert ended.message.startswith("dyn: the options above are wrong or missing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_eval_needs_the_models_classes(dyn, trained, animals, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = dyn("eval", str(trained / "model"), "--data", animals)
+    assert ended.status == 2
+    assert ended.message == "dyn: the model has 10 classes, data set 'animals' has 2"
+    assert not (tmp_path / "evaluation.parquet").exists()
+
+
+def test_a_run_is_not_overwritten(dyn, trained):
+    before = (trained / "recipe.json").read_bytes()
+    ended = dyn("train", RECIPE, "--output", str(trained.parent))
+    assert ended.status == 2
+    assert "already holds a run: continue it with --resume" in ended.message
+    assert (trained / "recipe.json").read_bytes() == before
+
+
+def test_a_broken_package_is_named(dyn, monkeypatch):
+    def broken() -> list[str]:
+        raise RegistryError("package dyn-x registers method 'x', but loading dyn_x failed")
+
+    monkeypatch.setattr(list_module, "list_methods", broken)
+    ended = dyn("list")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == "dyn: package dyn-x registers method 'x', but loading dyn_x failed\n"
+
+
+def test_the_command_itself_shows_no_traceback():
+    code = "from dyncore.cli import main; main()"
+    command = [sys.executable, "-c", code, "train", "nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("dyn: unknown recipe 'nothing'")
+    assert "Traceback" not in done.stderr

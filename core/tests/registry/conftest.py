@@ -1,0 +1,34 @@
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from dyncore.registry import registered
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch) -> Iterator[Install]:
+    """Puts a distribution with one module on the path, as pip would."""
+
+    def install(name: str, entry_points: Mapping[str, Mapping[str, str]], source: str = "") -> None:
+        """``entry_points`` by group, then by name; ``source`` is its module ``<package>_parts``."""
+        site, package = tmp_path / name, name.replace("-", "_")
+        metadata = site / f"{package}-1.5.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        sections = (
+            f"[dyncore.{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
+            for group, points in entry_points.items()
+        )
+        (metadata / "entry_points.txt").write_text("\n".join(sections))
+        (site / f"{package}_parts.py").write_text(source)
+        sys.modules.pop(f"{package}_parts", None)
+        monkeypatch.syspath_prepend(site)
+        registered.cache_clear()
+
+    registered.cache_clear()
+    yield install
+    monkeypatch.undo()
+    registered.cache_clear()

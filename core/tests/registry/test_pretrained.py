@@ -1,0 +1,285 @@
+"""Saving and loading models."""
+
+import copy
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import dyncore
+from dyncore.backbones import MobileNetV2Config
+from dyncore.data import Preprocessing
+from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
+
+INFO = ModelInfo(
+    method="vanilla",
+    model="vanilla-resnet20-cifar",
+    classes=("ant", "bee", "cow", "dog", "elk"),
+    preprocessing=Preprocessing(mean=(0.1, 0.2, 1 / 3), std=(0.4, 0.5, 0.6), size=13),
+    metrics={"accuracy": 0.1 + 0.2, "macs_ratio": 1},
+)
+
+
+@pytest.fixture(scope="module")
+def model(networks):
+    """A network of whole blocks, in float32, with an info."""
+    model = copy.deepcopy(networks["blend"]).float()
+    model.info = INFO
+    return model
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    model.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def damage(saved):
+    """Changes a value of the saved config.json, given by its path of keys."""
+
+    def damage(*keys, value):
+        file = saved / "config.json"
+        config = json.loads(file.read_text())
+        inner = config
+        for key in keys[:-1]:
+            inner = inner[key]
+        if value is None:
+            del inner[keys[-1]]
+        else:
+            inner[keys[-1]] = value
+        file.write_text(json.dumps(config))
+
+    return damage
+
+
+def test_every_kind_comes_back_bit_equal(network, images, tmp_path):
+    model = copy.deepcopy(network).float()
+    model.save_pretrained(tmp_path)
+
+    loaded = dyncore.from_pretrained(tmp_path)
+
+    assert not loaded.training
+    assert loaded.config == model.config
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    with torch.no_grad():
+        before, after = model(images.float()), loaded(images.float())
+    assert torch.equal(after.logits, before.logits)
+    assert torch.equal(after.path.on, before.path.on)
+
+
+def test_the_info_comes_back(saved):
+    assert dyncore.from_pretrained(saved).info == INFO
+    assert dyncore.from_pretrained(str(saved)).info == INFO
+
+
+def test_a_model_saved_while_it_trains_comes_back_in_evaluation(model, tmp_path):
+    training = copy.deepcopy(model).train()
+    training.save_pretrained(tmp_path)
+
+    assert training.training
+    assert not dyncore.from_pretrained(tmp_path).training
+
+
+def test_config_json_says_what_it_is(saved, model):
+    config = json.loads((saved / "config.json").read_text(encoding="utf-8"))
+
+    assert config["format"] == 1
+    assert config["requires"] == {"dyncore": dyncore.__version__}
+    assert config["info"] == {
+        "method": "vanilla",
+        "model": "vanilla-resnet20-cifar",
+        "classes": ["ant", "bee", "cow", "dog", "elk"],
+        "preprocessing": {
+            "mean": [0.1, 0.2, 1 / 3],
+            "std": [0.4, 0.5, 0.6],
+            "size": 13,
+            "resize": None,
+        },
+        "metrics": {"accuracy": 0.1 + 0.2, "macs_ratio": 1},
+    }
+    assert config["network"]["num_classes"] == 5
+    assert config["network"]["router"]["name"] == "short-range"
+    assert config["network"]["gate"] == {"name": "gumbel-softmax", "temperature": 0.7}
+    assert config["network"]["backbone"]["depths"] == [1, 2]
+    assert load_file(saved / "model.safetensors").keys() == model.state_dict().keys()
+
+
+def test_an_outside_part_is_saved_with_its_package(install, tmp_path):
+    source = (
+        "from dataclasses import dataclass\n"
+        "from typing import ClassVar\n"
+        "from dyncore.gating import IdentityRouter, RouterConfig\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class EchoConfig(RouterConfig):\n"
+        "    name: ClassVar[str] = 'echo'\n"
+        "    def build(self, in_channels, index):\n"
+        "        return IdentityRouter(in_channels)\n"
+    )
+    install("dyn-echo", {"routers": {"echo": "dyn_echo_parts:EchoConfig"}}, source)
+    model = dyncore.create_model("vanilla-resnet20-cifar", router={"name": "echo"})
+    model.save_pretrained(tmp_path / "model")
+
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["requires"] == {"dyn-echo": "1.5", "dyncore": dyncore.__version__}
+    assert dyncore.from_pretrained(tmp_path / "model").config == model.config
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "message"),
+    [
+        (("info", "method"), "cdb", "unknown method 'cdb'; install it with: pip install dyn-cdb;"),
+        (("info", "method"), "new", "unknown method 'new'; install it with: pip install dyn-echo;"),
+        (("network", "router", "name"), "echo", "unknown router 'echo'; install it with: pip inst"),
+        (("network", "gate", "name"), "echo", "unknown gate 'echo'; install it with: pip install"),
+        (("network", "backbone", "name"), "echo", "unknown backbone 'echo'; install it with: pip"),
+    ],
+)
+def test_what_is_not_installed_says_which_package_to_install(saved, damage, keys, name, message):
+    damage("requires", value={"dyncore": "0.1.0", "dyn-echo": "1.5"})
+    damage(*keys, value=name)
+
+    with pytest.raises(dyncore.ModelFileError, match=message) as error:
+        dyncore.from_pretrained(saved)
+    assert str(saved) in str(error.value)
+    assert f"pip install {'dyn-cdb' if name == 'cdb' else 'dyn-echo'};" in str(error.value)
+
+
+@pytest.mark.parametrize("requires", [None, "dyn-echo", {"dyncore": "9.0"}])
+def test_an_unknown_part_without_a_package_lists_what_is_known(saved, damage, requires):
+    damage("requires", value=requires)
+    damage("network", "router", "name", value="echo")
+
+    with pytest.raises(
+        dyncore.ModelFileError, match="unknown router 'echo'; installed routers: context, identity"
+    ):
+        dyncore.from_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("format",), 2, "has format 2, this dyncore reads 1: update dyncore, or save the model"),
+        (("format",), None, "has format None, this dyncore reads 1"),
+        (("network",), None, "network: expected an object with the fields of DynamicConfig, not N"),
+        (("network",), [1], "network: expected an object with the fields of DynamicConfig, not"),
+        (("network", "num_classes"), "5", "network: expected int, not '5' @ DynamicConfig.num_cl"),
+        (("network", "num_classes"), True, "network: expected int, not True @ DynamicConfig.num_"),
+        (("network", "num_classes"), None, "required field missing @ DynamicConfig.num_classes"),
+        (("network", "colour"), "red", "no field 'colour'; the fields are backbone, num_classes,"),
+        (("network", "router", "dim"), 2.5, "router 'short-range': expected int, not 2.5"),
+        (("network", "router", "size"), 3, "router 'short-range': no field 'size'; the fields are"),
+        (("network", "router"), None, "router and gate go together"),
+        (("network", "gate", "temperature"), -1, "gate 'gumbel-softmax': temperature must be posi"),
+        (("info",), None, "info: expected an object with the fields of ModelInfo, not None"),
+        (("info", "classes"), "ant", "info: expected a list, not 'ant' @ ModelInfo.classes"),
+        (("info", "preprocessing", "size"), 0, "info: preprocessing.size must be at least 1 pixel"),
+    ],
+)
+def test_a_damaged_config_names_file_and_field(saved, damage, keys, value, message):
+    damage(*keys, value=value)
+
+    with pytest.raises(dyncore.ModelFileError) as error:
+        dyncore.from_pretrained(saved)
+    assert str(error.value).startswith(f"config.json of {saved}")
+    assert message in str(error.value)
+
+
+def rewrite(folder, change):
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def test_a_missing_tensor_is_named(saved):
+    rewrite(saved, lambda tensors: tensors.pop("backbone.fc.bias"))
+    with pytest.raises(dyncore.ModelFileError, match=r"model: backbone\.fc\.bias is missing$"):
+        dyncore.from_pretrained(saved)
+
+
+def test_an_extra_tensor_is_named(saved):
+    rewrite(saved, lambda tensors: tensors.update(odd=torch.zeros(1)))
+    with pytest.raises(dyncore.ModelFileError, match=r"model: odd is not in the model$"):
+        dyncore.from_pretrained(saved)
+
+
+def test_a_tensor_of_another_shape_is_named(saved):
+    rewrite(saved, lambda tensors: tensors.update({"backbone.fc.bias": torch.zeros(7)}))
+    with pytest.raises(
+        dyncore.ModelFileError,
+        match=r"model: backbone\.fc\.bias has shape \(7,\), expected \(5,\)$",
+    ):
+        dyncore.from_pretrained(saved)
+
+
+def test_many_problems_are_told_in_order_and_counted(saved):
+    rewrite(saved, lambda tensors: [tensors.pop(name) for name in sorted(tensors)[3:13]])
+    with pytest.raises(dyncore.ModelFileError, match=r"is missing; and 2 more$") as error:
+        dyncore.from_pretrained(saved)
+    problems = str(error.value).partition("model: ")[2].split("; ")[:8]
+    assert problems == sorted(problems)
+
+
+def test_files_that_are_not_there_are_named(saved, tmp_path):
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(dyncore.ModelFileError, match=r"model\.safetensors is missing"):
+        dyncore.from_pretrained(saved)
+    (saved / "config.json").unlink()
+    with pytest.raises(dyncore.ModelFileError, match=r"config\.json is missing"):
+        dyncore.from_pretrained(saved)
+    with pytest.raises(FileNotFoundError, match="give a folder written by save_pretrained"):
+        dyncore.from_pretrained(tmp_path / "else" / "where")
+
+
+def test_a_new_number_of_classes_replaces_the_head_and_says_so(saved, model, caplog):
+    with caplog.at_level(logging.WARNING, logger="dyncore"):
+        loaded = dyncore.from_pretrained(saved, num_classes=3)
+
+    [record] = caplog.records
+    assert record.getMessage() == (
+        f"{saved}: replaced the head for 5 classes by a fresh one for 3; train it before use"
+    )
+    assert loaded.config == replace(model.config, num_classes=3)
+    assert not loaded.training
+    assert loaded.info == replace(INFO, classes=None, metrics={})
+    weights = loaded.state_dict()
+    assert weights.pop("backbone.fc.weight").shape == (3, 8)
+    assert weights.pop("backbone.fc.bias").shape == (3,)
+    assert weights.keys() | {"backbone.fc.weight", "backbone.fc.bias"} == model.state_dict().keys()
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+
+
+def test_the_same_number_of_classes_changes_nothing(saved, model, caplog):
+    loaded = dyncore.from_pretrained(saved, num_classes=5)
+
+    assert caplog.records == []
+    assert torch.equal(loaded.backbone.fc.weight, model.backbone.fc.weight)
+    assert loaded.info == INFO
+
+
+def test_the_head_of_any_backbone_can_be_replaced(tmp_path):
+    config = DynamicConfig(backbone=MobileNetV2Config(width=0.1), num_classes=5)
+    DynamicNetwork(config).save_pretrained(tmp_path)
+
+    loaded = dyncore.from_pretrained(tmp_path, num_classes=2)
+    assert loaded(torch.zeros(1, 3, 32, 32)).logits.shape == (1, 2)
+
+
+def test_a_bad_number_of_classes_is_refused(saved):
+    with pytest.raises(ValueError, match="num_classes must be at least 1, not 0"):
+        dyncore.from_pretrained(saved, num_classes=0)
+
+
+def test_saving_again_replaces_the_model(saved, networks):
+    other = copy.deepcopy(networks["n2-basic"]).float()
+    other.save_pretrained(saved)
+
+    loaded = dyncore.from_pretrained(saved)
+    assert loaded.config == other.config
+    assert loaded.info == ModelInfo()

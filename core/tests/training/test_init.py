@@ -1,0 +1,46 @@
+"""Starting from the weights of a static model."""
+
+import pytest
+import torch
+
+from dyncore.network import DynamicNetwork
+from dyncore.training import RunOptions
+from dyncore.training._trainer import Trainer
+
+
+@pytest.fixture
+def static_model(static, tmp_path):
+    model = DynamicNetwork(static().network)
+    for buffer in model.buffers():
+        if buffer.dtype.is_floating_point:
+            buffer.uniform_(0.5, 1.5)  # statistics of a trained network
+    model.save_pretrained(tmp_path / "static")
+    return model
+
+
+def test_backbone_is_the_static_models(static_model, vanilla, tmp_path):
+    plain = Trainer(vanilla(), RunOptions(output=str(tmp_path)))
+    started = Trainer(vanilla(), RunOptions(output=str(tmp_path), init=str(tmp_path / "static")))
+    expected = static_model.backbone.state_dict()
+    found = started.model.backbone.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    for part in ("routers", "gates"):
+        ours, theirs = (getattr(t.model, part).state_dict() for t in (started, plain))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_other_shapes_name_the_tensor(static_model, vanilla, tmp_path):
+    recipe = vanilla()
+    classes = DynamicNetwork(vanilla().network)
+    classes.backbone.fc = torch.nn.Linear(8, 7)
+    classes.save_pretrained(tmp_path / "seven")
+    message = r"fc.bias has shape \(7,\), expected \(10,\); fc.weight has shape \(7, 8\)"
+    with pytest.raises(ValueError, match=message):
+        Trainer(recipe, RunOptions(output=str(tmp_path / "runs"), init=str(tmp_path / "seven")))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_folder_is_named(vanilla, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nothing"):
+        Trainer(vanilla(), RunOptions(output=str(tmp_path), init=str(tmp_path / "nothing")))

@@ -1,0 +1,1 @@
+"""CDB: Context-aware Dynamic Block, on dyncore."""

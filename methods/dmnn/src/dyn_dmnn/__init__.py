@@ -1,0 +1,1 @@
+"""DMNN: Dynamic Multi-path Neural Network, on dyncore."""
