@@ -18,6 +18,7 @@ from dyncore.gating import (
     ReLU1GateConfig,
     ShortRangeRouterConfig,
     StraightThroughGateConfig,
+    TwoLogitGate,
 )
 from dyncore.network import DynamicConfig, DynamicNetwork
 
@@ -75,30 +76,40 @@ def _images() -> Tensor:
     return colour + contrast * texture
 
 
-def _randomise_norms(network: nn.Module) -> None:
+def _randomise(network: nn.Module) -> None:
+    """Weights that keep the signal's size, biases, and norms that are not the identity."""
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.normal_(module.weight, std=(2 / module.weight[0].numel()) ** 0.5)
+            if module.bias is not None:
+                nn.init.normal_(module.bias, std=0.3)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.3)
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
 
 
-def _standardise(gate: Gate, arguments: tuple[Tensor, ...]) -> None:
+def _balance(gate: Gate, arguments: tuple[Tensor, ...]) -> None:
+    """Scores of deviation 1, such that about half of the images are on."""
     scores = F.linear(arguments[0], gate.head.weight)
-    scale = scores.std(0)
+    scale = scores.std(0).clamp_min(1e-6)
+    middle = (scores / scale).quantile(0.5, 0)
     gate.head.weight /= scale[:, None]
-    gate.head.bias.copy_(-scores.quantile(0.5, 0) / scale)
+    gate.head.bias.copy_(-middle)
+    if isinstance(gate, TwoLogitGate):
+        off, on = (scores / scale - middle).unflatten(1, (-1, 2)).unbind(2)
+        gate.head.bias[1::2] -= (on - off).quantile(0.5, 0)
 
 
 @torch.no_grad()
 def build(config: DynamicConfig, seed: int = 0) -> DynamicNetwork:
-    """A network in evaluation whose gates have scores of median 0 and deviation 1 on ``images``."""
+    """A network in evaluation whose gates are balanced on ``images``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DynamicNetwork(config).double().eval()
-        _randomise_norms(network)
-    hooks = [gate.register_forward_pre_hook(_standardise) for gate in network.gates.values()]
+        _randomise(network)
+    hooks = [gate.register_forward_pre_hook(_balance) for gate in network.gates.values()]
     network(_images())
     for hook in hooks:
         hook.remove()

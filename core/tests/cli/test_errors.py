@@ -90,7 +90,7 @@ def test_a_broken_package_is_named(dyn, monkeypatch):
 def test_the_command_itself_shows_no_traceback():
     code = "from dyncore.cli import main; main()"
     command = [sys.executable, "-c", code, "train", "nothing"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("dyn: unknown recipe 'nothing'")

@@ -93,6 +93,20 @@ def test_noise_has_a_pair_per_path_of_every_block(networks):
     assert networks["channels-basic"].draw_noise(5) is None
 
 
+def test_only_blocks_without_a_shortcut_keep_one_path_on(networks, images):
+    network = copy.deepcopy(networks["n2-mobilenetv2"])
+    with torch.no_grad():
+        for gate in network.gates.values():
+            gate.head.weight.zero_()
+            gate.head.bias.copy_(torch.tensor([5.0, -5.0, 5.0, -4.0]))  # off, on of each path
+
+    path = network(images).path
+
+    for block, decision in zip(network.backbone.blocks[1:], path.decisions[1:], strict=True):
+        expected = [False, block.downsample is None]
+        assert decision.on.tolist() == [expected] * len(images)
+
+
 @pytest.mark.parametrize("paths", [1, 3, 7])
 def test_noise_of_another_shape_is_an_error(networks, images, paths):
     with pytest.raises(ValueError, match=rf"noise has shape \(6, {paths}, 2\), but \(6, 6, 2\)"):

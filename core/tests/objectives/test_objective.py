@@ -107,13 +107,6 @@ def test_bad_budget_settings_are_refused(config, field, value):
         config(**settings)
 
 
-@pytest.mark.parametrize("config", [ExecutionRateConfig, FlopsRatioConfig])
-def test_budgets_read_one_of_two_weights(config):
-    assert config(target=0.5).reads == "noise-free"
-    with pytest.raises(ValueError, match=r"^reads must be one of .*, not 'noisy'"):
-        config(target=0.5, reads="noisy")
-
-
 @pytest.mark.parametrize("value", [-0.1, 1.5])
 def test_bad_label_smoothing_is_refused(value):
     with pytest.raises(ValueError, match=r"^label_smoothing must be in \[0, 1\], not"):

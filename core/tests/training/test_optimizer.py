@@ -77,7 +77,9 @@ def test_training_equals_two_optimisers_written_out(vanilla, tmp_path, weights):
         noise = draw_noise(model, seed=3, step=step, batch=240, share=slice(0, 240))
         output = model(data.preprocessing.normalize(batch.images), noise=noise)
         loss = F.cross_entropy(output.logits, batch.labels)
-        loss = loss + sum((decision.weight.mean() - 0.5) ** 2 for decision in output.path)
+        loss = loss + sum(
+            (decision.weight.mean() - 0.5) ** 2 for decision in output.path.noise_free
+        )
         blocks.param_groups[0]["lr"] = 0.1 if step < 6 else 0.05
         routers.param_groups[0]["lr"] = 0.02 if step < 6 else 0.01
         model.zero_grad()

@@ -49,7 +49,7 @@ def launch(module: str, *arguments: str) -> None:
     command = [sys.executable, "-m", module, *arguments]
     environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=300
+        command, env=os.environ | environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

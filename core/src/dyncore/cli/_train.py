@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
+from accelerate import PartialState
 
 from dyncore.training import Recipe, RunOptions, find_recipe, train
 
@@ -32,4 +33,6 @@ def run_train(arguments: Sequence[str]) -> None:
         config=(tyro.conf.AvoidSubcommands,),
     )
     result = train(parsed.recipe, parsed.run)
-    print(f"model: {result.model}\nevaluation: {result.folder / 'evaluation.parquet'}")
+    # Once, however many processes train.
+    PartialState().print(f"model: {result.model}")
+    PartialState().print(f"evaluation: {result.folder / 'evaluation.parquet'}")

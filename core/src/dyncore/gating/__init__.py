@@ -11,6 +11,7 @@ from dyncore.gating._gates import (
     StraightThroughGateConfig,
     TwoLogitGate,
 )
+from dyncore.gating._linear import he_linear
 from dyncore.gating._router import Router, RouterConfig, RouterState
 from dyncore.gating._routers import (
     ContextRouter,
@@ -42,4 +43,5 @@ __all__ = [
     "StraightThroughGateConfig",
     "TwoLogitGate",
     "config_to_dict",
+    "he_linear",
 ]

@@ -24,7 +24,7 @@ class Decision:
     channel_weight: Float[Tensor, "batch channel"] | None = None
     """What multiplies that channel: salience S_C."""
     noise_free: Float[Tensor, "batch path"] | None = None
-    """The 0 or 1 that evaluation would decide, with the relaxed weight's gradient; None: weight."""
+    """The 0 or 1 that evaluation would decide, with the on-probability's gradient; None: weight."""
 
     @classmethod
     def of(

@@ -71,8 +71,7 @@ class ExecutionPath:
     def noise_free(self) -> "ExecutionPath":
         """The same with weights as evaluation would decide them: 0 or 1, without noise.
 
-        Their gradient is that of the relaxed weights without noise. A gate that draws no noise
-        keeps its weights.
+        Their gradient is that of the on-probability. A gate that draws no noise keeps its weights.
         """
         return ExecutionPath(
             tuple(d if d.noise_free is None else replace(d, weight=d.noise_free) for d in self)

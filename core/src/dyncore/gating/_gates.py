@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dyncore.gating._decision import Decision
 from dyncore.gating._gate import Gate, GateConfig
+from dyncore.gating._linear import he_linear
 
 Noise = Literal["gumbel", "gaussian", "none"]
 
@@ -57,7 +58,7 @@ class TwoLogitGate(Gate):
         keep_one: bool,
     ) -> None:
         super().__init__()
-        self.head = nn.Linear(in_features, 2 * paths)
+        self.head = he_linear(in_features, 2 * paths)
         self.temperature = temperature
         self.straight_through = straight_through
         self.keep_one = keep_one
@@ -80,7 +81,8 @@ class TwoLogitGate(Gate):
             return Decision(on, on.to(margin.dtype))
         probability = torch.sigmoid(noisy / self.temperature)
         weight = _straight_through(on, probability) if self.straight_through else probability
-        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin / self.temperature))
+        # The on-probability under Gumbel noise: its gradient does not vanish with the temperature.
+        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
         return Decision(on, weight, noise_free=noise_free)
 
     def _on(self, margin: Float[Tensor, "batch path"]) -> Bool[Tensor, "batch path"]:

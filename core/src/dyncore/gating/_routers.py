@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.gating._linear import he_linear
 from dyncore.gating._router import Router, RouterConfig, RouterState
 
 
@@ -48,9 +49,9 @@ class ShortRangeRouter(Router):
 
     def __init__(self, in_channels: int, dim: int, *, norm: bool) -> None:
         super().__init__()
-        self.align = nn.Linear(in_channels, dim)
+        self.align = he_linear(in_channels, dim)
         self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
-        self.mix = nn.Linear(dim, dim, bias=False)
+        self.mix = he_linear(dim, dim, bias=False)
         self.out_features = dim
 
     def forward(
@@ -84,9 +85,9 @@ class ContextRouter(Router):
 
     def __init__(self, in_channels: int, dim: int, *, has_history: bool, norm: bool) -> None:
         super().__init__()
-        self.context = nn.Linear(in_channels, dim)
+        self.context = he_linear(in_channels, dim)
         self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
-        self.history = nn.Linear(dim, dim) if has_history else None
+        self.history = he_linear(dim, dim) if has_history else None
         self.out_features = dim
 
     def forward(

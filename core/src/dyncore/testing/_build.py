@@ -65,30 +65,37 @@ def eval_images(case: Case) -> Float[Tensor, "batch 3 height width"]:
     return preprocessing(case).normalize(random_batch(case, 0, torch.float64).images)
 
 
-@torch.no_grad()
 def eval_network(case: Case) -> DynamicNetwork:
-    """A float64 network in evaluation that has learned something, as far as its form goes.
-
-    Its norms have random statistics, and its gates' scores have median 0 and deviation 1 over
-    :func:`eval_images`, so that images take different execution paths.
-    """
+    """A float64 network in evaluation that takes different paths for :func:`eval_images`."""
+    classes = tuple(f"class {label}" for label in range(case.network.num_classes))
+    info = ModelInfo(classes=classes, preprocessing=preprocessing(case))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        classes = tuple(f"class {label}" for label in range(case.network.num_classes))
-        info = ModelInfo(classes=classes, preprocessing=preprocessing(case))
-        model = DynamicNetwork(case.network, info).double().eval()
-        for module in model.modules():
-            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-                state = module.state_dict()
-                for scale in ("weight", "running_var"):
-                    state[scale].uniform_(0.5, 1.5)
-                for shift in ("bias", "running_mean"):
-                    state[shift].normal_(std=0.3)
+        torch.manual_seed(0)
+        model = DynamicNetwork(case.network, info).double()
+    vary(model, case)
+    return model
+
+
+@torch.no_grad()
+def vary(model: DynamicNetwork, case: Case) -> None:
+    """Make a fresh float64 model like one that has learned; it is left in evaluation.
+
+    Its norms get random statistics, and its gates' scores median 0 and deviation 1 over
+    :func:`eval_images`: a check in which all images take one path would not see much.
+    """
+    model.eval()
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            state = module.state_dict()
+            for scale in ("weight", "running_var"):
+                state[scale].uniform_(0.5, 1.5, generator=generator)
+            for shift in ("bias", "running_mean"):
+                state[shift].normal_(std=0.3, generator=generator)
     hooks = [gate.register_forward_pre_hook(_spread) for gate in model.gates.values()]
     model(eval_images(case))
     for hook in hooks:
         hook.remove()
-    return model
 
 
 def _spread(gate: Gate, arguments: tuple[Tensor, Tensor | None]) -> None:

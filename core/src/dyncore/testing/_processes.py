@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from dyncore.testing._build import BATCH, run_step, training_step
+from dyncore.testing._build import BATCH, run_step, training_step, vary
 from dyncore.testing._case import Case
 from dyncore.testing._compare import expect_close
 from dyncore.training import set_trainable
@@ -59,6 +59,8 @@ def _gradients(case: Case, phase_index: int, share: slice) -> _Gradients:
     """One training step, without the optimiser, on some images of the global batch."""
     phase = case.phases[phase_index]
     step = training_step(case, torch.float64)
+    vary(step.model, case)
+    step.train()
     for module in step.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.Dropout)):
             module.eval()

@@ -1,7 +1,7 @@
 """The set-up of CDB and DMNN, which print the same one (their sections 3.3 and 4.1)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dyncore.gating import ContextRouterConfig
 from dyncore.objectives import (
@@ -43,12 +43,11 @@ _SMALL_BUDGETS = (0.4, 0.5, 0.6, 0.7)
 """The target rates of the 50-layer networks."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContextRow:
+class ContextRow(NamedTuple):
     """A row of the papers' tables."""
 
     table: str
-    """Number of the table; for a set-up that no paper has, what it is."""
+    """Which table."""
     model: str
     """The row's name."""
     backbone: str
@@ -81,15 +80,9 @@ def context_recipes(
 
     One for each row of its paper, and small ones that are ours: N = 2 on basic blocks.
     """
+    place = f"{paper}'s set-up on a smaller network"
     small = [
-        ContextRow(
-            table=f"{paper}'s set-up on a smaller network",
-            model=f"{paper} on {backbone}",
-            backbone=backbone,
-            benchmark=benchmark,
-            paths=2,
-            budget=budget,
-        )
+        ContextRow(place, backbone, backbone, benchmark, 2, budget)
         for backbone, benchmark in _SMALL
         for budget in _SMALL_BUDGETS
     ]

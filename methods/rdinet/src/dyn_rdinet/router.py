@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.gating import Router, RouterConfig, RouterState
+from dyncore.gating import Router, RouterConfig, RouterState, he_linear
 
 Edges = Literal["decay", "cosine"]
 
@@ -53,9 +53,9 @@ class RelationalRouter(Router):
         self, in_channels: int, dim: int, history: int, edges: nn.Module, *, norm: bool
     ) -> None:
         super().__init__()
-        self.align = nn.Linear(in_channels, dim)
+        self.align = he_linear(in_channels, dim)
         self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
-        self.mix = nn.Linear(dim, dim, bias=False)
+        self.mix = he_linear(dim, dim, bias=False)
         self.edges = edges
         self.history = history
         self.out_features = dim

@@ -1,0 +1,19 @@
+"""LC-Net: Fully Dynamic Inference with Deep Neural Networks, on dyncore."""
+
+from dyn_lcnet.losses import (
+    ExecutedFlops,
+    ExecutedFlopsConfig,
+    SalienceL1,
+    SalienceL1Config,
+    executed,
+    salience_l1,
+)
+
+__all__ = [
+    "ExecutedFlops",
+    "ExecutedFlopsConfig",
+    "SalienceL1",
+    "SalienceL1Config",
+    "executed",
+    "salience_l1",
+]
