@@ -15,7 +15,7 @@ def on_meta(name: str, num_classes: int, *, paths: int = 1, gated: bool = False)
         backbone=backbone_config(name),
         num_classes=num_classes,
         granularity=Granularity(paths=paths),
-        router=ContextRouterConfig() if gated else None,
+        router=ContextRouterConfig(norm=False) if gated else None,
         gate=StraightThroughGateConfig() if gated else None,
     )
     with torch.device("meta"):

@@ -28,7 +28,7 @@ def test_config_to_dict_names_parts_and_gives_json_types():
         },
         "num_classes": 3,
         "granularity": {"paths": 2, "channels": False},
-        "router": {"name": "context", "dim": 6, "previous": True},
+        "router": {"name": "context", "dim": 6, "previous": True, "norm": True},
         "gate": {"name": "straight-through", "temperature": 1.0, "noise": "gaussian"},
         "combine": "additive",
     }
@@ -39,6 +39,6 @@ def test_config_to_dict_reaches_into_containers():
     part = ContextRouterConfig(dim=6)
 
     assert config_to_dict({"parts": (part, None), "rate": 0.5}) == {
-        "parts": [{"name": "context", "dim": 6, "previous": True}, None],
+        "parts": [{"name": "context", "dim": 6, "previous": True, "norm": True}, None],
         "rate": 0.5,
     }

@@ -2,17 +2,30 @@ from statistics import fmean, pvariance
 
 import pytest
 import torch
+from torch import nn
 
-from dyncore.gating import ContextRouterConfig, IdentityRouterConfig, ShortRangeRouterConfig
+from dyncore.gating import (
+    ContextRouterConfig,
+    IdentityRouterConfig,
+    ShortRangeRouterConfig,
+    StraightThroughGateConfig,
+)
 
 CHANNELS = (3, 5, 4)
 IMAGES, DIM = 2, 6
 
 
-def chain(config) -> list[torch.nn.Module]:
-    """A router for each of three blocks."""
+def chain(config) -> list[nn.Module]:
+    """A router for each of three blocks, in evaluation, with biases and running statistics."""
     torch.manual_seed(0)
-    return [config.build(channels, index).double() for index, channels in enumerate(CHANNELS)]
+    routers = [config.build(c, index).double().eval() for index, c in enumerate(CHANNELS)]
+    for router in routers:
+        for parameter in router.parameters():
+            nn.init.normal_(parameter)
+        for name, buffer in router.named_buffers():
+            if name.endswith(("mean", "var")):
+                nn.init.uniform_(buffer, 0.5, 1.5)
+    return routers
 
 
 def pooled() -> list[torch.Tensor]:
@@ -37,19 +50,30 @@ def affine(layer, vector: list[float]) -> list[float]:
     ]
 
 
+def normalised(norm, vector: list[float]) -> list[float]:
+    """Batch norm in evaluation with plain numbers; or the vector itself."""
+    if isinstance(norm, nn.Identity):
+        return vector
+    columns = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    rows = zip(vector, *(column.tolist() for column in columns), strict=True)
+    return [(x - mean) / (var + norm.eps) ** 0.5 * w + b for x, mean, var, w, b in rows]
+
+
 def relu(vector: list[float]) -> list[float]:
     return [max(value, 0.0) for value in vector]
 
 
-def test_context_router_is_the_equation():
-    routers, inputs = chain(ContextRouterConfig(dim=DIM)), pooled()
+@pytest.mark.parametrize("norm", [False, True])
+def test_context_router_is_the_equation(norm):
+    routers, inputs = chain(ContextRouterConfig(dim=DIM, norm=norm)), pooled()
 
     features = run(routers, inputs)
 
     for image in range(IMAGES):
         h = None
         for router, x, feature in zip(routers, inputs, features, strict=True):
-            v = relu(affine(router.context, x[image].tolist()))  # CDB Eq. 5
+            v = affine(router.context, x[image].tolist())
+            v = relu(normalised(router.norm, v))  # CDB Eq. 5
             if h is None:
                 h = v
             else:
@@ -59,7 +83,7 @@ def test_context_router_is_the_equation():
 
 
 def test_first_context_router_has_no_history_weights():
-    first, second, third = chain(ContextRouterConfig(dim=DIM))
+    first, second, third = chain(ContextRouterConfig(dim=DIM, norm=False))
 
     assert set(first.state_dict()) == {"context.weight", "context.bias"}
     assert set(second.state_dict()) == set(third.state_dict())
@@ -73,7 +97,7 @@ def test_context_router_without_previous_ignores_the_history():
 
     for router, x, feature in zip(routers, inputs, features, strict=True):
         assert feature.equal(router(x, ())[0])
-        assert set(router.state_dict()) == {"context.weight", "context.bias"}
+        assert router.history is None
 
 
 def test_gradient_reaches_earlier_context_routers():
@@ -92,7 +116,8 @@ def test_short_range_router_is_the_equation_and_keeps_no_history():
     for router, x, feature in zip(routers, inputs, features, strict=True):
         assert router.mix.bias is None
         for image in range(IMAGES):
-            aligned = relu(affine(router.align, x[image].tolist()))
+            aligned = affine(router.align, x[image].tolist())
+            aligned = relu(normalised(router.norm, aligned))
             expected = relu(affine(router.mix, aligned))
             assert feature[image].tolist() == pytest.approx(expected, abs=1e-12)
 
@@ -125,3 +150,19 @@ def test_out_features_is_dim_and_dim_must_be_positive(config):
     assert all(router.out_features == DIM for router in chain(config(dim=DIM)))
     with pytest.raises(ValueError, match="dim must be at least 1, not 0"):
         config(dim=0)
+
+
+@pytest.mark.parametrize("config", [ContextRouterConfig(), ShortRangeRouterConfig()])
+def test_no_path_of_a_deep_network_starts_stuck(config):
+    """Noise decides at first: every path is on for some images and off for others."""
+    torch.manual_seed(0)
+    gate_config, state = StraightThroughGateConfig(), ()
+    for index in range(16):
+        router = config.build(64, index)
+        gate = gate_config.build(router.out_features, paths=2, channels=0, keep_one=False)
+        feature, state = router(torch.randn(256, 64).relu(), state)
+
+        noise = gate_config.draw_noise((256, 2, 2), None, feature.device)
+        rate = gate(feature, noise, relaxed=True).on.float().mean(0)
+
+        assert ((rate > 0.05) & (rate < 0.95)).all(), f"block {index}: {rate.tolist()}"

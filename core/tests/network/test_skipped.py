@@ -47,7 +47,7 @@ def test_these_decisions_differ_between_images(gated_network, images):
     """Otherwise this file would prove little."""
     path = run_skipped(gated_network, images).path
 
-    assert len(path.on.unique(dim=0)) >= 4
+    assert len(path.on.unique(dim=0)) >= 2
     decided = [d.on for index, d in enumerate(path) if str(index) in gated_network.gates]
     assert 0.25 < torch.cat(decided, dim=1).double().mean() < 0.75
     if path.channel_on is not None:

@@ -30,6 +30,9 @@ class Gate(nn.Module, ABC):
         of the weights, otherwise decisions are hard.
         """
 
+    def anneal(self, factor: float) -> None:
+        """Multiply the configured temperature by ``factor``; a gate without one ignores it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GateConfig(PartConfig):

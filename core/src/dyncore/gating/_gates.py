@@ -48,6 +48,8 @@ class TwoLogitGate(Gate):
     (CDB Eq. 9, DMNN Eq. 8); without it, the softmax itself: v in (0, 1) (RDI-Net Eq. 8).
     """
 
+    temperature: Tensor
+
     def __init__(
         self,
         in_features: int,
@@ -59,7 +61,8 @@ class TwoLogitGate(Gate):
     ) -> None:
         super().__init__()
         self.head = he_linear(in_features, 2 * paths)
-        self.temperature = temperature
+        self.base_temperature = temperature
+        self.register_buffer("temperature", torch.tensor(temperature), persistent=False)
         self.straight_through = straight_through
         self.keep_one = keep_one
 
@@ -79,11 +82,15 @@ class TwoLogitGate(Gate):
         on = self._on(noisy)
         if not relaxed:
             return Decision(on, on.to(margin.dtype))
-        probability = torch.sigmoid(noisy / self.temperature)
+        probability = torch.sigmoid(noisy / self.temperature.to(noisy.dtype))
         weight = _straight_through(on, probability) if self.straight_through else probability
         # The on-probability under Gumbel noise: its gradient does not vanish with the temperature.
         noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
         return Decision(on, weight, noise_free=noise_free)
+
+    def anneal(self, factor: float) -> None:
+        """See :meth:`Gate.anneal`."""
+        self.temperature.fill_(factor * self.base_temperature)
 
     def _on(self, margin: Float[Tensor, "batch path"]) -> Bool[Tensor, "batch path"]:
         on = margin > 0

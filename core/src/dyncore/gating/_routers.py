@@ -80,14 +80,15 @@ class ShortRangeRouterConfig(RouterConfig):
 class ContextRouter(Router):
     """``h_l = relu(norm(W1 pooled + b1)) + relu(W2 h_{l-1} + b2)`` (CDB Eq. 4–6, DMNN Eq. 5–7).
 
-    The first router has no history term; its W2 is not created. The norm is ours.
+    The first router has no history term; its W2 is not created. The norm is ours. W2 starts at
+    torch's smaller default: at He's, h grows from block to block, and deep gates start stuck.
     """
 
     def __init__(self, in_channels: int, dim: int, *, has_history: bool, norm: bool) -> None:
         super().__init__()
         self.context = he_linear(in_channels, dim)
         self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
-        self.history = he_linear(dim, dim) if has_history else None
+        self.history = nn.Linear(dim, dim) if has_history else None
         self.out_features = dim
 
     def forward(

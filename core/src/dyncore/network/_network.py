@@ -81,6 +81,11 @@ class DynamicNetwork(nn.Module):
         shape = (batch, sum(self.paths_per_block), 2)
         return self.config.gate.draw_noise(shape, generator, device)
 
+    def anneal(self, factor: float) -> None:
+        """Multiply the temperature of every gate that has one by ``factor``, e.g. in training."""
+        for gate in self.gates.values():
+            gate.anneal(factor)  # type: ignore[operator]
+
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors``, for ``dyncore.from_pretrained``."""
         save_folder(folder, describe(self.config, self.info), self.state_dict())

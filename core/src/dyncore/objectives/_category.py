@@ -1,7 +1,7 @@
 """The category loss: what every router should know of the image (CDB 3.2.2, DMNN 3.2)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -87,11 +87,6 @@ class CategoryLossConfig(ObjectiveConfig):
     """Weight of the term (α₁)."""
 
     def __post_init__(self) -> None:
-        if self.categories not in get_args(Categories):
-            raise ValueError(
-                f"categories must be one of {', '.join(map(repr, get_args(Categories)))}, not "
-                f"{self.categories!r}"
-            )
         if not 0 <= self.weight < float("inf"):
             raise ValueError(f"weight must be finite and not negative, not {self.weight}")
 

@@ -12,7 +12,7 @@ from dyncore.training._options import Precision, RunOptions
 from dyncore.training._random import draw_decisions
 from dyncore.training._recipe import SGD, Phase, Recipe, Source
 from dyncore.training._recipes import find_recipe, recipes
-from dyncore.training._schedule import Constant, Cosine, Schedule, Steps
+from dyncore.training._schedule import Annealing, Constant, Cosine, Schedule, Steps
 from dyncore.training._step import StepResult, TrainingStep, set_trainable
 from dyncore.training._trainer import TrainingResult, train
 
@@ -21,6 +21,7 @@ __all__ = [
     "CONTEXT_PHASES",
     "SGD",
     "STEP_PHASES",
+    "Annealing",
     "Benchmark",
     "Constant",
     "ContextRow",

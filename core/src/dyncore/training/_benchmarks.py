@@ -8,7 +8,7 @@ from dyncore.gating import GateConfig, RouterConfig
 from dyncore.objectives import ObjectiveConfig
 from dyncore.registry import Method
 from dyncore.training._recipe import SGD, Phase, Recipe, Source
-from dyncore.training._schedule import Steps
+from dyncore.training._schedule import Annealing, Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +34,21 @@ BENCHMARKS = {
     ),
 }
 
-_CIFAR_STEPS = Phase(name="train", epochs=320.0, schedule=Steps(milestones=(150.0, 250.0)))
+
+def _steps(epochs: float, *milestones: float) -> Phase:
+    return Phase(
+        name="train", epochs=epochs, schedule=Steps(milestones=milestones), annealing=Annealing()
+    )
+
 
 STEP_PHASES = {
-    "cifar10": _CIFAR_STEPS,
-    "cifar100": _CIFAR_STEPS,
-    "imagenet": Phase(name="train", epochs=90.0, schedule=Steps(milestones=(30.0, 60.0))),
-    "digits": Phase(name="train", epochs=30.0, schedule=Steps(milestones=(20.0, 26.0))),
+    "cifar10": _steps(320.0, 150.0, 250.0),
+    "cifar100": _steps(320.0, 150.0, 250.0),
+    "imagenet": _steps(90.0, 30.0, 60.0),
+    "digits": _steps(30.0, 20.0, 26.0),
 }
 """The main phase of RDI-Net's set-up by benchmark (epochs: RDI-Net section 4.1; milestones, which
-it does not print: SP-Net section 4.2; digits: ours)."""
+it does not print: SP-Net section 4.2; digits and the gates' temperature: ours)."""
 
 
 def make_recipe(

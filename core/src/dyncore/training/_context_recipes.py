@@ -24,7 +24,7 @@ CONTEXT_PHASES = {
     "imagenet": Phase(name="train", epochs=120.0, schedule=Cosine()),
     "digits": STEP_PHASES["digits"],
 }
-"""The one phase by benchmark (CIFAR-10, which the papers do not use, as CIFAR-100; digits: ours)."""
+"""The one phase by benchmark (CIFAR-10, which the papers do not use: as CIFAR-100)."""
 
 _CATEGORIES = {
     "cifar100": CategoryLossConfig(categories="cifar100-superclasses"),

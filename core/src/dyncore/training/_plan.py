@@ -24,6 +24,12 @@ class PlannedPhase:
             (step - self.first) / self.steps_per_epoch, self.phase.epochs
         )
 
+    def temperature_factor(self, step: int) -> float:
+        """What multiplies the gates' temperature at ``step`` of the run."""
+        annealing = self.phase.annealing
+        progress = (step - self.first) / (self.last - self.first)
+        return 1.0 if annealing is None else annealing.factor(progress)
+
     def epochs_from(self, step: int) -> Iterator[tuple[int, int, int]]:
         """(epoch, first step within it, number of steps) of what is left of the phase."""
         while step < self.last:

@@ -9,7 +9,7 @@ import tyro
 from dyncore.data import CropFlip, RandomResizedCropFlip
 from dyncore.network import DynamicConfig
 from dyncore.objectives import ObjectiveConfig
-from dyncore.training._schedule import Constant, Schedule
+from dyncore.training._schedule import Annealing, Constant, Schedule
 
 Paths: TypeAlias = Literal["routed", "uniform"]
 
@@ -40,6 +40,8 @@ class Phase:
     """Keys of the recipe's objective parts that count; None: all. Parts left out do not train."""
     schedule: Schedule = field(default_factory=Constant)
     """Learning rate over the phase."""
+    annealing: Annealing | None = None
+    """Temperature of the gates over the phase; None: as configured."""
 
     def __post_init__(self) -> None:
         if not 0 < self.epochs < inf:

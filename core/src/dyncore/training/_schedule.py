@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,31 @@ class Schedule(ABC):
     def scaled(self, share: float) -> "Schedule":
         """The same schedule for a phase whose length is multiplied by ``share``."""
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annealing:
+    """Gates' temperature over a phase: it falls geometrically, then stays.
+
+    High temperatures train all paths as a smooth average, whatever the gates' noise; low ones
+    train what hard decisions will run.
+    """
+
+    start: float = 4.0
+    """What multiplies the gates' temperature at the start of the phase."""
+    end: float = 0.4
+    """What multiplies it at the end."""
+    until: float = 0.45
+    """Share of the phase after which the end is reached."""
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end", "until"):
+            if not 0 < getattr(self, name) < inf:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+
+    def factor(self, progress: float) -> float:
+        """What multiplies the temperature at ``progress`` (0 … 1) of the phase."""
+        return self.start * (self.end / self.start) ** min(1.0, progress / self.until)
 
 
 @dataclass(frozen=True, kw_only=True)

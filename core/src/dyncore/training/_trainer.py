@@ -127,6 +127,7 @@ class Trainer:
             for batch in self._progress(batches, planned, epoch, count):
                 factor = planned.learning_rate_factor(step)
                 scale_learning_rates(optimizer, factor)
+                self.model.anneal(planned.temperature_factor(step))
                 noise, on = self._draw(planned, step)
                 seed_modules(self.options.seed, step, self.accelerator.process_index)
                 result = step_module(batch, noise, on, names)
