@@ -102,6 +102,7 @@ class Hierarchy:
         )
 
     def label(self, offset: int) -> str:
+        """Name and id of a synset."""
         return f"{self.name[offset]} (n{offset:08d})"
 
 

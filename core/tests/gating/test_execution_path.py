@@ -92,6 +92,18 @@ def test_weight_is_differentiable_and_independent_of_on():
     assert weight.grad.tolist() == [[1.0, 1.0]]
 
 
+def test_noise_free_replaces_the_weights_of_the_gates_that_drew_noise():
+    on = torch.tensor([[True], [False]])
+    noisy = Decision(on, torch.tensor([[0.7], [0.4]]), noise_free=torch.tensor([[0.0], [1.0]]))
+    plain = Decision(on, torch.tensor([[0.9], [0.2]]))
+
+    path = ExecutionPath((noisy, plain)).noise_free
+
+    torch.testing.assert_close(path.weight, torch.tensor([[0.0, 0.9], [1.0, 0.2]]))
+    assert path.on.equal(on.expand(2, 2))
+    assert ExecutionPath((noisy, plain)).images(slice(1, 2)).noise_free[0].weight.item() == 1.0
+
+
 def test_wrong_number_of_path_columns_is_an_error():
     with pytest.raises(ValueError, match="on has 4 columns, but the blocks have 3 paths"):
         ExecutionPath.of(torch.ones(2, 4, dtype=torch.bool), (1, 2))

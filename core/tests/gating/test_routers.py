@@ -108,8 +108,9 @@ def test_gradient_reaches_earlier_context_routers():
     assert routers[0].context.weight.grad.abs().sum() > 0
 
 
-def test_short_range_router_is_the_equation_and_keeps_no_history():
-    routers, inputs = chain(ShortRangeRouterConfig(dim=DIM, norm=False)), pooled()
+@pytest.mark.parametrize("norm", [False, True])
+def test_short_range_router_is_the_equation_and_keeps_no_history(norm):
+    routers, inputs = chain(ShortRangeRouterConfig(dim=DIM, norm=norm)), pooled()
 
     features = run(routers, inputs)
 
@@ -124,6 +125,8 @@ def test_short_range_router_is_the_equation_and_keeps_no_history():
 
 def test_short_range_router_normalises_the_aligned_features_over_the_batch():
     router, x = chain(ShortRangeRouterConfig(dim=DIM))[0], pooled()[0]
+
+    router.norm.reset_parameters()
 
     feature, _ = router.train()(x, ())
 
@@ -165,4 +168,4 @@ def test_no_path_of_a_deep_network_starts_stuck(config):
         noise = gate_config.draw_noise((256, 2, 2), None, feature.device)
         rate = gate(feature, noise, relaxed=True).on.float().mean(0)
 
-        assert ((rate > 0.05) & (rate < 0.95)).all(), f"block {index}: {rate.tolist()}"
+        assert ((rate > 0.02) & (rate < 0.98)).all(), f"block {index}: {rate.tolist()}"

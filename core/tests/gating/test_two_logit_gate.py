@@ -36,7 +36,7 @@ def gate_with_logits(off: list[float], on: list[float], *, keep_one: bool) -> Tw
     return gate
 
 
-@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize("temperature", [0.25, 1.0, 2.5])
 def test_relaxed_weight_and_gradient_are_the_softmax(temperature):
     gate = gate_of(GumbelSoftmaxGateConfig(temperature=temperature))
     feature, noise = feature_and_noise()
@@ -52,7 +52,7 @@ def test_relaxed_weight_and_gradient_are_the_softmax(temperature):
 
 
 def test_straight_through_is_hard_forward_and_softmax_backward():
-    temperature = 0.6
+    temperature = 0.625
     gate = gate_of(StraightThroughGateConfig(temperature=temperature))
     feature, noise = feature_and_noise()
 
@@ -66,6 +66,42 @@ def test_straight_through_is_hard_forward_and_softmax_backward():
     assert decision.on.any()
     assert not decision.on.all()
     torch.testing.assert_close(gradients, by_hand, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_noise_free_is_evaluations_decision_with_the_on_probabilitys_gradient(config):
+    gate = gate_of(config(temperature=0.25))
+    feature, noise = feature_and_noise()
+
+    decision = gate(feature, noise, relaxed=True)
+
+    hard = gate(feature, relaxed=False)
+    assert decision.noise_free.equal(hard.weight)
+    assert not decision.on.equal(hard.on)
+    probability = softmax_of(gate, feature, torch.zeros_like(noise), 1.0)
+    torch.testing.assert_close(
+        torch.autograd.grad(decision.noise_free.square().sum(), gate.parameters()),
+        torch.autograd.grad((2 * hard.weight * probability).sum(), gate.parameters()),
+        rtol=1e-12,
+        atol=1e-14,
+    )
+    assert hard.noise_free is None
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("temperature", [2.0, 0.5])
+def test_annealing_multiplies_the_configured_temperature(config, temperature):
+    gate = gate_of(config(temperature=temperature))
+    feature, noise = feature_and_noise()
+
+    for factor in (0.125, 4.0, 1.0):
+        gate.anneal(factor)
+        probability = softmax_of(gate, feature, noise, temperature * factor)
+        weight = gate(feature, noise, relaxed=True).weight
+        gradients = torch.autograd.grad(weight.sum(), gate.parameters())
+        expected = torch.autograd.grad(probability.sum(), gate.parameters())
+        torch.testing.assert_close(gradients, expected, rtol=1e-10, atol=1e-12)
+    assert "temperature" not in gate.state_dict()
 
 
 @given(st.floats(-20, 20, width=32), st.floats(-20, 20, width=32))

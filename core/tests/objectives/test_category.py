@@ -77,7 +77,9 @@ def stage_weights(backbone: str) -> dict[int, float]:
     with torch.device("meta"):
         model = dyncore.create_model(f"vanilla-{backbone}", num_classes=10)
     part = CategoryLossConfig().build(model, NO_COSTS)
-    return {int(block): round(w, 9) for block, w in zip(part.heads, part.weights.tolist())}  # noqa: B905
+    return {
+        int(block): float(f"{w:.6g}") for block, w in zip(part.heads, part.weights, strict=True)
+    }
 
 
 def test_weights_rise_tenfold_per_stage():
@@ -157,7 +159,7 @@ def test_networks_that_do_not_fit_are_refused(networks, network, categories, mes
 
 
 def test_a_bad_weight_is_named():
-    with pytest.raises(ValueError, match="weight must be finite and not negative, not -1.0"):
+    with pytest.raises(ValueError, match=r"weight must be finite and not negative, not -1\.0"):
         CategoryLossConfig(weight=-1.0)
 
 

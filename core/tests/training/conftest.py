@@ -17,6 +17,7 @@ from dyncore.backbones import ResNetConfig
 from dyncore.gating import ShortRangeRouterConfig
 from dyncore.training import (
     SGD,
+    Annealing,
     Cosine,
     Phase,
     Recipe,
@@ -31,7 +32,7 @@ from dyncore.training import _trainer as trainer_module
 TINY = ResNetConfig(block="basic", depths=(1, 1), widths=(4, 8), stem="cifar", shortcut="pad")
 WARM_UP = Phase(name="warm-up", epochs=0.6, paths="uniform", objective=("classification",))
 ROUTED = Phase(name="train", epochs=1.4, schedule=Steps(milestones=(0.5, 1.0), gamma=0.2))
-LAST = Phase(name="last", epochs=1.0, schedule=Cosine())
+LAST = Phase(name="last", epochs=1.0, schedule=Cosine(), annealing=Annealing())
 
 
 def static_recipe(**changes: Any) -> Recipe:

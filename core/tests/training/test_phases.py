@@ -7,7 +7,7 @@ import torch
 
 from dyncore.network import Output
 from dyncore.objectives import ExecutionRateConfig
-from dyncore.training import SGD, Phase, RunOptions
+from dyncore.training import SGD, Annealing, Phase, RunOptions
 from dyncore.training._trainer import Trainer
 
 WARM_UP = Phase(name="warm-up", epochs=1.0, paths="uniform", objective=("classification",))
@@ -68,6 +68,18 @@ def test_warm_up_is_followed_by_routed_training_of_everything(vanilla, tmp_path)
     assert [name for name in gates if torch.equal(after[name], before[name])] == []
     weight = outputs[-1].path.weight
     assert ((weight > 0) & (weight < 1)).any()  # relaxed, with noise
+
+
+def test_gates_are_annealed(vanilla, tmp_path):
+    annealing = Annealing(start=4.0, end=1.0, until=0.4)
+    recipe = vanilla(phases=(Phase(name="train", epochs=1.0, annealing=annealing),))
+    trainer = Trainer(recipe, RunOptions(output=str(tmp_path)))
+    seen = []
+    trainer.model.register_forward_pre_hook(
+        lambda model, _: seen.append([gate.temperature.item() for gate in model.gates.values()])
+    )
+    trainer.run()
+    assert seen[:5] == [[4.0] * 2, [2.0] * 2, [1.0] * 2, [1.0] * 2, [1.0] * 2]
 
 
 def test_an_objective_part_that_is_left_out_has_no_say(vanilla, tmp_path):

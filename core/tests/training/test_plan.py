@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyncore.training import Cosine, Phase, Steps, find_recipe
+from dyncore.training import Annealing, Cosine, Phase, Steps, find_recipe
 from dyncore.training._plan import plan_phases
 
 lengths = st.lists(st.floats(0.001, 9), min_size=1, max_size=4)
@@ -54,3 +54,14 @@ def test_schedules_count_from_the_start_of_their_phase():
     assert [steps.learning_rate_factor(step) for step in range(6, 10)] == [1.0, 1.0, 0.1, 0.1]
     assert cosine.learning_rate_factor(10) == 1.0
     assert cosine.learning_rate_factor(14) == pytest.approx(0.5)
+
+
+def test_temperature_is_annealed_over_the_steps_of_its_phase():
+    phases = (
+        Phase(name="warm-up", epochs=1.5),
+        Phase(name="train", epochs=2.0, annealing=Annealing(start=4.0, end=1.0, until=0.5)),
+    )
+    recipe = replace(find_recipe("static-resnet20-digits"), phases=phases)
+    warm_up, train = plan_phases(recipe, 2)
+    assert [warm_up.temperature_factor(step) for step in range(3)] == [1.0] * 3
+    assert [train.temperature_factor(step) for step in range(3, 7)] == [4.0, 2.0, 1.0, 1.0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dyncore.training import Constant, Cosine, Steps
+from dyncore.training import Annealing, Constant, Cosine, Steps
 
 
 def test_constant():
@@ -42,3 +42,17 @@ def test_bad_milestones_are_refused(milestones):
 def test_bad_gamma_is_refused(gamma):
     with pytest.raises(ValueError, match="gamma must be between 0 and 1, not"):
         Steps(milestones=(1.0,), gamma=gamma)
+
+
+@pytest.mark.parametrize(
+    ("progress", "factor"), [(0.0, 8.0), (0.25, 4.0), (0.5, 2.0), (0.75, 2.0), (1.0, 2.0)]
+)
+def test_temperature_falls_by_equal_ratios_and_stays(progress, factor):
+    assert Annealing(start=8.0, end=2.0, until=0.5).factor(progress) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize("field", ["start", "end", "until"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_bad_annealing_is_refused(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be positive, not {value}"):
+        Annealing(**{field: value})

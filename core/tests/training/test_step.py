@@ -54,7 +54,9 @@ def test_one_step_is_normalise_network_objective_sum(networks, batch, name):
     step = module(networks[name])
     noise, _ = draw_decisions(step.model, Phase(name="train", epochs=1.0), **WHERE)
     result = step(batch, noise, None, None)
-    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (PREPROCESSING.mean, PREPROCESSING.std))
+    mean, std = torch.tensor([PREPROCESSING.mean, PREPROCESSING.std], dtype=torch.float64)[
+        ..., None, None
+    ]
     output = step.model((batch.images - mean) / std, noise=noise)
     terms = step.objective(batch, output)
     assert_close(result.terms, {name: term.detach() for name, term in terms.items()})

@@ -131,21 +131,19 @@ def test_networks_build_on_the_meta_device(network):
 
 
 @pytest.mark.parametrize(
-    ("name", "static", "printed"),
+    ("name", "printed"),
     [
-        ("resnet101-n2-imagenet", 7.67, {0.3: 2.48, 0.5: 4.21, 0.7: 5.57}),
-        ("mobilenetv2-n2-imagenet", 0.30, {0.7: 0.22, 0.8: 0.24, 0.9: 0.27}),
-        ("mobilenetv2-1.4-n2-imagenet", 0.57, {0.7: 0.42, 0.8: 0.47, 0.9: 0.52}),
+        ("mobilenetv2-n2-imagenet", {0.7: 0.22, 0.8: 0.24, 0.9: 0.27}),
+        ("mobilenetv2-1.4-n2-imagenet", {0.7: 0.42, 0.8: 0.47, 0.9: 0.52}),
     ],
 )
-def test_printed_ratios_are_reached_at_the_targets(name, static, printed):
-    """Of whole networks (the papers' ResNet-101 has 7.67, ours 7.80); soft targets miss a bit."""
+def test_table_3_is_reached_at_its_targets(name, printed):
+    """In GMACs of the whole network, whose gated groups execute at the rate r."""
     for budget, gflops in printed.items():
         with torch.device("meta"):
             model = DynamicNetwork(RECIPES[f"cdb-{name}-b{budget}"].network)
         table = cost_table(model, (3, 224, 224))
-        ratio = table.ratio(table.always + budget * table.gated)
-        assert ratio == pytest.approx(gflops / static, abs=0.05)
+        assert (table.always + budget * table.gated) / 1e9 == pytest.approx(gflops, abs=0.015)
 
 
 def test_the_list_shows_table_and_row(capsys):

@@ -1,5 +1,6 @@
 """What DMNN adds up for training, against loops written from Eq. 9-16."""
 
+from dataclasses import replace
 from math import exp, log
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from dyn_dmnn.recipes import RECIPES
 from dyncore import DynamicNetwork, cost_table, from_pretrained
-from dyncore.data import Batch, superclasses
+from dyncore.data import Batch, Preprocessing, superclasses
 from dyncore.hub import read_tensors
 from dyncore.network import Output
 from dyncore.objectives import Objective
@@ -27,8 +28,6 @@ def step() -> TrainingStep:
     model = DynamicNetwork(case.network)
     table = cost_table(model, (3, SIZE, SIZE))
     parts = {key: config.build(model, table) for key, config in case.objective.items()}
-    from dyncore.data import Preprocessing
-
     preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3, size=SIZE)
     return TrainingStep(model, Objective(parts), table, preprocessing).double().train()
 
@@ -41,15 +40,30 @@ def batch() -> Batch:
 
 
 @pytest.fixture(scope="module")
-def output(step, batch) -> Output:
-    noise = step.model.draw_noise(IMAGES, torch.Generator().manual_seed(2))
+def noise(step) -> torch.Tensor:
+    return step.model.draw_noise(IMAGES, torch.Generator().manual_seed(2)).double()
+
+
+@pytest.fixture(scope="module")
+def output(step, batch, noise) -> Output:
     return step.model(step.preprocessing.normalize(batch.images), noise=noise)
 
 
-def executed(output: Output, block: int) -> list[int]:
-    """b_i: the number of images of the batch that execute sub-block i of the block."""
-    rows = output.path[block].on.tolist()
-    return [sum(row[i] for row in rows) for i in range(len(rows[0]))]
+def executed(step, output: Output, noise: torch.Tensor, block: int, reads: str) -> list[int]:
+    """b_i: the number of images of the batch that execute sub-block i of the block.
+
+    With the noise of training, as printed, or without, as in evaluation.
+    """
+    g = step.model.gates[str(block)].head(output.router_features[block])
+    counts = [0] * (g.shape[1] // 2)
+    for image, row in enumerate(g.tolist()):
+        for i in range(len(counts)):
+            off, on = row[2 * i : 2 * i + 2]
+            if reads == "training":
+                delta_off, delta_on = noise[image, len(counts) * block + i].tolist()
+                off, on = off + delta_off, on + delta_on
+            counts[i] += on > off
+    return counts
 
 
 def flops(block, side: int) -> tuple[list[int], int]:
@@ -65,24 +79,37 @@ def flops(block, side: int) -> tuple[list[int], int]:
     return costs, s
 
 
-def test_execution_rate_loss_is_eq_11_and_12(step, batch, output):
+def part(step, key: str, reads: str):
+    """The recipe's part, or the printed form of it."""
+    config = replace(RECIPE.objective[key], reads=reads)
+    assert RECIPE.objective[key].reads == "noise-free"
+    return config.build(step.model, step.table)
+
+
+READS = ("noise-free", "training")
+
+
+@pytest.mark.parametrize("reads", READS)
+def test_execution_rate_loss_is_eq_11_and_12(step, batch, output, noise, reads):
     expected = 0.0
     for block in range(4):
-        b = executed(output, block)
+        b = executed(step, output, noise, block, reads)
         z = sum(b) / (IMAGES * len(b))
         expected += (0.7 - z) ** 2
-    term = step.objective.parts["rate"](batch, output)["rate"]
+    term = part(step, "rate", reads)(batch, output)["rate"]
     assert term.item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_flops_loss_is_eq_13_and_14(step, batch, output):
+@pytest.mark.parametrize("reads", READS)
+def test_flops_loss_is_eq_13_and_14(step, batch, output, noise, reads):
     f = f_total = 0.0
     side = SIZE // 2  # after the stem, which reduces by 2
     for index, block in enumerate(step.model.backbone.blocks):
         costs, side = flops(block, side)
-        f += sum(b / IMAGES * cost for b, cost in zip(executed(output, index), costs, strict=True))
+        b = executed(step, output, noise, index, reads)
+        f += sum(count / IMAGES * cost for count, cost in zip(b, costs, strict=True))
         f_total += sum(costs)
-    term = step.objective.parts["flops"](batch, output)["flops"]
+    term = part(step, "flops", reads)(batch, output)["flops"]
     assert term.item() == pytest.approx((f / f_total - 0.7) ** 2, rel=1e-6)
 
 
@@ -100,28 +127,27 @@ def test_category_loss_is_eq_9_and_10(step, batch, output):
     assert term.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_total_loss_is_eq_16(step, batch):
-    noise = step.model.draw_noise(IMAGES, torch.Generator().manual_seed(2))
+def test_the_total_loss_is_eq_16(step, batch, noise):
     result = step(batch, noise, None, None)
     assert result.terms.keys() == {"classification", "rate", "flops", "category"}
     assert result.loss.item() == pytest.approx(sum(t.item() for t in result.terms.values()))
 
 
-def test_gradients_cross_the_decisions(step, batch):
-    """Of L_exec alone, which sees nothing but hard counts: softmax's gradient at each gate."""
-    noise = step.model.draw_noise(IMAGES, torch.Generator().manual_seed(2))
-    features: list[torch.Tensor] = []
-    gate = step.model.gates["0"]
-    hook = gate.register_forward_pre_hook(lambda _, arguments: features.append(arguments[0]))
-    loss = step(batch, noise, None, frozenset({"rate"})).loss
-    hook.remove()
-    (found,) = torch.autograd.grad(loss, gate.head.bias)
+@pytest.mark.parametrize("reads", READS)
+def test_gradients_cross_the_decisions(step, batch, output, noise, reads):
+    """L_exec sees nothing but hard counts; at the last gate it has the softmax's gradient."""
+    gate = step.model.gates["3"]
+    loss = part(step, "rate", reads)(batch, output)["rate"]
+    (found,) = torch.autograd.grad(loss, gate.head.bias, retain_graph=True)
 
-    logits = (gate.head(features[0]).unflatten(1, (2, 2)) + noise[:, :2]).detach()
+    logits = gate.head(output.router_features[3]).unflatten(1, (2, 2)).detach()
+    if reads == "training":
+        logits = logits + noise[:, 6:]
     rate = (logits.argmax(2) == 1).double().mean()
     p = logits.softmax(2)[..., 1]
     on = 2 * (rate - 0.7) * (p * (1 - p)).sum(0) / p.numel()
-    torch.testing.assert_close(found, torch.stack([-on, on], 1).flatten())
+    expected = torch.stack([-on, on], 1).flatten()
+    torch.testing.assert_close(found, expected)
 
 
 def test_heads_are_checkpointed_but_not_saved(step, tmp_path):

@@ -153,7 +153,7 @@ def test_sizes(name, millions):
 @pytest.mark.parametrize("paths", [2, 3, 4, 5, 8])
 @pytest.mark.parametrize("backbone", ["resnet50", "resnet20-cifar", "mobilenetv2"])
 def test_sub_blocks_together_have_the_size_of_the_block(backbone, paths):
-    """Eq. 1 ≈ Eq. 2, over all convolutions of a network; the printed widths miss it by 7 %."""
+    """Eq. 1 ≈ Eq. 2, over all convolutions of a network; the printed widths miss it by 8 %."""
 
     def weights(name: str) -> int:
         with torch.device("meta"):
@@ -166,7 +166,8 @@ def test_sub_blocks_together_have_the_size_of_the_block(backbone, paths):
         )
 
     split = weights(f"dmnn-{backbone}-n{paths}") / weights(f"static-{backbone}")
-    assert split == pytest.approx(1, abs=0.07)
+    printed = backbone == "resnet50" and paths <= 4
+    assert split == pytest.approx(1, abs=0.08 if printed else 0.02)
 
 
 def test_a_sub_block_of_mobilenetv2_has_expansion_6_over_n():

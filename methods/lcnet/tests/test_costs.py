@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dyn_lcnet.method import configure
 from dyncore import DynamicNetwork, cost_table, create_model
 from dyncore.backbones import ResNetConfig
 from dyncore.cost import CostTable
 from dyncore.gating import Decision, ExecutionPath
-from dyn_lcnet.method import configure
 
 ACCOUNTINGS = ["sequential", "parallel"]
 BASIC = ResNetConfig(block="basic", depths=(1, 2), widths=(4, 6), stem="cifar")

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dyn_lcnet import ExecutedFlopsConfig, SalienceL1Config, executed, salience_l1
+from dyn_lcnet.method import configure
+from dyncore.backbones import ResNetConfig
 from dyncore.cost import Accounting, BlockCost, CostTable, PathCost, flops_ratio_loss
 from dyncore.data import Batch
 from dyncore.gating import Decision, ExecutionPath
-from dyncore.network import Output
+from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives import FlopsRatioConfig
 
 CHANNELS = (4, 0, 6)
@@ -28,7 +30,14 @@ TABLE = CostTable(
         BlockCost(gated=True, router=4, shortcut=0, paths=(PathCost((12, 90, 30), 6),)),
     ),
 )
+BACKBONE = ResNetConfig(block="basic", depths=(1,), widths=(4,), stem="cifar")
 ACCOUNTINGS: tuple[Accounting, ...] = ("sequential", "parallel")
+
+
+@pytest.fixture(scope="module")
+def model() -> DynamicNetwork:
+    """No part here reads it."""
+    return DynamicNetwork(configure(BACKBONE, 1, 10))
 
 
 def leaky(images: int, seed: int, leak: float = 0.1) -> ExecutionPath:
@@ -49,7 +58,9 @@ def saliences(path: ExecutionPath) -> list[list[list[float]]]:
     """S_L and then the S_C of each image, block by block."""
     blocks = []
     for d in path:
-        weight = d.weight if d.channel_weight is None else torch.cat([d.weight, d.channel_weight], 1)
+        weight = (
+            d.weight if d.channel_weight is None else torch.cat([d.weight, d.channel_weight], 1)
+        )
         blocks.append(weight.tolist())
     return blocks
 
@@ -67,7 +78,7 @@ def batch_of(path: ExecutionPath) -> Batch:
 
 @settings(max_examples=30, deadline=None)
 @given(images=st.integers(1, 6), seed=st.integers(0, 2**16))
-def test_l1_sums_channels_and_blocks_and_averages_images(images, seed):
+def test_l1_sums_channels_and_blocks_and_averages_images(model, images, seed):
     path = leaky(images, seed)
     expected = 0.0
     for block in saliences(path):
@@ -75,7 +86,7 @@ def test_l1_sums_channels_and_blocks_and_averages_images(images, seed):
             for salience in image:
                 expected += abs(salience) / images
     assert salience_l1(path, TABLE).item() == pytest.approx(expected, abs=1e-12)
-    part = SalienceL1Config(weight=0.3).build(None, TABLE)  # type: ignore[arg-type]
+    part = SalienceL1Config(weight=0.3).build(model, TABLE)
     terms = part(batch_of(path), output_of(path))
     assert list(terms) == ["l1"]
     assert terms["l1"].item() == pytest.approx(0.3 * expected, abs=1e-12)
@@ -128,7 +139,9 @@ def test_gradient_of_the_expected_cost_is_its_derivative(form, accounting):
 @pytest.mark.parametrize("accounting", ACCOUNTINGS)
 def test_gradient_of_the_expected_cost_reaches_channels(accounting):
     path = leaky(5, seed=3)
-    gated = [(d, b.paths[0]) for d, b in zip(path, TABLE.blocks, strict=True) if b.paths[0].channels]
+    gated = [
+        (d, b.paths[0]) for d, b in zip(path, TABLE.blocks, strict=True) if b.paths[0].channels
+    ]
     weights = [d.channel_weight for d, _ in gated]
     gradients = torch.autograd.grad(TABLE.expected(path, accounting).sum(), weights)
     for (d, cost), gradient in zip(gated, gradients, strict=True):
@@ -155,9 +168,9 @@ def loss_by_loops(path: ExecutionPath, target: float, *, hard: bool) -> float:
 
 @settings(max_examples=30, deadline=None)
 @given(images=st.integers(1, 6), seed=st.integers(0, 2**16), target=st.floats(0, 1))
-def test_budget_is_on_what_is_executed(images, seed, target):
+def test_budget_is_on_what_is_executed(model, images, seed, target):
     path = leaky(images, seed)
-    part = ExecutedFlopsConfig(target=target, weight=2.0).build(None, TABLE)  # type: ignore[arg-type]
+    part = ExecutedFlopsConfig(target=target, weight=2.0).build(model, TABLE)
     terms = part(batch_of(path), output_of(path))
     assert list(terms) == ["flops"]
     expected = 2 * loss_by_loops(path, target, hard=True)
@@ -176,7 +189,7 @@ def test_cores_flops_loss_takes_leaky_channels(images, seed, target):
             assert weight is None or weight.grad.isfinite().all()
 
 
-def test_salience_alone_does_not_hold_a_budget():
+def test_salience_alone_does_not_hold_a_budget(model):
     """Why the budget counts decisions: saliences of 0.7 meet it with everything executed."""
     decisions = []
     for channels in CHANNELS:
@@ -185,12 +198,11 @@ def test_salience_alone_does_not_hold_a_budget():
         gated = (on[:, 1:], weight[:, 1:]) if channels else ()
         decisions.append(Decision(on[:, :1], weight[:, :1], *gated))
     path = ExecutionPath(tuple(decisions))
-    table = TABLE
-    target = table.expected_gated(path)[0].item() / table.gated
+    target = TABLE.expected_gated(path)[0].item() / TABLE.gated
     assert target < 0.6
-    assert table.macs(path).tolist() == [table.full] * 2
-    by_salience = FlopsRatioConfig(target=target).build(None, table)  # type: ignore[arg-type]
-    by_decision = ExecutedFlopsConfig(target=target).build(None, table)  # type: ignore[arg-type]
+    assert TABLE.macs(path).tolist() == [TABLE.full] * 2
+    by_salience = FlopsRatioConfig(target=target).build(model, TABLE)
+    by_decision = ExecutedFlopsConfig(target=target).build(model, TABLE)
     arguments = (batch_of(path), output_of(path))
     assert by_salience(*arguments)["flops"].item() == pytest.approx(0, abs=1e-12)
     assert by_decision(*arguments)["flops"].item() == pytest.approx((1 - target) ** 2)

@@ -117,7 +117,6 @@ def test_alignments_need_exits():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"strategy": "all"}, "strategy must be one of .*'resolution', 'blocks'.*, not 'all'"),
         ({"weight": -1e-4}, "weight must be finite and not negative, not -0.0001"),
         ({"weight": float("inf")}, "weight must be finite and not negative, not inf"),
     ],

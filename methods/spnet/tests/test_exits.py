@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dyn_spnet import EvolutionConfig, SlowProgressConfig, StageExits
+from dyn_spnet.method import METHOD
 from dyncore import DynamicNetwork, Output, create_model
-from dyncore.backbones import MobileNetV2Config, ResNetConfig
-from dyncore.cost import cost_table
-from dyncore.gating import ExecutionPath, GumbelSoftmaxGateConfig, ShortRangeRouterConfig
+from dyncore.backbones import ResNetConfig
+from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicConfig
 
 EXITS = SlowProgressConfig(twin=None, evolution=None)
@@ -104,30 +104,19 @@ def test_a_forced_path_has_no_exits(model, images, batch, build):
         build(model, EXITS)(batch, model(images, path=path))
 
 
-def config_of(backbone) -> DynamicConfig:
-    return DynamicConfig(
-        backbone=backbone,
-        num_classes=5,
-        router=ShortRangeRouterConfig(dim=8),
-        gate=GumbelSoftmaxGateConfig(),
-    )
-
-
 @pytest.mark.parametrize(
     "config",
     [EXITS, SlowProgressConfig(exits=False, evolution=EvolutionConfig(strategy="resolution"))],
 )
-def test_a_block_without_a_router_is_refused(config):
-    model = DynamicNetwork(config_of(MobileNetV2Config(width=0.1)))
-    table = cost_table(model, (3, 32, 32))
+def test_a_network_without_routers_is_refused(model, build, config):
+    static = DynamicNetwork(DynamicConfig(backbone=model.config.backbone, num_classes=5))
     with pytest.raises(ValueError, match="no router looks at block 1: turn both off"):
-        config.build(model, table)
+        build(static, config)
 
 
 def test_a_network_of_one_stage_has_one_exit(batch, images, build):
-    model = DynamicNetwork(
-        config_of(ResNetConfig(block="basic", depths=(2,), widths=(4,), stem="cifar"))
-    ).double()
+    backbone = ResNetConfig(block="basic", depths=(2,), widths=(4,), stem="cifar")
+    model = DynamicNetwork(METHOD.configure(backbone, 1, 5)).double()
     part = build(model, SlowProgressConfig())
     terms = part(batch, model(images))
     assert terms["exits"].item() == terms["evolution"].item() == 0.0

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dyn_spnet import EvolutionConfig, SlowProgressConfig, TwinConfig
+from dyn_spnet import EvolutionConfig, SlowProgress, SlowProgressConfig, TwinConfig
 from dyn_spnet.method import METHOD
 from dyn_spnet.recipes import BUDGETS, RECIPES
 from dyncore import DynamicNetwork, cost_table
@@ -39,24 +39,30 @@ def test_name_says_what_is_trained(name):
 
 @pytest.mark.parametrize("backbone", METHOD.backbones)
 def test_recipes_build_on_the_meta_device(backbone):
-    """Networks and every objective; a teacher with the topology of its student, exits included."""
     built = set()
     for recipe in RECIPES.values():
         network = recipe.network
-        key = (network, recipe.objective.get("progress"))
-        if network.backbone != backbone_config(backbone) or key in built:
+        if network.backbone != backbone_config(backbone) or network in built:
             continue
-        built.add(key)
+        built.add(network)
         with torch.device("meta"):
             model = DynamicNetwork(network)
-            size = 224 if network.num_classes == 1000 else 32
-            table = cost_table(model, (3, size, size))
-            parts = {k: config.build(model, table) for k, config in recipe.objective.items()}
-        if "progress" in parts and (twin := parts["progress"].twin) is not None:
-            assert [p.shape for p in twin.parameters()] == [
-                p.shape for m in (model, parts["progress"].exits) for p in m.parameters()
-            ]
+        assert all(parameter.is_meta for parameter in model.parameters())
+        assert len(model.routers) == len(model.backbone.blocks)
     assert built
+
+
+def test_every_objective_builds_and_a_twin_has_the_topology_of_its_student():
+    with torch.device("meta"):
+        model = DynamicNetwork(RECIPES["spnet-resnet20-cifar10-b0.6"].network)
+        table = cost_table(model, (3, 32, 32))
+        configs = {part for recipe in RECIPES.values() for part in recipe.objective.values()}
+        parts = [config.build(model, table) for config in configs]
+    slow = [part for part in parts if isinstance(part, SlowProgress)]
+    assert len(slow) == 10
+    for part in slow:
+        student = [*model.parameters(), *part.exits.parameters()]
+        assert [p.shape for p in part.twin.parameters()] == [p.shape for p in student]
 
 
 ABLATIONS: dict[str, tuple[SlowProgressConfig | None, str]] = {

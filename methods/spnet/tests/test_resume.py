@@ -12,7 +12,7 @@ from dyn_spnet.recipes import RECIPES
 from dyncore import from_pretrained
 from dyncore.backbones import ResNetConfig
 from dyncore.gating import ShortRangeRouterConfig
-from dyncore.training import Phase, RunOptions, train
+from dyncore.training import Annealing, Phase, RunOptions, train
 
 BACKBONE = ResNetConfig(
     block="basic", depths=(1, 1, 1), widths=(4, 6, 8), stem="cifar", shortcut="pad"
@@ -32,7 +32,8 @@ def _on_cpu(monkeypatch):
 def test_a_resumed_run_has_the_same_twin(tmp_path):
     recipe = RECIPES["spnet-resnet20-digits-b0.6"]
     network = replace(recipe.network, backbone=BACKBONE, router=ShortRangeRouterConfig(dim=4))
-    recipe = replace(recipe, network=network, phases=(Phase(name="train", epochs=2.0),))
+    phase = Phase(name="train", epochs=2.0, annealing=Annealing())
+    recipe = replace(recipe, network=network, phases=(phase,))
     whole = train(recipe, RunOptions(output=str(tmp_path / "whole"), keep_checkpoints=9))
     first, last = sorted((whole.folder / "checkpoints").iterdir())
     killed = tmp_path / "again" / whole.folder.name

@@ -142,6 +142,15 @@ def test_the_twin_sees_the_images_of_the_network(model, batch, build):
     assert torch.equal(seen[0], seen[1])
 
 
+def test_the_gates_of_the_twin_are_annealed_with_those_of_the_network(model, build):
+    part = build(model, CONFIG)
+    table = cost_table(model, (3, 12, 12))
+    statistics = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3, size=12)
+    TrainingStep(model, Objective({"progress": part}), table, statistics).anneal(3.0)
+    gates = [*model.gates.values(), *part.twin.model.gates.values()]
+    assert [gate.temperature.item() for gate in gates] == [3.0] * 20
+
+
 def test_an_output_without_images_is_refused(model, batch, output, build):
     part = build(model, CONFIG)
     bare = Output(output.logits, output.path, output.router_features, output.pooled)

@@ -7,7 +7,7 @@ from dyncore.methods.static import BASELINES
 from dyncore.network import DynamicConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
 from dyncore.registry import Method
-from dyncore.training import STEP_PHASES, Recipe, Source, make_recipe
+from dyncore.training import GATED_SGD, STEP_PHASES, Recipe, Source, make_recipe
 
 
 def configure(backbone: BackboneConfig, paths: int, num_classes: int) -> DynamicConfig:
@@ -56,6 +56,7 @@ def _recipe(backbone: str, benchmark: str, budget: float) -> Recipe:
             "rate": ExecutionRateConfig(target=budget),
         },
         phases=(STEP_PHASES[benchmark],),
+        optimizer=GATED_SGD,
     )
 
 

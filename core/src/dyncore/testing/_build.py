@@ -71,19 +71,19 @@ def eval_network(case: Case) -> DynamicNetwork:
     info = ModelInfo(classes=classes, preprocessing=preprocessing(case))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = DynamicNetwork(case.network, info).double()
+        model = DynamicNetwork(case.network, info).double().eval()
     vary(model, case)
     return model
 
 
 @torch.no_grad()
 def vary(model: DynamicNetwork, case: Case) -> None:
-    """Make a fresh float64 model like one that has learned; it is left in evaluation.
+    """Make a fresh model like one that has learned: different images take different paths.
 
     Its norms get random statistics, and its gates' scores median 0 and deviation 1 over
-    :func:`eval_images`: a check in which all images take one path would not see much.
+    :func:`eval_images`, in the mode that the model is in. A check in which all images take one
+    path would not see much.
     """
-    model.eval()
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -93,7 +93,7 @@ def vary(model: DynamicNetwork, case: Case) -> None:
             for shift in ("bias", "running_mean"):
                 state[shift].normal_(std=0.3, generator=generator)
     hooks = [gate.register_forward_pre_hook(_spread) for gate in model.gates.values()]
-    model(eval_images(case))
+    model(eval_images(case).to(next(model.parameters()).dtype))
     for hook in hooks:
         hook.remove()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from dyncore.testing._build import expect_finite_terms, run_step, training_step
+from dyncore.testing._build import expect_finite_terms, run_step, training_step, vary
 from dyncore.testing._case import Case
 from dyncore.training import Phase, set_trainable
 
@@ -25,6 +25,7 @@ def check_gradients(case: Case, folder: Path) -> None:
 
 def _train(case: Case, phase: Phase) -> None:
     step = training_step(case)
+    vary(step.model, case)
     optimizer = torch.optim.SGD(set_trainable(step, phase), lr=LEARNING_RATE)
     trained = {name: p for name, p in step.named_parameters() if p.requires_grad}
     never = set(trained)

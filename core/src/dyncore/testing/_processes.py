@@ -59,11 +59,10 @@ def _gradients(case: Case, phase_index: int, share: slice) -> _Gradients:
     """One training step, without the optimiser, on some images of the global batch."""
     phase = case.phases[phase_index]
     step = training_step(case, torch.float64)
-    vary(step.model, case)
-    step.train()
     for module in step.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.Dropout)):
             module.eval()
+    vary(step.model, case)
     set_trainable(step, phase)
     result = run_step(step, case, phase, seed=0, share=share)
     result.loss.backward()

@@ -1,6 +1,6 @@
 """Recipes, phases, the trainer, checkpoints and evaluation."""
 
-from dyncore.training._benchmarks import BENCHMARKS, STEP_PHASES, Benchmark, make_recipe
+from dyncore.training._benchmarks import BENCHMARKS, GATED_SGD, STEP_PHASES, Benchmark, make_recipe
 from dyncore.training._context_recipes import (
     CONTEXT_PHASES,
     ContextRow,
@@ -18,6 +18,7 @@ from dyncore.training._trainer import TrainingResult, train
 
 __all__ = [
     "BENCHMARKS",
+    "GATED_SGD",
     "CONTEXT_PHASES",
     "SGD",
     "STEP_PHASES",

@@ -50,6 +50,12 @@ STEP_PHASES = {
 """The main phase of RDI-Net's set-up by benchmark (epochs: RDI-Net section 4.1; milestones, which
 it does not print: SP-Net section 4.2; digits and the gates' temperature: ours)."""
 
+BATCH_SIZES = {"resnet20-cifar": 128}
+"""Where it is not 256: the network that no paper trains has the batch of He et al. (2016)."""
+
+GATED_SGD = SGD(router_learning_rate=0.01)
+"""Routers and gates learn slower than blocks (ours): at one rate their decisions swing."""
+
 
 def make_recipe(
     method: Method,
@@ -60,7 +66,7 @@ def make_recipe(
     objective: dict[str, ObjectiveConfig],
     phases: tuple[Phase, ...],
     optimizer: SGD | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     paths: int = 1,
     router: RouterConfig | None = None,
     gate: GateConfig | None = None,
@@ -69,7 +75,8 @@ def make_recipe(
 ) -> Recipe:
     """A recipe named by the grammar ``<method>-<backbone>[-nN]-<dataset>[-bBUDGET][-VARIANT]``.
 
-    ``router`` and ``gate`` replace the method's own; ``budget`` and ``variant`` only name.
+    ``router`` and ``gate`` replace the method's own; ``budget`` and ``variant`` only name. The
+    batch size is 256, for ResNet-20 128.
     """
     data = BENCHMARKS[benchmark]
     suffix = f"-n{paths}" if paths > 1 else ""
@@ -85,7 +92,7 @@ def make_recipe(
         dataset=data.dataset,
         objective=objective,
         phases=phases,
-        batch_size=batch_size,
+        batch_size=batch_size or BATCH_SIZES.get(backbone, 256),
         optimizer=optimizer or SGD(),
         augmentation=data.augmentation,
     )

@@ -44,8 +44,15 @@ class TrainingStep(nn.Module):
         self.preprocessing = preprocessing
         self.learnable = [p for p in self.parameters() if p.requires_grad]
         """What some phase may train: all but what a part keeps fixed, such as a teacher."""
+        self.networks = [m for m in self.modules() if isinstance(m, DynamicNetwork)]
+        """The model, and teachers of its kind."""
         gated = [block.gated for block in table.blocks for _ in block.paths]
         self.register_buffer("gated", torch.tensor(gated), persistent=False)
+
+    def anneal(self, factor: float) -> None:
+        """Multiply the temperature of every gate by ``factor``, in the model and in teachers."""
+        for network in self.networks:
+            network.anneal(factor)
 
     def forward(
         self,

@@ -106,7 +106,9 @@ class Trainer:
         for planned in self.phases:
             if first < planned.last:
                 self._run_phase(planned, max(first, planned.first), resumed)
-        evaluation = self._evaluate(self.phases[-1].last, final=True)
+        end = self.phases[-1]
+        self.step_module.anneal(end.temperature_factor(end.last - 1))  # as the last step left it
+        evaluation = self._evaluate(end.last, final=True)
         model = self._save(evaluation)
         self.accelerator.end_training()
         return TrainingResult(self.folder, model, evaluation)
@@ -127,7 +129,7 @@ class Trainer:
             for batch in self._progress(batches, planned, epoch, count):
                 factor = planned.learning_rate_factor(step)
                 scale_learning_rates(optimizer, factor)
-                self.model.anneal(planned.temperature_factor(step))
+                self.step_module.anneal(planned.temperature_factor(step))
                 noise, on = self._draw(planned, step)
                 seed_modules(self.options.seed, step, self.accelerator.process_index)
                 result = step_module(batch, noise, on, names)

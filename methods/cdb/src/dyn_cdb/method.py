@@ -8,7 +8,7 @@ from dyncore.registry import Method
 
 
 def configure(backbone: BackboneConfig, paths: int, num_classes: int) -> DynamicConfig:
-    """Context routers (Eq. 4-6) and Gaussian noise (Eq. 9) on channel groups that add up (Eq. 3)."""
+    """Context routers (Eq. 4-6) and Gaussian noise (Eq. 9) on groups that add up (Eq. 3)."""
     return DynamicConfig(
         backbone=backbone,
         num_classes=num_classes,

@@ -8,10 +8,13 @@ from dyn_lcnet.losses import (
     executed,
     salience_l1,
 )
+from dyn_lcnet.router import PooledNormRouter, PooledNormRouterConfig
 
 __all__ = [
     "ExecutedFlops",
     "ExecutedFlopsConfig",
+    "PooledNormRouter",
+    "PooledNormRouterConfig",
     "SalienceL1",
     "SalienceL1Config",
     "executed",

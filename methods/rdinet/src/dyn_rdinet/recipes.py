@@ -13,7 +13,7 @@ from dyn_rdinet.method import METHOD
 from dyn_rdinet.router import RelationalRouterConfig
 from dyncore.gating import RouterConfig, ShortRangeRouterConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
-from dyncore.training import STEP_PHASES, Phase, Recipe, Source, make_recipe
+from dyncore.training import GATED_SGD, STEP_PHASES, Phase, Recipe, Source, make_recipe
 
 WARM_UP_EPOCHS = {"cifar10": 30.0, "cifar100": 30.0, "imagenet": 10.0, "digits": 3.0}
 """Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase)."""
@@ -94,6 +94,7 @@ def _recipe(
         objective=objective,
         phases=(warm_up, main) if modules.usw else (main,),
         router=modules.router,
+        optimizer=GATED_SGD,
         budget=budget,
         variant=variant,
     )

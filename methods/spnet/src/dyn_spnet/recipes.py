@@ -14,7 +14,7 @@ from dyn_spnet.method import METHOD
 from dyn_spnet.twin import TwinConfig
 from dyncore.gating import ShortRangeRouterConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
-from dyncore.training import STEP_PHASES, Phase, Recipe, Source, Steps, make_recipe
+from dyncore.training import STEP_PHASES, Recipe, Source, Steps, make_recipe
 
 BUDGETS = (0.2, 0.4, 0.6, 0.8, 0.9)
 """Target rates t of Figure 4 (section 4.3)."""
@@ -40,9 +40,11 @@ CIFAR, where t is printed, rates lie up to 0.1 above it.
 """
 
 PHASES = STEP_PHASES | {
-    "imagenet": Phase(name="train", epochs=120.0, schedule=Steps(milestones=(30.0, 60.0, 90.0)))
+    "imagenet": replace(
+        STEP_PHASES["imagenet"], epochs=120.0, schedule=Steps(milestones=(30.0, 60.0, 90.0))
+    )
 }
-"""Section 4.1; digits: ours."""
+"""Section 4.1; digits and the temperature of the gates: ours."""
 
 ROUTERS = {"digits": ShortRangeRouterConfig(dim=32)}
 """Narrower for 8×8 images, of whose network routers of width 256 would cost a quarter."""
