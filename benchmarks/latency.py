@@ -16,7 +16,7 @@ import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
-from torch.utils.benchmark import Timer
+from timing import median_seconds
 
 import dyncore
 
@@ -35,11 +35,6 @@ class Options:
     """Probability of each path to be on."""
     seconds: float = 2.0
     """Measuring time per figure."""
-
-
-def median_seconds(statement: str, seconds: float, **names: object) -> float:
-    timer = Timer(statement, globals=names, num_threads=torch.get_num_threads())
-    return timer.blocked_autorange(min_run_time=seconds).median
 
 
 @torch.no_grad()
@@ -80,6 +75,7 @@ def measure(name: str, batch: int, options: Options) -> list[dict[str, float | s
 
 
 def main(options: Options) -> None:
+    """Measure every model at every batch size, print the table, write the JSON."""
     rows = [
         row
         for name in options.models
@@ -108,7 +104,7 @@ def main(options: Options) -> None:
     temporary = target.with_suffix(".tmp")
     temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     temporary.replace(target)
-    print(f"written: {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target.name}")
+    print("written: benchmarks/results/latency.json")
 
 
 if __name__ == "__main__":

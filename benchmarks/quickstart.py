@@ -12,8 +12,8 @@ import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
+from timing import median_seconds
 from torch import Tensor
-from torch.utils.benchmark import Timer
 
 import dyncore
 from dyncore.data import Loader, load_dataset
@@ -66,19 +66,14 @@ def test_images(count: int) -> Tensor:
     return dataset.preprocessing.normalize(next(loader.epoch(0)).images)
 
 
-def median_seconds(statement: str, **names: object) -> float:
-    timer = Timer(statement, globals=names, num_threads=torch.get_num_threads())
-    return timer.blocked_autorange(min_run_time=0.5).median
-
-
 @torch.no_grad()
 def measure(result: TrainingResult, images: Tensor) -> Row:
     """Latencies over the given images, one at a time."""
     model = dyncore.from_pretrained(result.model)
     one_by_one = list(images.split(1))
-    masked = median_seconds("for x in xs: model(x)", xs=one_by_one, model=model)
+    masked = median_seconds("for x in xs: model(x)", 0.5, xs=one_by_one, model=model)
     skipped = median_seconds(
-        "for x in xs: run(model, x)", xs=one_by_one, model=model, run=dyncore.run_skipped
+        "for x in xs: run(model, x)", 0.5, xs=one_by_one, model=model, run=dyncore.run_skipped
     )
     return Row(result, masked / len(one_by_one), skipped / len(one_by_one))
 
@@ -92,6 +87,7 @@ def reloads_bit_equal(folder: Path, copy: Path, images: Tensor) -> bool:
 
 
 def table(rows: list[Row]) -> Table:
+    """One row per model."""
     shown = Table(title="digits, 8×8 test images; MACs include the routers (1 MAC = 2 FLOPs)")
     for column in (
         "model",
@@ -118,6 +114,7 @@ def table(rows: list[Row]) -> Table:
 
 
 def main(options: Options) -> None:
+    """Train, measure, save, reload, and say what to try next."""
     logging.basicConfig(level=logging.WARNING)
     start = time.perf_counter()
     folder = Path(options.output) / time.strftime("quickstart-%Y%m%d-%H%M%S")
@@ -143,7 +140,7 @@ def main(options: Options) -> None:
         f'  python -c "import dyncore; print(dyncore.cost_table(dyncore.from_pretrained('
         f"'{last.model}'), (3, 8, 8)))\"\n"
         "  dyn list recipes rdinet                     every set-up of the paper, by name\n"
-        "  dyn train rdinet-resnet20-cifar10-b0.6      on CIFAR-10 (from the Hub, or --data FOLDER)\n"
+        "  dyn train rdinet-resnet20-cifar10-b0.6      CIFAR-10 (from the Hub, or --data FOLDER)\n"
         "  CONTRIBUTING.md                             how to add a method of your own"
     )
     if not equal:

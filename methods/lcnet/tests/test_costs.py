@@ -122,3 +122,25 @@ def test_control_nets_are_negligible():
     for model, size in (("lcnet-resnet18-cifar", 32), ("lcnet-resnet50", 224)):
         table = cost_table(meta(model), (3, size, size))
         assert sum(block.router for block in table.blocks) < 0.004 * table.static
+
+
+@pytest.mark.parametrize("accounting", ACCOUNTINGS)
+def test_columns_of_an_evaluation_give_both_accountings(accounting):
+    """Its file holds ``path`` and ``channels`` as tables of 0s and 1s."""
+    network = DynamicNetwork(configure(BOTTLENECK, 1, 3)).eval()
+    with torch.no_grad():
+        for gate in network.gates.values():
+            gate.head.weight.mul_(40)
+            gate.head.bias.zero_()
+        path = network(torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1))).path
+    table = cost_table(network, (3, 8, 8))
+    on, channel_on = path.on.numpy(), path.channel_on.numpy()
+    assert 0 < on.mean() < 1
+    assert 0 < channel_on.mean() < 1
+    read = ExecutionPath.of(
+        torch.from_numpy(on),
+        network.paths_per_block,
+        torch.from_numpy(channel_on),
+        network.channels_per_block,
+    )
+    assert torch.equal(table.macs(read, accounting), table.macs(path, accounting))

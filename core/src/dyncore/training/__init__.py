@@ -18,8 +18,8 @@ from dyncore.training._trainer import TrainingResult, train
 
 __all__ = [
     "BENCHMARKS",
-    "GATED_SGD",
     "CONTEXT_PHASES",
+    "GATED_SGD",
     "SGD",
     "STEP_PHASES",
     "Annealing",
