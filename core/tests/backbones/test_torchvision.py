@@ -42,6 +42,15 @@ def test_mobilenet_v2_agrees_with_torchvision(agree, width):
     )
 
 
+@pytest.mark.parametrize("width", [0.1, 0.25, 0.5, 0.55, 0.75, 1.3, 1.55, 2.0])
+def test_mobilenet_v2_has_torchvisions_shapes_at_any_width(width):
+    with torch.device("meta"):
+        theirs = tv.mobilenet_v2(width_mult=width).state_dict()
+        ours = MobileNetV2Config(width=width).build(1000).state_dict()
+
+    assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
+
+
 @pytest.mark.parametrize("name", ["resnet18-cifar", "resnet50-cifar", "resnet50-cifar2"])
 def test_cifar_stem_agrees_with_torchvision_after_surgery(agree, name):
     original, stem = name.split("-")

@@ -82,7 +82,7 @@ def test_own_decisions_cost_what_the_table_says(network, images):
     assert counted(partial(run_skipped, network, images)) == sum(each)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_forced_paths_cost_what_the_table_says(network, images, data):
     """Under a forced path no router runs; the table charges them all the same."""

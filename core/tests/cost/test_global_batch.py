@@ -26,7 +26,7 @@ def two(tmp_path_factory):
         for rank in range(2)
     ]
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 

@@ -114,7 +114,7 @@ def macs() -> st.SearchStrategy[int]:
 @st.composite
 def tables(draw) -> CostTable:
     blocks = []
-    for _ in range(draw(st.integers(1, 4))):
+    for _ in range(draw(st.integers(1, 3))):
         channels = draw(st.sampled_from([0, 0, 1, 3]))
         gated = bool(channels) or draw(st.booleans())
         paths = []

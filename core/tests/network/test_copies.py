@@ -73,8 +73,13 @@ def test_gated_network_with_everything_on_is_the_static_one(build_network, netwo
 
 
 def test_compiled_networks_are_the_same():
-    names, modes = ("blend-pad", "n3-bottleneck", "channels-basic"), ("hard", "relaxed", "forced")
-    cases = ["n2-mobilenetv2:hard", *(f"{name}:{mode}" for name in names for mode in modes)]
+    cases = [
+        "blend-pad:relaxed",
+        "n2-mobilenetv2:hard",
+        "n3-bottleneck:forced",
+        "n3-bottleneck:relaxed",
+        "channels-basic:hard",
+    ]
     script = Path(__file__).with_name("compiled.py")
 
     run = subprocess.run([sys.executable, script, *cases], capture_output=True, text=True)

@@ -3,9 +3,15 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from dyncore.registry import registered
+from dyncore.registry import _entry_points, registered
 
 Install = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def absent(monkeypatch) -> None:
+    """One of our own methods that is not installed, whichever others are."""
+    monkeypatch.setitem(_entry_points.PACKAGES, "absent", "dyn-absent")
 
 
 @pytest.fixture

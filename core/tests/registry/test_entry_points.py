@@ -80,9 +80,9 @@ def test_other_groups_still_load(install):
     [
         ("gates", "nope", "", "unknown gate 'nope'; installed gates: gumbel-softmax, relu1, str"),
         ("methods", "x", "", "unknown method 'x'; installed methods: "),
-        ("methods", "cdb", "", "'cdb'; install it with: pip install dyn-cdb; installed methods: "),
-        ("methods", "cdb", "dyn-x", "install it with: pip install dyn-cdb;"),
-        ("routers", "cdb", "", "unknown router 'cdb'; installed routers: context, identity"),
+        ("methods", "absent", "", "'absent'; install it with: pip install dyn-absent; installed "),
+        ("methods", "absent", "dyn-x", "install it with: pip install dyn-absent;"),
+        ("routers", "absent", "", "unknown router 'absent'; installed routers: context, identity"),
         ("routers", "echo", "dyn-echo", "'echo'; install it with: pip install dyn-echo; inst"),
     ],
 )

@@ -7,7 +7,7 @@ import dyncore
 from dyncore.backbones import BACKBONES, MobileNetV2Config
 from dyncore.blocks import Granularity
 from dyncore.gating import ContextRouterConfig, GumbelSoftmaxGateConfig, ShortRangeRouterConfig
-from dyncore.registry import model_config
+from dyncore.registry import model_config, registered
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_mobilenet_takes_any_width():
     [
         ("", "unknown method ''; installed methods: "),
         ("resnet50", "unknown method 'resnet50'; installed methods: "),
-        ("lcnet-resnet18-cifar", "unknown method 'lcnet'; install it with: pip install dyn-lcnet"),
+        ("absent-resnet18-cifar", "unknown method 'absent'; .* with: pip install dyn-absent"),
         ("static", r"'static' has no backbone; the form is <method>-<backbone>\[-nN\], e\.g\. "),
         ("static-", "'static-' has no backbone"),
         ("static-resnet51", "unknown backbone 'resnet51'; known are resnet18, resnet34, .*v2-1.4"),
@@ -59,6 +59,12 @@ def test_mobilenet_takes_any_width():
 def test_a_bad_name_is_explained(name, message):
     with pytest.raises(ValueError, match=message):
         dyncore.create_model(name)
+
+
+def test_a_method_that_is_not_installed_says_which_package_to_install(monkeypatch):
+    monkeypatch.delitem(registered("methods"), "lcnet", raising=False)
+    with pytest.raises(ValueError, match="method 'lcnet'; install it with: pip install dyn-lcnet"):
+        dyncore.create_model("lcnet-resnet18-cifar")
 
 
 def test_number_of_classes():

@@ -13,6 +13,7 @@ import dyncore
 from dyncore.backbones import MobileNetV2Config
 from dyncore.data import Preprocessing
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
+from dyncore.registry import registered
 
 INFO = ModelInfo(
     method="vanilla",
@@ -133,21 +134,24 @@ def test_an_outside_part_is_saved_with_its_package(install, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "name", "message"),
     [
-        (("info", "method"), "cdb", "unknown method 'cdb'; install it with: pip install dyn-cdb;"),
+        (("info", "method"), "absent", "unknown method 'absent'; .* pip install dyn-absent;"),
         (("info", "method"), "new", "unknown method 'new'; install it with: pip install dyn-echo;"),
         (("network", "router", "name"), "echo", "unknown router 'echo'; install it with: pip inst"),
         (("network", "gate", "name"), "echo", "unknown gate 'echo'; install it with: pip install"),
         (("network", "backbone", "name"), "echo", "unknown backbone 'echo'; install it with: pip"),
     ],
 )
-def test_what_is_not_installed_says_which_package_to_install(saved, damage, keys, name, message):
+def test_what_is_not_installed_says_which_package_to_install(
+    saved, damage, monkeypatch, keys, name, message
+):
+    monkeypatch.delitem(registered("methods"), "cdb", raising=False)
     damage("requires", value={"dyncore": "0.1.0", "dyn-echo": "1.5"})
     damage(*keys, value=name)
 
     with pytest.raises(dyncore.ModelFileError, match=message) as error:
         dyncore.from_pretrained(saved)
     assert str(saved) in str(error.value)
-    assert f"pip install {'dyn-cdb' if name == 'cdb' else 'dyn-echo'};" in str(error.value)
+    assert f"pip install {'dyn-absent' if name == 'absent' else 'dyn-echo'};" in str(error.value)
 
 
 @pytest.mark.parametrize("requires", [None, "dyn-echo", {"dyncore": "9.0"}])

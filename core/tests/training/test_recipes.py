@@ -43,8 +43,9 @@ def test_name_follows_the_grammar(recipe):
 def test_model_name_stands_for_the_network(recipe):
     assert recipe.model.split("-")[0] in list_methods()
     named = model_config(recipe.model, num_classes=recipe.network.num_classes)
-    for field in ("backbone", "granularity", "combine"):
+    for field in ("backbone", "combine"):
         assert getattr(recipe.network, field) == getattr(named, field)
+    assert recipe.network.granularity.paths == named.granularity.paths
 
 
 def test_settings_come_back_from_json(recipe):

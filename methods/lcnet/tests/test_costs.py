@@ -4,12 +4,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor
 
 from dyn_lcnet.method import configure
 from dyncore import DynamicNetwork, cost_table, create_model
 from dyncore.backbones import ResNetConfig
 from dyncore.cost import CostTable
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.data import Batch, Preprocessing
+from dyncore.gating import Decision, ExecutionPath, ReLU1Gate
+from dyncore.training import Evaluation, evaluate
 
 ACCOUNTINGS = ["sequential", "parallel"]
 BASIC = ResNetConfig(block="basic", depths=(1, 2), widths=(4, 6), stem="cifar")
@@ -124,23 +129,38 @@ def test_control_nets_are_negligible():
         assert sum(block.router for block in table.blocks) < 0.004 * table.static
 
 
-@pytest.mark.parametrize("accounting", ACCOUNTINGS)
-def test_columns_of_an_evaluation_give_both_accountings(accounting):
-    """Its file holds ``path`` and ``channels`` as tables of 0s and 1s."""
+def centre(gate: ReLU1Gate, arguments: tuple[Tensor, ...]) -> None:
+    scores = F.linear(arguments[0], gate.head.weight)
+    gate.head.bias.copy_(-scores.median(0).values)
+
+
+@torch.no_grad()
+def test_an_evaluation_file_gives_both_accountings(tmp_path):
+    torch.manual_seed(0)
     network = DynamicNetwork(configure(BOTTLENECK, 1, 3)).eval()
-    with torch.no_grad():
-        for gate in network.gates.values():
-            gate.head.weight.mul_(40)
-            gate.head.bias.zero_()
-        path = network(torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1))).path
+    images = torch.rand(6, 3, 8, 8)
+    hooks = [gate.register_forward_pre_hook(centre) for gate in network.gates.values()]
+    network(images)
+    for hook in hooks:
+        hook.remove()
     table = cost_table(network, (3, 8, 8))
-    on, channel_on = path.on.numpy(), path.channel_on.numpy()
-    assert 0 < on.mean() < 1
-    assert 0 < channel_on.mean() < 1
-    read = ExecutionPath.of(
-        torch.from_numpy(on),
+    batch = Batch(images, labels=torch.zeros(6, dtype=torch.int64), index=torch.arange(6))
+    preprocessing = Preprocessing(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), size=8)
+    evaluation = evaluate(network, [batch], preprocessing, table, Accelerator(cpu=True))
+    evaluation.save(tmp_path / "evaluation.parquet")
+
+    rows = Evaluation.load(tmp_path / "evaluation.parquet")
+    path = ExecutionPath.of(
+        torch.from_numpy(rows.path),
         network.paths_per_block,
-        torch.from_numpy(channel_on),
+        torch.from_numpy(rows.channels),
         network.channels_per_block,
     )
-    assert torch.equal(table.macs(read, accounting), table.macs(path, accounting))
+    assert not rows.path.all()
+    assert not rows.channels.all()
+    assert table.macs(path).tolist() == rows.macs.tolist()
+    routed = network(images).path
+    parallel = table.macs(path, accounting="parallel")
+    assert torch.equal(parallel, table.macs(routed, accounting="parallel"))
+    assert (parallel >= table.macs(path)).all()
+    assert (parallel > table.macs(path)).any()

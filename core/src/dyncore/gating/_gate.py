@@ -31,11 +31,7 @@ class Gate(nn.Module, ABC):
         """
 
     def anneal(self, factor: float) -> None:
-        """Multiply the temperature by ``factor``, and below 1 the noise too.
-
-        Less noise is the same as larger logits: decisions become those of evaluation. A gate
-        without noise and temperature ignores it.
-        """
+        """Multiply the configured temperature by ``factor``; a gate without one ignores it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,6 @@ class TwoLogitGate(Gate):
     """
 
     temperature: Tensor
-    noise_scale: Tensor
 
     def __init__(
         self,
@@ -64,7 +63,6 @@ class TwoLogitGate(Gate):
         self.head = he_linear(in_features, 2 * paths)
         self.base_temperature = temperature
         self.register_buffer("temperature", torch.tensor(float(temperature)), persistent=False)
-        self.register_buffer("noise_scale", torch.tensor(1.0), persistent=False)
         self.straight_through = straight_through
         self.keep_one = keep_one
 
@@ -79,7 +77,7 @@ class TwoLogitGate(Gate):
         margin = logits[..., 1] - logits[..., 0]
         noisy = margin
         if noise is not None:
-            noise = (noise * self.noise_scale).to(margin.dtype)
+            noise = noise.to(margin.dtype)
             noisy = margin + noise[..., 1] - noise[..., 0]
         on = self._on(noisy)
         if not relaxed:
@@ -93,7 +91,6 @@ class TwoLogitGate(Gate):
     def anneal(self, factor: float) -> None:
         """See :meth:`Gate.anneal`."""
         self.temperature.fill_(factor * self.base_temperature)
-        self.noise_scale.fill_(min(1.0, factor))
 
     def _on(self, margin: Float[Tensor, "batch path"]) -> Bool[Tensor, "batch path"]:
         on = margin > 0

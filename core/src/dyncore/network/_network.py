@@ -82,7 +82,7 @@ class DynamicNetwork(nn.Module):
         return self.config.gate.draw_noise(shape, generator, device)
 
     def anneal(self, factor: float) -> None:
-        """Anneal every gate to ``factor`` times its temperature, in training."""
+        """Multiply the temperature of every gate that has one by ``factor``, e.g. in training."""
         for gate in self.gates.values():
             gate.anneal(factor)  # type: ignore[operator]
 

@@ -22,15 +22,15 @@ class Schedule(ABC):
 class Annealing:
     """Gates' temperature over a phase: it falls geometrically, then stays.
 
-    High temperatures train all paths as a smooth average, whatever the gates' noise; low ones, at
-    which the noise fades too, train what hard decisions will run.
+    High temperatures train all paths as a smooth average, whatever the gates' noise; low ones
+    train what hard decisions will run.
     """
 
     start: float = 8.0
     """What multiplies the gates' temperature at the start of the phase."""
-    end: float = 0.05
+    end: float = 0.3
     """What multiplies it at the end."""
-    until: float = 0.6
+    until: float = 0.8
     """Share of the phase after which the end is reached."""
 
     def __post_init__(self) -> None:
