@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dyncore.registry import list_methods, list_models
@@ -33,6 +34,6 @@ def _print_recipes(prefix: str) -> None:
     table = Table("recipe", "paper", "table and row", box=None, pad_edge=False)
     for name, recipe in recipes().items():
         if name.startswith(prefix):
-            table.add_row(name, recipe.source.paper, recipe.source.place)
+            table.add_row(name, recipe.source.paper, escape(recipe.source.place))
     console = Console()
     console.print(table) if console.is_terminal else Console(width=200).print(table)
