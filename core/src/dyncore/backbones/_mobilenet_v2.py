@@ -107,7 +107,7 @@ class MobileNetV2(Backbone):
             )
         channels = _round_channels(32 * config.width)
         features: list[nn.Module] = [_conv_norm(3, channels, 3, stride=2)]
-        stages = []
+        stages: list[int] = []
         for expansion, width, repeats, first_stride in STAGES:
             out_channels = _round_channels(width * config.width)
             for index in range(repeats):
@@ -140,7 +140,7 @@ class MobileNetV2(Backbone):
 
     @property
     def blocks(self) -> Sequence[GatedBlock]:
-        return list(self.features[1:-1])
+        return [block for block in self.features if isinstance(block, GatedBlock)]
 
     def stem(
         self, images: Float[Tensor, "batch 3 height width"]

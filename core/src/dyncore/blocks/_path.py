@@ -85,8 +85,8 @@ class Path:
             x = _normalise(first.norm, x, keep) * weight[keep].to(x.dtype)[:, None, None]
             x = _convolve(second.conv, first.activation(x), second.conv.weight[:, keep])
         else:
-            shape = [*x.shape[:1], second.conv.out_channels, *self.spatial(x.shape[-2:], layers=2)]
-            x = x.new_zeros(shape)
+            height, width = self.spatial((x.shape[-2], x.shape[-1]), layers=2)
+            x = x.new_zeros(1, second.conv.out_channels, height, width)
         x = second.activation(second.norm(x))
         for conv, norm, activation in rest:
             x = activation(norm(conv(x)))
@@ -106,7 +106,7 @@ class Path:
 
 
 def _convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
-    return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation)  # type: ignore[arg-type]
+    return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation)
 
 
 def _normalise(norm: Norm, x: Tensor, keep: Tensor) -> Tensor:

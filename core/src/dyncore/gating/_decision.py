@@ -1,6 +1,6 @@
 """What one gate decided for a batch of images."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -41,5 +41,6 @@ class Decision:
 
     def __getitem__(self, images: slice | Tensor) -> "Decision":
         """The same decision for some of the images."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return Decision(*(None if value is None else value[images] for value in values))
+        optional = (self.channel_on, self.channel_weight, self.noise_free)
+        chosen = (None if value is None else value[images] for value in optional)
+        return Decision(self.on[images], self.weight[images], *chosen)

@@ -30,6 +30,8 @@ class StepResult:
 class TrainingStep(nn.Module):
     """Images in [0, 1] → loss."""
 
+    gated: Tensor
+
     def __init__(
         self,
         model: DynamicNetwork,

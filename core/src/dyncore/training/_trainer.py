@@ -273,7 +273,7 @@ class Trainer:
             }
             load_weights(model.backbone, backbone, self.options.init)
         if self.options.channels_last:
-            model = model.to(memory_format=torch.channels_last)
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.options.compile:
             model.compile()
         return model
