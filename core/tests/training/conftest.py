@@ -71,12 +71,16 @@ def read_weights(result: TrainingResult) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _on_cpu() -> Iterator[None]:
-    """On the CPU, where runs are repeatable; every step is logged."""
+    """On the CPU, where runs are repeatable."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCELERATE_USE_CPU", "true")
-        patch.setattr(trainer_module, "DISPLAY_EVERY", 1)
         gc.freeze()  # each phase ends with a collection, which is slow in a process full of modules
         yield
+
+
+@pytest.fixture(autouse=True)
+def _every_step_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module, "DISPLAY_EVERY", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +117,8 @@ def weights() -> Callable[[TrainingResult], dict[str, Tensor]]:
 def finished(tmp_path_factory: pytest.TempPathFactory, _on_cpu: None) -> TrainingResult:
     """The run of ``vanilla_recipe()`` with seed 0, all checkpoints kept. Copy it to change it."""
     output = tmp_path_factory.mktemp("finished")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer_module, "DISPLAY_EVERY", 1)
         result = train(vanilla_recipe(), RunOptions(output=str(output), keep_checkpoints=99))
     AcceleratorState._reset_state(reset_partial_state=True)
     return result

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from dyncore.training import Evaluation
+from dyncore.training import _trainer as trainer_module
 
 RUN = "vanilla-resnet20-digits-b0.5"
 TINY = ["--network.backbone.depths", "1", "1", "--network.backbone.widths", "4", "8"]
@@ -62,6 +63,7 @@ def folders(tmp_path_factory, _on_cpu) -> tuple[Path, Path]:
     script.write_text(SCRIPT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(script), str(output / "one")])
+        patch.setattr(trainer_module, "DISPLAY_EVERY", 1)  # the script sets it; this undoes it
         runpy.run_path(str(script), run_name="__main__")
     two = ("--standalone", "--nproc_per_node", "2", str(script), str(output / "two"))
     launch("torch.distributed.run", *two)
