@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.blocks._parallel import parallel, weighted_sum
 from dyncore.blocks._path import Activation, Path
+from dyncore.blocks._weighted_norm import blended_norm, weighted_norm
 from dyncore.gating import Decision
 
 Combine: TypeAlias = Literal["additive", "blend"]
@@ -79,24 +81,23 @@ class GatedBlock(nn.Module):
         self, x: Float[Tensor, "batch channel height width"], decision: Decision | None = None
     ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         """Masked form: every path runs and is weighted. Without a decision: the static block."""
+        shortcut = None if self.downsample is None else self.downsample(x)
         if decision is None:
-            return self.activation(self._add_shortcut(x, [path(x) for path in self.paths]))
-        if self.combine == "blend" and self.downsample is not None:
-            shortcut = self.downsample(x)
-            executed = self.activation(shortcut + self.paths[0](x))
-            weight = decision.weight.to(executed.dtype)[:, :, None, None]
-            return torch.lerp(self.activation(shortcut), executed, weight)
-        weights = decision.weight.to(x.dtype)[..., None, None, None].unbind(1)
-        residuals = [
-            path(x, decision.channel_weight) * weight
-            for path, weight in zip(self.paths, weights, strict=True)
-        ]
-        return self.activation(self._add_shortcut(x, residuals))
-
-    def _add_shortcut(self, x: Tensor, residuals: list[Tensor]) -> Tensor:
-        if self.downsample is not None:
-            residuals = [self.downsample(x), *residuals]
-        return functools.reduce(torch.add, residuals)
+            residuals = [path(x) for path in self.paths]
+            terms = residuals if shortcut is None else [shortcut, *residuals]
+            return self.activation(functools.reduce(torch.add, terms))
+        if self.combine == "blend" and shortcut is not None:
+            path = self.paths[0]
+            return blended_norm(
+                path.convolved(x), path.norm, decision.weight, shortcut, self.activation
+            )
+        if len(self.paths) > 1 and parallel(self.paths):
+            return self.activation(weighted_sum(self.paths, x, decision.weight, shortcut))
+        out = shortcut
+        for path, weight in zip(self.paths, decision.weight.split(1, dim=1), strict=True):
+            y = path.convolved(x, decision.channel_weight)
+            out = weighted_norm(y, [path.norm], weight[..., None], out)
+        return self.activation(out)  # type: ignore[arg-type]
 
     def run_skipped(
         self, x: Float[Tensor, "batch channel height width"], decision: Decision | None

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from dyncore.blocks._weighted_norm import Norm, weighted_norm
+
 Activation: TypeAlias = Callable[[Tensor], Tensor]
-Norm: TypeAlias = nn.BatchNorm2d | nn.SyncBatchNorm
 
 
 def relu(x: Tensor) -> Tensor:
@@ -59,13 +60,30 @@ class Path:
         The score multiplies after the norm and before the activation (LC-Net Eq. 4): before the
         norm a zeroed channel would become the norm's shift.
         """
-        for conv, norm, activation in self.layers:
-            x = norm(conv(x))
-            if channel_weight is not None:
-                x = x * channel_weight.to(x.dtype)[:, :, None, None]
+        last = self.layers[-1]
+        return last.activation(last.norm(self.convolved(x, channel_weight)))
+
+    def convolved(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        channel_weight: Float[Tensor, "batch gated"] | None = None,
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        """What the last norm is given."""
+        *inner, last = self.layers
+        for conv, norm, activation in inner:
+            x = conv(x)
+            if channel_weight is None:
+                x = norm(x)
+            else:
+                x = weighted_norm(x, [norm], channel_weight[:, None])
                 channel_weight = None
             x = activation(x)
-        return x
+        return last.conv(x)
+
+    @property
+    def norm(self) -> Norm:
+        """The last norm, whose output is the residual."""
+        return self.layers[-1].norm
 
     def run_channels(
         self,

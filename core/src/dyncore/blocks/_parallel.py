@@ -1,0 +1,84 @@
+"""N paths of a block as the launches of one: concatenated and grouped convolutions."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from dyncore.blocks._path import Layer, Path
+from dyncore.blocks._weighted_norm import (
+    fuses,
+    parallel_norm,
+    update_statistics,
+    weighted_norm,
+)
+
+
+def parallel(paths: Sequence[Path]) -> bool:
+    """Whether :func:`weighted_sum` can run ``paths``, which are of one shape, at once."""
+    first = paths[0].layers[0]
+    norms = [layer.norm for path in paths for layer in path.layers]
+    return first.conv.groups == 1 and fuses(*norms)
+
+
+def weighted_sum(
+    paths: Sequence[Path],
+    x: Float[Tensor, "batch channel height width"],
+    weight: Float[Tensor, "batch path"],
+    shortcut: Float[Tensor, "batch out_channel out_height out_width"] | None,
+) -> Float[Tensor, "batch out_channel out_height out_width"]:
+    """``shortcut + Σₙ wₙ pathₙ(x)`` in training.
+
+    The first layers are one convolution of x, those in the middle one grouped convolution. A last
+    layer of 1×1 convolutions is one convolution too, of all narrow inputs, with the norms folded
+    into its weights: their statistics follow from those of the input.
+    """
+    *inner, last = [list(layers) for layers in zip(*(path.layers for path in paths), strict=True)]
+    groups = 1
+    for layers in inner:
+        x = _convolve(layers, x, groups)
+        x = layers[0].activation(parallel_norm(x, [layer.norm for layer in layers]))
+        groups = len(paths)
+    conv = last[0].conv
+    if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
+        return _folded_sum(last, x, weight, shortcut)
+    x = _convolve(last, x, groups)
+    return weighted_norm(x, [layer.norm for layer in last], weight[..., None], shortcut)
+
+
+def _convolve(layers: Sequence[Layer], x: Tensor, groups: int) -> Tensor:
+    conv = layers[0].conv
+    weight = torch.cat([layer.conv.weight for layer in layers])
+    return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation, groups * conv.groups)
+
+
+def _folded_sum(
+    layers: Sequence[Layer], x: Tensor, weight: Tensor, shortcut: Tensor | None
+) -> Tensor:
+    """Of an output y = W x the mean is W mean(x), and the variance diag(W Cov(x) Wᵀ)."""
+    paths, count = len(layers), x.numel() // x.shape[1]
+    norms = [layer.norm for layer in layers]
+    kernel = torch.stack([layer.conv.weight for layer in layers]).flatten(2)
+    parts = x.unflatten(1, (paths, -1))
+    with torch.autocast(x.device.type, enabled=False):
+        wide = kernel.dtype
+        mean, covariance = _moments(parts.flatten(3).to(wide), count)
+        out_mean = (kernel @ mean[..., None]).squeeze(2)
+        variance = ((kernel @ covariance) * kernel).sum(2)
+        gain = torch.stack([norm.weight for norm in norms]) * (variance + norms[0].eps).rsqrt()
+        shift = torch.stack([norm.bias for norm in norms]) - gain * out_mean
+        folded = (gain[..., None] * kernel).transpose(0, 1).flatten(1)
+        offset = weight.to(wide) @ shift
+    update_statistics(norms, out_mean.detach().flatten(), variance.detach().flatten(), count)
+    scaled = parts * weight.to(x.dtype)[..., None, None, None]
+    out = F.conv2d(scaled.flatten(1, 2), folded[..., None, None])
+    offset = offset.to(out.dtype)[..., None, None]
+    return out + (offset if shortcut is None else shortcut + offset)
+
+
+def _moments(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    mean = x.sum((0, 3)) / count
+    gram = (x @ x.mT).sum(0) / count
+    return mean, gram - mean[:, :, None] * mean[:, None, :]

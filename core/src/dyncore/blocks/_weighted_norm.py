@@ -1,0 +1,201 @@
+"""Batch norm and what weights its output, as one operation that keeps only the norm's input."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Norm: TypeAlias = nn.BatchNorm2d | nn.SyncBatchNorm
+
+
+def fuses(*norms: nn.Module) -> bool:
+    """Whether all of ``norms`` now normalise by the statistics of this process's batch."""
+    return all(
+        type(norm) is nn.BatchNorm2d
+        and norm.training
+        and norm.affine
+        and norm.track_running_stats
+        and norm.momentum is not None
+        for norm in norms
+    )
+
+
+def parallel_norm(
+    x: Float[Tensor, "batch all_channels height width"], norms: Sequence[Norm]
+) -> Float[Tensor, "batch all_channels height width"]:
+    """Each of N equal parts of the channels through a norm of its own, in training."""
+    normed, mean, inverse_std = _normalise(x, *_affine(norms), norms[0].eps)
+    update_statistics(norms, mean, _variance(inverse_std, norms), x.numel() // x.shape[1])
+    return normed
+
+
+def weighted_norm(
+    x: Float[Tensor, "batch all_channels height width"],
+    norms: Sequence[Norm],
+    weight: Float[Tensor, "batch path weighted"],
+    shortcut: Float[Tensor, "batch channel height width"] | None = None,
+) -> Float[Tensor, "batch channel height width"]:
+    """``shortcut + Σₙ wₙ · normₙ(xₙ)``, x the N parts one after the other.
+
+    ``weight`` is one per image and path, or one per channel of it. Plain operations keep a norm's
+    input and its output for the backward pass; the output follows from the input, so in training
+    only the input is kept.
+    """
+    weight = weight.to(x.dtype)[..., None, None]
+    if not fuses(*norms):
+        parts = zip(norms, x.chunk(len(norms), 1), weight.unbind(1), strict=True)
+        terms = [norm(part) * own for norm, part, own in parts]
+        return functools.reduce(torch.add, terms if shortcut is None else [shortcut, *terms])
+    scale, shift = _affine(norms)
+    out, mean, inverse_std = _WeightedNorm.apply(  # type: ignore[no-untyped-call]
+        x, scale, shift, weight, shortcut, norms[0].eps
+    )
+    update_statistics(norms, mean, _variance(inverse_std, norms), x.numel() // x.shape[1])
+    return out
+
+
+def blended_norm(
+    x: Float[Tensor, "batch channel height width"],
+    norm: Norm,
+    weight: Float[Tensor, "batch 1"],
+    shortcut: Float[Tensor, "batch channel height width"],
+    activation: Callable[[Tensor], Tensor],
+) -> Float[Tensor, "batch channel height width"]:
+    """``v act(shortcut + norm(x)) + (1 - v) act(shortcut)`` (RDI-Net Eq. 9), v the weight.
+
+    With ReLU it keeps in training what the static block keeps: the norm's input and the shortcut.
+    """
+    weight = weight.to(x.dtype)[..., None, None]
+    if activation is not F.relu or not fuses(norm):
+        executed = activation(shortcut + norm(x))
+        return torch.lerp(activation(shortcut), executed, weight)
+    out, mean, inverse_std = _BlendedNorm.apply(  # type: ignore[no-untyped-call]
+        x, norm.weight, norm.bias, weight, shortcut, norm.eps
+    )
+    update_statistics([norm], mean, _variance(inverse_std, [norm]), x.numel() // x.shape[1])
+    return out
+
+
+@torch.no_grad()
+def update_statistics(norms: Sequence[Norm], mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics as ``nn.BatchNorm2d`` does: by the unbiased variance.
+
+    ``mean`` and ``variance`` are of all norms one after the other, over ``count`` values each.
+    """
+    variance = variance * (count / max(1, count - 1))
+    for norm, own_mean, own_variance in zip(
+        norms, mean.chunk(len(norms)), variance.chunk(len(norms)), strict=True
+    ):
+        averages = ((norm.running_mean, own_mean), (norm.running_var, own_variance))
+        for running, own in averages:
+            running.lerp_(own.to(running.dtype), norm.momentum)  # type: ignore[union-attr, arg-type]
+        norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+
+
+def _variance(inverse_std: Tensor, norms: Sequence[Norm]) -> Tensor:
+    return inverse_std.pow(-2) - norms[0].eps
+
+
+def _affine(norms: Sequence[Norm]) -> tuple[Tensor, Tensor]:
+    if len(norms) == 1:
+        return norms[0].weight, norms[0].bias
+    return torch.cat([norm.weight for norm in norms]), torch.cat([norm.bias for norm in norms])
+
+
+def _normalise(
+    x: Tensor, scale: Tensor, shift: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normed by its own statistics; their mean and inverse standard deviation."""
+    return torch.native_batch_norm(x, scale, shift, None, None, True, 0.0, eps)
+
+
+class _WeightedNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        weight: Tensor,
+        shortcut: Tensor | None,
+        eps: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        normed, mean, inverse_std = _normalise(x, scale, shift, eps)
+        ctx.save_for_backward(x, scale, shift, weight, mean, inverse_std)
+        ctx.mark_non_differentiable(mean, inverse_std)
+        first, *rest = zip(normed.chunk(weight.shape[1], 1), weight.unbind(1), strict=True)
+        out = torch.mul(*first) if shortcut is None else torch.addcmul(shortcut, *first)
+        for part, own in rest:
+            out.addcmul_(part, own)
+        return out, mean, inverse_std
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        """What the norm's gradient sums over the batch follows from sums over each image."""
+        x, scale, shift, weight, mean, inverse_std = ctx.saved_tensors
+        paths, wide = weight.shape[1], mean.dtype
+        parts = x.chunk(paths, 1)
+        sum_g = grad.sum((2, 3), dtype=wide).repeat(1, paths)
+        sum_gx = torch.cat([(grad * part).sum((2, 3), dtype=wide) for part in parts], 1)
+        gain = scale * inverse_std
+        # Of grad times the norm's output.
+        sum_gy = gain * sum_gx + (shift - gain * mean) * sum_g
+        grad_weight = sum_gy.unflatten(1, (paths, -1)).sum_to_size(weight.shape[:3])
+        spread = weight[..., 0, 0].expand(-1, -1, grad.shape[1]).flatten(1).to(wide)
+        grad_shift = (spread * sum_g).sum(0)
+        grad_scale = inverse_std * ((spread * sum_gx).sum(0) - mean * grad_shift)
+        count = x.numel() // x.shape[1]
+        slope = -gain * inverse_std * grad_scale / count
+        offset = -gain * grad_shift / count - slope * mean
+        grad_x = torch.addcmul(_channel(offset, x), x, _channel(slope, x))
+        gains = (gain * spread).to(x.dtype)[..., None, None].chunk(paths, 1)
+        for part, own in zip(grad_x.chunk(paths, 1), gains, strict=True):
+            part.addcmul_(grad, own)
+        grad_weight = grad_weight.to(weight.dtype)[..., None, None]
+        grad_shortcut = grad if ctx.needs_input_grad[4] else None
+        return grad_x, grad_scale, grad_shift, grad_weight, grad_shortcut, None
+
+
+class _BlendedNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        weight: Tensor,
+        shortcut: Tensor,
+        eps: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        normed, mean, inverse_std = _normalise(x, scale, shift, eps)
+        ctx.save_for_backward(x, scale, shift, weight, shortcut, mean, inverse_std)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, inverse_std)
+        executed = normed.add_(shortcut).relu_()
+        return torch.lerp(shortcut.relu(), executed, weight), mean, inverse_std
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, shift, weight, shortcut, mean, inverse_std = ctx.saved_tensors
+        gain = scale * inverse_std
+        executed = torch.addcmul(_channel(shift - gain * mean, x), x, _channel(gain, x))
+        executed.add_(shortcut).relu_()
+        skipped = shortcut.relu()
+        grad_executed = torch.ops.aten.threshold_backward(grad * weight, executed, 0)
+        grad_weight = executed.sub_(skipped).mul_(grad).sum((1, 2, 3), keepdim=True)
+        grad_x, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
+            grad_executed, x, scale, None, None, mean, inverse_std, True, ctx.eps, [True] * 3
+        )
+        grad_shortcut = None
+        if ctx.needs_input_grad[4]:
+            kept = torch.ops.aten.threshold_backward(grad, skipped, 0)
+            grad_shortcut = torch.addcmul(grad_executed, kept, 1 - weight)
+        return grad_x, grad_scale, grad_shift, grad_weight, grad_shortcut, None
+
+
+def _channel(values: Tensor, x: Tensor) -> Tensor:
+    return values.to(x.dtype)[None, :, None, None]

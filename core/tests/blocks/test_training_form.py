@@ -1,0 +1,168 @@
+"""In training a block runs its paths and norms at once; the oracle runs module after module."""
+
+import copy
+import functools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from dyncore.backbones import MobileNetV2Config
+from dyncore.blocks import GatedBlock, Granularity, Path
+from dyncore.gating import Decision
+
+SHORTCUTS = ["identity", "pad", "projection"]
+FORMS = ["basic", "bottleneck"]
+
+
+def plain_path(path: Path, x: Tensor, channel_weight: Tensor | None = None) -> Tensor:
+    """LC-Net Eq. 4 by modules: convolve, norm, scale, activate."""
+    for conv, norm, activation in path.layers:
+        x = norm(conv(x))
+        if channel_weight is not None:
+            x, channel_weight = x * channel_weight[:, :, None, None], None
+        x = activation(x)
+    return x
+
+
+def plain_block(block: GatedBlock, x: Tensor, decision: Decision) -> Tensor:
+    """CDB Eq. 3, and RDI-Net Eq. 9 for a blend."""
+    outputs = [plain_path(path, x, decision.channel_weight) for path in block.paths]
+    if block.combine == "blend":
+        shortcut, v = block.downsample(x), decision.weight[:, :, None, None]
+        executed = block.activation(shortcut + outputs[0])
+        return v * executed + (1 - v) * block.activation(shortcut)
+    weighted = [y * w[:, None, None, None] for y, w in zip(outputs, decision.weight.T)]
+    if block.downsample is not None:
+        weighted.append(block.downsample(x))
+    return block.activation(functools.reduce(torch.add, weighted))
+
+
+def random_decision(block: GatedBlock, images: int, channels: bool) -> Decision:
+    generator = torch.Generator().manual_seed(3)
+
+    def draw(count: int) -> Tensor:
+        return torch.randn(images, count, generator=generator, dtype=torch.float64)
+
+    weight = draw(len(block.paths)).requires_grad_()
+    if not channels:
+        return Decision(weight > 0, weight)
+    channel_weight = draw(block.gated_channels).requires_grad_()
+    return Decision(weight > 0, weight, channel_weight > 0, channel_weight)
+
+
+def expect_equal(block: GatedBlock, x: Tensor, *, channels: bool = False) -> None:
+    """Outputs, running statistics and every gradient equal the oracle's."""
+    results = []
+    for run in (GatedBlock.__call__, plain_block):
+        own, own_x = copy.deepcopy(block).train(), x.clone().requires_grad_()
+        decision = random_decision(own, len(x), channels)
+        out = run(own, own_x, decision)
+        out.backward(torch.linspace(-1, 1, out.numel(), dtype=out.dtype).reshape(out.shape))
+        gradients = {name: p.grad for name, p in own.named_parameters()}
+        gradients |= {"x": own_x.grad, "weight": decision.weight.grad}
+        if decision.channel_weight is not None:
+            gradients["channel_weight"] = decision.channel_weight.grad
+        results.append({"out": out.detach(), **gradients, **dict(own.named_buffers())})
+    fused, plain = results
+    assert fused.keys() == plain.keys()
+    for name, expected in plain.items():
+        torch.testing.assert_close(
+            fused[name],
+            expected,
+            rtol=1e-9,
+            atol=1e-9,
+            msg=lambda text, name=name: f"{name}: {text}",
+        )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+@pytest.mark.parametrize("paths", [1, 2, 3])
+def test_additive_training_equals_the_paths_one_by_one(make_block, x, shortcut, form, paths):
+    expect_equal(make_block(shortcut, form=form, paths=paths), x)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_blended_training_equals_plain_operations(make_block, x, shortcut, form):
+    expect_equal(make_block(shortcut, form=form, combine="blend"), x)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_gated_channels_in_training_equal_plain_operations(make_block, x, shortcut, form):
+    expect_equal(make_block(shortcut, form=form), x, channels=True)
+
+
+@pytest.mark.parametrize("paths", [1, 2, 4])
+def test_inverted_residuals_in_training_equal_the_paths_one_by_one(paths):
+    torch.manual_seed(5)
+    backbone = MobileNetV2Config(width=0.25).build(3, granularity=Granularity(paths=paths))
+    for block in backbone.blocks[:5]:
+        channels = block.paths[0].layers[0].conv.in_channels
+        expect_equal(block.double(), torch.randn(3, channels, 6, 6, dtype=torch.float64))
+
+
+def test_frozen_statistics_stay_what_they_are(make_block, x):
+    block = make_block(form="bottleneck", paths=2).train()
+    for module in block.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    decision = random_decision(block, len(x), channels=False)
+    before = copy.deepcopy(dict(block.named_buffers()))
+
+    out = block(x, decision)
+
+    torch.testing.assert_close(out, plain_block(block, x, decision), rtol=0, atol=1e-12)
+    assert all(buffer.equal(before[name]) for name, buffer in block.named_buffers())
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    paths=st.integers(1, 4),
+    images=st.integers(2, 5),
+    size=st.integers(1, 4),
+    seed=st.integers(0, 2**31),
+)
+def test_folded_statistics_are_those_of_the_output(make_block, paths, images, size, seed):
+    block = make_block(form="bottleneck", paths=paths)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(images, 8, size, size, generator=generator, dtype=torch.float64)
+    expect_equal(block, 3 + 2 * x)
+
+
+@pytest.mark.parametrize("paths", [1, 2])
+def test_training_keeps_no_more_for_the_backward_pass_than_the_static_block(make_block, paths):
+    x = torch.randn(4, 8, 16, 16, dtype=torch.float64)
+
+    def kept(block: GatedBlock, decision: Decision | None) -> int:
+        storages = {}
+
+        def pack(tensor: Tensor) -> Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            out = block.train()(x.clone().requires_grad_(), decision)
+            total = sum(storages.values())
+        del out
+        return total
+
+    static = make_block(form="bottleneck")
+    gated = make_block(form="bottleneck", paths=paths)
+    decision = random_decision(gated, len(x), channels=False)
+    assert kept(gated, decision) <= 1.1 * kept(static, None)
+
+
+def test_16_bit_weights_are_normalised_by_statistics_of_32_bits(make_block, x):
+    block = make_block(form="bottleneck", paths=2).float().train()
+    decision = random_decision(block, len(x), channels=False)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = block(x.float(), decision)
+    expected = plain_block(block.double(), x, decision)
+    torch.testing.assert_close(out.double(), expected, rtol=0.05, atol=0.15)
+    assert F.relu(out).equal(out)
