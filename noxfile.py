@@ -19,7 +19,7 @@ CONSTRAINTS = ("-c", "constraints.txt")
 TEST_TOOLS = ("--group", "test")
 WORKERS = "2"
 """pytest's processes; each computes with one thread, so more than there are cores only costs."""
-BENCHMARKS = ("benchmarks/latency.py",)
+BENCHMARKS = ("benchmarks/latency.py", "benchmarks/training.py")
 
 
 def with_code(packages: dict[str, str]) -> list[str]:
@@ -119,11 +119,19 @@ def build_package(session: nox.Session, folder: str, target: Path, *options: str
 
 
 @nox.session
-def bench(session: nox.Session) -> None:
-    """Measure what BENCHMARKS names; arguments after -- go to each script."""
-    present = [script for script in BENCHMARKS if (ROOT / script).is_file()]
-    if not present:
-        session.skip(f"none of {', '.join(BENCHMARKS)} is there yet")
+def fidelity(session: nox.Session) -> None:
+    """Compare parameters and MACs with every printed row; fails where one misses its tolerance."""
     session.install(*CONSTRAINTS, *editable(with_code(PACKAGES)))
-    for script in present:
-        session.run("python", script, *session.posargs)
+    session.run("python", "benchmarks/fidelity.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what BENCHMARKS names; with arguments after --, the one whose name comes first."""
+    session.install(*CONSTRAINTS, *editable(with_code(PACKAGES)))
+    name, *arguments = session.posargs or [""]
+    chosen = [script for script in BENCHMARKS if name in script]
+    if not chosen:
+        session.error(f"{name!r} is none of {', '.join(BENCHMARKS)}")
+    for script in chosen:
+        session.run("python", script, *arguments)
