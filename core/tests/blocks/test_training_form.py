@@ -35,7 +35,7 @@ def plain_block(block: GatedBlock, x: Tensor, decision: Decision) -> Tensor:
         shortcut, v = block.downsample(x), decision.weight[:, :, None, None]
         executed = block.activation(shortcut + outputs[0])
         return v * executed + (1 - v) * block.activation(shortcut)
-    weighted = [y * w[:, None, None, None] for y, w in zip(outputs, decision.weight.T)]
+    weighted = [y * w[:, None, None, None] for y, w in zip(outputs, decision.weight.T, strict=True)]
     if block.downsample is not None:
         weighted.append(block.downsample(x))
     return block.activation(functools.reduce(torch.add, weighted))
