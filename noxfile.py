@@ -14,7 +14,13 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 ROOT = Path(__file__).parent
 METHODS = ("cdb", "dmnn", "rdinet", "spnet", "lcnet")
-PACKAGES = {"dyncore": "core"} | {method: f"methods/{method}" for method in METHODS}
+PACKAGES = {
+    "dyncore": "core",
+    **{method: f"methods/{method}" for method in METHODS},
+    "mixtures": "examples/mixtures",
+}
+NEEDS = {"mixtures": ("methods/dmnn", "methods/rdinet", "methods/spnet")}
+"""Packages of ours that a package needs beside dyncore."""
 CONSTRAINTS = ("-c", "constraints.txt")
 TEST_TOOLS = ("--group", "test")
 WORKERS = "2"
@@ -22,19 +28,9 @@ WORKERS = "2"
 BENCHMARKS = ("benchmarks/latency.py", "benchmarks/training.py")
 
 
-def with_code(packages: dict[str, str]) -> list[str]:
-    """Folders of the packages that have code: the others cannot be built yet."""
-    return [folder for folder in packages.values() if has_code(folder)]
-
-
-def has_code(folder: str) -> bool:
-    """Whether the package in `folder` has a module to build."""
-    return any((ROOT / folder / "src").glob("*/__init__.py"))
-
-
-def editable(folders: list[str]) -> list[str]:
-    """The arguments that install `folders` from the working tree."""
-    return [argument for folder in folders for argument in ("-e", folder)]
+def editable(*folders: str) -> list[str]:
+    """The arguments that install `folders` from the working tree; all packages if none is named."""
+    return [argument for folder in folders or PACKAGES.values() for argument in ("-e", folder)]
 
 
 def pytest(session: nox.Session, *paths: str) -> None:
@@ -45,14 +41,14 @@ def pytest(session: nox.Session, *paths: str) -> None:
 @nox.session
 def quickstart(session: nox.Session) -> None:
     """Train three small networks on digits, compare, save and reload them (minutes, no network)."""
-    session.install(*CONSTRAINTS, *editable(["core", "methods/rdinet"]))
+    session.install(*CONSTRAINTS, *editable("core", "methods/rdinet"))
     session.run("python", "benchmarks/quickstart.py", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test every package in the working tree; arguments after -- go to pytest."""
-    session.install(*CONSTRAINTS, *TEST_TOOLS, *editable(with_code(PACKAGES)))
+    session.install(*CONSTRAINTS, *TEST_TOOLS, *editable())
     pytest(session)
 
 
@@ -62,10 +58,8 @@ def add_wheel_tests(package: str, folder: str) -> None:
     @nox.session(name=f"tests-{package}")
     def tests_wheel(session: nox.Session) -> None:
         """Test this package alone, installed from its wheel with only what it declares."""
-        if not has_code(folder):
-            session.skip(f"{folder} has no code yet")
         wheels = Path(session.create_tmp())
-        for source in dict.fromkeys(["core", folder]):
+        for source in dict.fromkeys(["core", *NEEDS.get(package, ()), folder]):
             build_package(session, source, wheels, "--wheel")
         built = (str(wheel) for wheel in wheels.glob("*.whl"))
         session.install(*CONSTRAINTS, *TEST_TOOLS, *built)
@@ -79,8 +73,7 @@ for package, folder in PACKAGES.items():
 @nox.session(name="tests-lowest")
 def tests_lowest(session: nox.Session) -> None:
     """Test every package with the oldest dependencies that it declares."""
-    folders = editable(with_code(PACKAGES))
-    session.install("--resolution", "lowest-direct", *TEST_TOOLS, *folders)
+    session.install("--resolution", "lowest-direct", *TEST_TOOLS, *editable())
     pytest(session)
 
 
@@ -95,9 +88,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the packages' types with mypy, strictly."""
-    folders = with_code(PACKAGES)
-    session.install(*CONSTRAINTS, "--group", "types", *editable(folders))
-    session.run("mypy", *(f"{folder}/src" for folder in folders))
+    session.install(*CONSTRAINTS, "--group", "types", *editable())
+    session.run("mypy", *(f"{folder}/src" for folder in PACKAGES.values()))
 
 
 @nox.session
@@ -106,10 +98,7 @@ def build(session: nox.Session) -> None:
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     for folder in PACKAGES.values():
-        if has_code(folder):
-            build_package(session, folder, dist)
-        else:
-            session.warn(f"{folder} has no code yet: not built")
+        build_package(session, folder, dist)
 
 
 def build_package(session: nox.Session, folder: str, target: Path, *options: str) -> None:
@@ -121,14 +110,14 @@ def build_package(session: nox.Session, folder: str, target: Path, *options: str
 @nox.session
 def fidelity(session: nox.Session) -> None:
     """Compare parameters and MACs with every printed row; fails where one misses its tolerance."""
-    session.install(*CONSTRAINTS, *editable(with_code(PACKAGES)))
+    session.install(*CONSTRAINTS, *editable())
     session.run("python", "benchmarks/fidelity.py", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure what BENCHMARKS names; with arguments after --, the one whose name comes first."""
-    session.install(*CONSTRAINTS, *editable(with_code(PACKAGES)))
+    session.install(*CONSTRAINTS, *editable())
     name, *arguments = session.posargs or [""]
     chosen = [script for script in BENCHMARKS if name in script]
     if not chosen:

@@ -5,22 +5,16 @@ prints ratios and writes JSON to ``benchmarks/results/``. Decisions are random a
 training is needed; routers therefore do not run, and their MACs are left out of the MACs ratio.
 """
 
-import json
-import platform
-import sys
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import tyro
+from record import record
 from rich.console import Console
 from rich.table import Table
 from timing import median_seconds
 
 import dyncore
-
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,21 +84,7 @@ def main(options: Options) -> None:
         figures = [f"{row[key]:.3f}" for key in keys]
         shown.add_row(str(row["model"]), str(row["batch"]), str(row["rate"]), *figures)
     Console(width=110).print(shown)
-    report = {
-        "command": " ".join(["python", "benchmarks/latency.py", *sys.argv[1:]]),
-        "date": time.strftime("%Y-%m-%d"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "rows": rows,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / "latency.json"
-    temporary = target.with_suffix(".tmp")
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(target)
-    print("written: benchmarks/results/latency.json")
+    record("latency", rows)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import dyncore
 
 CORE = Path(dyncore.__file__).parent
-METHODS = Path(__file__).parents[2] / "methods"
+ROOT = Path(__file__).parents[2]
 
 ROOMS = {
     room: level
@@ -108,9 +108,10 @@ def modules(folder: Path, package: str, depth: int) -> Iterator[tuple[str, Path]
 CORE_FILES = list(modules(CORE, "dyncore", depth=1))
 METHOD_FILES = [
     found
-    for package in sorted(METHODS.glob("*/src/dyn_*"))
+    for folder in ("methods", "examples")
+    for package in sorted(ROOT.glob(f"{folder}/*/src/dyn_*"))
     for found in modules(package, package.name, depth=0)
-] + [(f"dyn_{script.parent.name}", script) for script in sorted(METHODS.glob("*/train.py"))]
+] + [(f"dyn_{script.parent.name}", script) for script in sorted(ROOT.glob("methods/*/train.py"))]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_every_folder_is_a_room():
 @pytest.mark.skipif(not METHOD_FILES, reason="no methods/*/src beside these tests")
 def test_methods_import_only_public_names_of_the_core():
     found = {
-        str(file.relative_to(METHODS)): violations(file.read_text(encoding="utf-8"), home)
+        str(file.relative_to(ROOT)): violations(file.read_text(encoding="utf-8"), home)
         for home, file in METHOD_FILES
     }
     assert {file: wrong for file, wrong in found.items() if wrong} == {}

@@ -1,7 +1,7 @@
 from importlib.metadata import version
 
 from dyncore.gating import ContextRouterConfig
-from dyncore.hub import provider
+from dyncore.hub import method_provider, provider
 
 
 def test_a_part_of_the_core_comes_from_dyncore():
@@ -13,3 +13,8 @@ def test_a_class_that_nobody_registers_has_no_provider():
         pass
 
     assert provider(Mine) is None
+
+
+def test_a_method_comes_from_the_package_that_registers_it():
+    assert method_provider("vanilla") == ("dyncore", version("dyncore"))
+    assert method_provider("none-such") is None

@@ -7,11 +7,12 @@ from dyncore.hub._folder import (
     read_tensors,
     save_folder,
 )
-from dyncore.hub._provider import provider
+from dyncore.hub._provider import method_provider, provider
 
 __all__ = [
     "ModelFileError",
     "find_folder",
+    "method_provider",
     "provider",
     "read_config",
     "read_tensors",

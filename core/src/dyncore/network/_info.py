@@ -5,7 +5,7 @@ from typing import Any
 
 from dyncore.data import Preprocessing
 from dyncore.gating import PartConfig, config_to_dict
-from dyncore.hub import provider
+from dyncore.hub import method_provider, provider
 from dyncore.network._config import DynamicConfig
 
 FORMAT = 1
@@ -29,9 +29,11 @@ class ModelInfo:
 
 
 def describe(config: DynamicConfig, info: ModelInfo) -> dict[str, Any]:
-    """The content of ``config.json``, with the version of each package that gave a part."""
+    """The content of ``config.json``, with the versions of the packages of its parts and method."""
     parts: list[PartConfig | None] = [config.backbone, config.router, config.gate]
-    providers = (provider(type(part)) for part in parts if part is not None)
+    providers = [provider(type(part)) for part in parts if part is not None]
+    if info.method is not None:
+        providers.append(method_provider(info.method))
     return {
         "format": FORMAT,
         "requires": dict(sorted({found for found in providers if found is not None})),

@@ -1,0 +1,33 @@
+"""Writing down what a benchmark measured, and on what."""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def record(name: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write ``results/<name>.json``: the rows, the command, versions and the machine."""
+    script, *arguments = sys.argv
+    report = {
+        "command": " ".join(["python", f"benchmarks/{Path(script).name}", *arguments]),
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "rows": list(rows),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"{name}.json"
+    temporary = target.with_suffix(".tmp")
+    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(target)
+    print(f"written: benchmarks/results/{target.name}")
