@@ -46,7 +46,8 @@ def test_summary_equals_counting(evaluation):
     )
     macs = Fraction(sum(evaluation.macs.tolist()), len(rows))
     decided = [on for row in rows for on, g in zip(row, evaluation.gated, strict=True) if g]
-    counts = Counter(map(tuple, rows))
+    channels = [[]] * len(rows) if evaluation.channels is None else evaluation.channels.tolist()
+    counts = Counter((*row, *more) for row, more in zip(rows, channels, strict=True))
     entropy = -sum(n / len(rows) * log2(n / len(rows)) for n in counts.values())
     assert evaluation.metrics() == {
         "accuracy": pytest.approx(right / len(rows)),

@@ -64,8 +64,12 @@ class Evaluation:
 
     @property
     def path_counts(self) -> Array:
-        """How many images took each distinct execution path, the most frequent first."""
-        return np.sort(np.unique(self.path, axis=0, return_counts=True)[1])[::-1]
+        """How many images took each distinct execution path, the most frequent first.
+
+        With channel gating, the decisions on channels are part of the path.
+        """
+        parts = [self.path] if self.channels is None else [self.path, self.channels]
+        return np.sort(np.unique(np.hstack(parts), axis=0, return_counts=True)[1])[::-1]
 
     @property
     def path_entropy(self) -> float:

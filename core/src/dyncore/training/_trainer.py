@@ -1,5 +1,6 @@
 """From a recipe to a saved model."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,11 +13,8 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from dyncore.cost import CostTable, cost_table
-from dyncore.data import Batch, Dataset, Loader, Split, load_dataset
-from dyncore.hub import find_folder, read_tensors
-from dyncore.network import DynamicNetwork, ModelInfo
+from dyncore.data import Batch, load_dataset
 from dyncore.objectives import Objective
-from dyncore.registry import load_weights
 from dyncore.training._checkpoint import (
     Progress,
     load_checkpoint,
@@ -31,6 +29,7 @@ from dyncore.training._plan import PlannedPhase, plan_phases
 from dyncore.training._random import draw_decisions, seed_modules
 from dyncore.training._recipe import Recipe
 from dyncore.training._run_folder import find_start, save_recipe
+from dyncore.training._setup import build_loaders, build_model, check_trackers, fit
 from dyncore.training._step import StepResult, TrainingStep, set_trainable
 
 DISPLAY_EVERY = 10
@@ -47,6 +46,8 @@ class TrainingResult:
     """Folder for ``dyncore.from_pretrained``."""
     evaluation: Evaluation
     """Of the final model on the test split."""
+    seconds: float
+    """Time that this process spent in training steps, without evaluations and checkpoints."""
 
 
 def train(recipe: Recipe, options: RunOptions | None = None) -> TrainingResult:
@@ -70,14 +71,15 @@ class Trainer:
             log_with=list(options.trackers) or None,
             project_dir=self.folder,
         )
-        self._check_trackers()
+        check_trackers(self.accelerator, options)
         self.dataset = load_dataset(options.data or recipe.dataset)
-        self.recipe = _fit(recipe, options, self.dataset)
-        self.train_loader = self._loader(self.dataset.train, "train")
-        self.test_loader = self._loader(self.dataset.test, "test")
+        self.recipe = fit(recipe, options, self.dataset)
+        self.train_loader, self.test_loader = build_loaders(
+            self.dataset, self.recipe, options, self.accelerator
+        )
         self.phases = plan_phases(self.recipe, self.train_loader.steps_per_epoch)
         set_seed(options.seed)
-        self.model = self._build_model()
+        self.model = build_model(self.recipe, options, self.dataset)
         size = self.dataset.preprocessing.size
         self.table: CostTable = cost_table(self.model, (3, size, size))
         parts = {
@@ -97,6 +99,7 @@ class Trainer:
             self.step_module.load_state_dict(tensors)
             first = progress.step
         self.accelerator.init_trackers("dyncore", config={"recipe": self.recipe.name})
+        self.seconds = 0.0
         self.log = MetricsLog(
             self.folder / "metrics.jsonl",
             self.accelerator,
@@ -111,7 +114,7 @@ class Trainer:
         evaluation = self._evaluate(end.last, final=True)
         model = self._save(evaluation)
         self.accelerator.end_training()
-        return TrainingResult(self.folder, model, evaluation)
+        return TrainingResult(self.folder, model, evaluation, self.seconds)
 
     def _run_phase(self, planned: PlannedPhase, first: int, resumed: Path | None) -> None:
         settings = self.recipe.optimizer
@@ -126,6 +129,7 @@ class Trainer:
         for epoch, within, count in planned.epochs_from(first):
             batches = islice(self.train_loader.epoch(epoch, within), count)
             step_module.train()
+            start = time.perf_counter()
             for batch in self._progress(batches, planned, epoch, count):
                 factor = planned.learning_rate_factor(step)
                 scale_learning_rates(optimizer, factor)
@@ -139,6 +143,7 @@ class Trainer:
                 self.objective.after_step(self.model)
                 step += 1
                 self._report(step, planned, result, factor * settings.learning_rate)
+            self.seconds += time.perf_counter() - start
             done = epoch + 1
             if step == planned.last or done % self.options.evaluate_every == 0:
                 if planned.phase.paths == "routed" and step < self.phases[-1].last:
@@ -225,59 +230,6 @@ class Trainer:
         )
         return evaluation
 
-    def _check_trackers(self) -> None:
-        """Accelerate leaves out a tracker whose package is missing, and says nothing."""
-        present = {"all", *map(str, self.accelerator.log_with)}
-        if missing := [name for name in self.options.trackers if name not in present]:
-            raise ValueError(
-                f"trackers: {', '.join(missing)} is not installed; install the package, or leave "
-                "it out: metrics.jsonl has the same numbers"
-            )
-
-    def _loader(self, split: Split | None, name: str) -> Loader:
-        if split is None:
-            raise ValueError(
-                f"data set {self.dataset.name!r} has no {name} split: training needs both a "
-                "train and a test (or validation) split"
-            )
-        training = name == "train"
-        return Loader(
-            split,
-            batch_size=self.recipe.batch_size,
-            preprocessing=self.dataset.preprocessing,
-            augmentation=self.recipe.augmentation if training else None,
-            seed=self.options.seed,
-            shuffle=training,
-            drop_last=training,
-            device=self.accelerator.device,
-            rank=self.accelerator.process_index,
-            world_size=self.accelerator.num_processes,
-            workers=self.options.workers,
-        )
-
-    def _build_model(self) -> DynamicNetwork:
-        name = self.recipe.model
-        info = ModelInfo(
-            method=name.partition("-")[0],
-            model=name,
-            classes=self.dataset.classes,
-            preprocessing=self.dataset.preprocessing,
-        )
-        model = DynamicNetwork(self.recipe.network, info)
-        if self.options.init is not None:
-            tensors = read_tensors(find_folder(self.options.init))
-            backbone = {
-                key.removeprefix("backbone."): tensor
-                for key, tensor in tensors.items()
-                if key.startswith("backbone.")
-            }
-            load_weights(model.backbone, backbone, self.options.init)
-        if self.options.channels_last:
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.options.compile:
-            model.compile()
-        return model
-
     def _prepare_folder(self) -> Path | None:
         """Make the run's folder; the checkpoint to go on from, if there is one."""
         start = find_start(self.folder, self.recipe, self.options)
@@ -307,10 +259,3 @@ class Trainer:
             self.model.save_pretrained(target)
         self.accelerator.wait_for_everyone()
         return target
-
-
-def _fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:
-    """The recipe as it will run: its classes are the data's, its length the option's."""
-    network = replace(recipe.network, num_classes=len(dataset.classes))
-    recipe = replace(recipe, network=network)
-    return recipe if options.epochs is None else recipe.with_epochs(options.epochs)

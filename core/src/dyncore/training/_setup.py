@@ -1,0 +1,83 @@
+"""What a run is made of: its recipe on its data, loaders and network."""
+
+from dataclasses import replace
+
+import torch
+from accelerate import Accelerator
+
+from dyncore.data import Dataset, Loader, Split
+from dyncore.hub import find_folder, read_tensors
+from dyncore.network import DynamicNetwork, ModelInfo
+from dyncore.registry import load_weights
+from dyncore.training._options import RunOptions
+from dyncore.training._recipe import Recipe
+
+
+def fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:
+    """The recipe as it will run: its classes are the data's, its length the option's."""
+    network = replace(recipe.network, num_classes=len(dataset.classes))
+    recipe = replace(recipe, network=network)
+    return recipe if options.epochs is None else recipe.with_epochs(options.epochs)
+
+
+def check_trackers(accelerator: Accelerator, options: RunOptions) -> None:
+    """Raise ValueError for a missing package: accelerate leaves its tracker out in silence."""
+    present = {"all", *map(str, accelerator.log_with)}
+    if missing := [name for name in options.trackers if name not in present]:
+        raise ValueError(
+            f"trackers: {', '.join(missing)} is not installed; install the package, or leave "
+            "it out: metrics.jsonl has the same numbers"
+        )
+
+
+def build_loaders(
+    dataset: Dataset, recipe: Recipe, options: RunOptions, accelerator: Accelerator
+) -> tuple[Loader, Loader]:
+    """Of the train and of the test split. Raises ValueError where one is missing."""
+
+    def build(split: Split | None, name: str) -> Loader:
+        if split is None:
+            raise ValueError(
+                f"data set {dataset.name!r} has no {name} split: training needs both a "
+                "train and a test (or validation) split"
+            )
+        training = name == "train"
+        return Loader(
+            split,
+            batch_size=recipe.batch_size,
+            preprocessing=dataset.preprocessing,
+            augmentation=recipe.augmentation if training else None,
+            seed=options.seed,
+            shuffle=training,
+            drop_last=training,
+            device=accelerator.device,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            workers=options.workers,
+        )
+
+    return build(dataset.train, "train"), build(dataset.test, "test")
+
+
+def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> DynamicNetwork:
+    """The network with its start, layout and compilation as the options say."""
+    info = ModelInfo(
+        method=recipe.model.partition("-")[0],
+        model=recipe.model,
+        classes=dataset.classes,
+        preprocessing=dataset.preprocessing,
+    )
+    model = DynamicNetwork(recipe.network, info)
+    if options.init is not None:
+        tensors = read_tensors(find_folder(options.init))
+        backbone = {
+            key.removeprefix("backbone."): tensor
+            for key, tensor in tensors.items()
+            if key.startswith("backbone.")
+        }
+        load_weights(model.backbone, backbone, options.init)
+    if options.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if options.compile:
+        model.compile()
+    return model
