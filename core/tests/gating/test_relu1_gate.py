@@ -43,6 +43,18 @@ def test_hard_value_and_slope_are_clamped():
     assert score.grad.tolist() == [[0.0, 0.0, 1.0, 1.0, 0.0, 0.0]]
 
 
+def test_noise_free_counts_what_is_on_with_the_gradient_of_the_salience():
+    score = scores(*SCORES)
+
+    decision = identity_gate(2, 4)(score, relaxed=True)
+    counted = torch.cat([decision.noise_free, decision.channel_noise_free], dim=1)
+    counted.sum().backward()
+
+    assert counted.tolist() == [[0.0, 0.0, 1.0, 1.0, 1.0, 1.0]]
+    torch.testing.assert_close(score.grad.tolist(), [[0.1, 0.1, 1.0, 1.0, 0.1, 0.1]])
+    assert identity_gate(2, 4)(score, relaxed=False).noise_free is None
+
+
 @given(st.lists(st.floats(-3, 3), min_size=4, max_size=4), st.booleans())
 def test_on_is_where_the_clamped_score_is_positive(values, relaxed):
     gate = identity_gate(1, 3)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dyn_lcnet import ExecutedFlopsConfig, SalienceL1Config, executed, salience_l1
+from dyn_lcnet import SalienceL1Config, salience_l1
 from dyn_lcnet.method import configure
 from dyncore.backbones import ResNetConfig
 from dyncore.cost import Accounting, BlockCost, CostTable, PathCost, flops_ratio_loss
@@ -49,8 +49,11 @@ def leaky(images: int, seed: int, leak: float = 0.1) -> ExecutionPath:
         clamped = scores.clamp(0, 1)
         weight, on = clamped + leak * (scores - clamped), scores > 0
         layer, channel = (w.clone().requires_grad_() for w in weight.split([1, channels], dim=1))
-        gated = (on[:, 1:], channel) if channels else ()
-        decisions.append(Decision(on[:, :1], layer, *gated))
+        hard = [
+            s.double() + (w - w.detach()) for s, w in ((on[:, :1], layer), (on[:, 1:], channel))
+        ]
+        gated = (on[:, 1:], channel) if channels else (None, None)
+        decisions.append(Decision(on[:, :1], layer, *gated, hard[0], hard[1] if channels else None))
     return ExecutionPath(tuple(decisions))
 
 
@@ -114,7 +117,7 @@ def test_l1_pulls_each_salience_to_zero_by_its_share_of_the_batch():
 @given(images=st.integers(1, 6), seed=st.integers(0, 2**16))
 def test_executed_weights_cost_what_is_executed(accounting, images, seed):
     path = leaky(images, seed)
-    cost = TABLE.expected(executed(path), accounting)
+    cost = TABLE.expected(path.noise_free, accounting)
     torch.testing.assert_close(cost, TABLE.macs(path, accounting).double())
 
 
@@ -123,7 +126,7 @@ def test_executed_weights_cost_what_is_executed(accounting, images, seed):
 def test_gradient_of_the_expected_cost_is_its_derivative(form, accounting):
     """d/dS_L = fixed + per channel × Σ S_C, and d/dS_C = S_L × per channel, leaky or not."""
     path = leaky(5, seed=2)
-    read = executed(path) if form == "executed" else path
+    read = path.noise_free if form == "executed" else path
     TABLE.expected(read, accounting).sum().backward()
     for read_d, d, block in zip(read, path, TABLE.blocks, strict=True):
         cost = block.paths[0]
@@ -170,7 +173,7 @@ def loss_by_loops(path: ExecutionPath, target: float, *, hard: bool) -> float:
 @given(images=st.integers(1, 6), seed=st.integers(0, 2**16), target=st.floats(0, 1))
 def test_budget_is_on_what_is_executed(model, images, seed, target):
     path = leaky(images, seed)
-    part = ExecutedFlopsConfig(target=target, weight=2.0).build(model, TABLE)
+    part = FlopsRatioConfig(target=target, weight=2.0).build(model, TABLE)
     terms = part(batch_of(path), output_of(path))
     assert list(terms) == ["flops"]
     expected = 2 * loss_by_loops(path, target, hard=True)
@@ -195,31 +198,21 @@ def test_salience_alone_does_not_hold_a_budget(model):
     for channels in CHANNELS:
         ones = torch.ones(2, 1 + channels, dtype=torch.float64)
         on, weight = ones.bool(), 0.7 * ones
-        gated = (on[:, 1:], weight[:, 1:]) if channels else ()
-        decisions.append(Decision(on[:, :1], weight[:, :1], *gated))
+        gated = (on[:, 1:], weight[:, 1:]) if channels else (None, None)
+        hard = (ones[:, :1], ones[:, 1:] if channels else None)
+        decisions.append(Decision(on[:, :1], weight[:, :1], *gated, *hard))
     path = ExecutionPath(tuple(decisions))
     target = TABLE.expected_gated(path)[0].item() / TABLE.gated
     assert target < 0.6
     assert TABLE.macs(path).tolist() == [TABLE.full] * 2
-    by_salience = FlopsRatioConfig(target=target).build(model, TABLE)
-    by_decision = ExecutedFlopsConfig(target=target).build(model, TABLE)
+    by_salience = FlopsRatioConfig(target=target, reads="training").build(model, TABLE)
+    by_decision = FlopsRatioConfig(target=target).build(model, TABLE)
     arguments = (batch_of(path), output_of(path))
     assert by_salience(*arguments)["flops"].item() == pytest.approx(0, abs=1e-12)
     assert by_decision(*arguments)["flops"].item() == pytest.approx((1 - target) ** 2)
 
 
-@pytest.mark.parametrize(
-    ("config", "fields", "message"),
-    [
-        (SalienceL1Config, {"weight": -1.0}, "weight must be finite and not negative, not -1.0"),
-        (
-            ExecutedFlopsConfig,
-            {"target": 0.5, "weight": float("nan")},
-            "weight must be finite and not negative, not nan",
-        ),
-        (ExecutedFlopsConfig, {"target": 1.5}, r"target must be in \[0, 1\], not 1.5"),
-    ],
-)
-def test_bad_fields_are_named(config, fields, message):
-    with pytest.raises(ValueError, match=message):
-        config(**fields)
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_bad_weight_is_named(weight):
+    with pytest.raises(ValueError, match=f"weight must be finite and not negative, not {weight}"):
+        SalienceL1Config(weight=weight)

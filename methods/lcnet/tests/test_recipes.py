@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dyn_lcnet import ExecutedFlopsConfig, PooledNormRouterConfig, SalienceL1Config
+from dyn_lcnet import PooledNormRouterConfig, SalienceL1Config
 from dyn_lcnet.method import METHOD
 from dyn_lcnet.recipes import RECIPES
 from dyncore import DynamicNetwork, cost_table
@@ -14,7 +14,7 @@ from dyncore.backbones import backbone_config
 from dyncore.blocks import Granularity
 from dyncore.data import CropFlip
 from dyncore.gating import IdentityRouterConfig, ReLU1GateConfig
-from dyncore.objectives import CrossEntropyConfig
+from dyncore.objectives import CrossEntropyConfig, FlopsRatioConfig
 from dyncore.registry import model_config
 from dyncore.training import Recipe, Steps
 
@@ -43,7 +43,7 @@ def test_name_says_what_is_trained(name):
     assert recipe.dataset.replace("imagenet-1k", "imagenet").endswith(parts["dataset"])
     expected: dict[str, type] = {"classification": CrossEntropyConfig}
     if parts["budget"]:
-        expected["flops"] = ExecutedFlopsConfig
+        expected["flops"] = FlopsRatioConfig
         assert recipe.objective["flops"].target == float(parts["budget"])
     if parts["start"]:
         expected["l1"] = SalienceL1Config

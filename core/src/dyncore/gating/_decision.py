@@ -24,7 +24,9 @@ class Decision:
     channel_weight: Float[Tensor, "batch channel"] | None = None
     """What multiplies that channel: salience S_C."""
     noise_free: Float[Tensor, "batch path"] | None = None
-    """The 0 or 1 that evaluation would decide, with the on-probability's gradient; None: weight."""
+    """The 0 or 1 that evaluation would decide, with a gradient for training; None: weight."""
+    channel_noise_free: Float[Tensor, "batch channel"] | None = None
+    """The same of the channels."""
 
     @classmethod
     def of(
@@ -41,6 +43,11 @@ class Decision:
 
     def __getitem__(self, images: slice | Tensor) -> "Decision":
         """The same decision for some of the images."""
-        optional = (self.channel_on, self.channel_weight, self.noise_free)
+        optional = (
+            self.channel_on,
+            self.channel_weight,
+            self.noise_free,
+            self.channel_noise_free,
+        )
         chosen = (None if value is None else value[images] for value in optional)
         return Decision(self.on[images], self.weight[images], *chosen)

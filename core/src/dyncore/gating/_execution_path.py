@@ -71,11 +71,10 @@ class ExecutionPath:
     def noise_free(self) -> "ExecutionPath":
         """The same with weights as evaluation would decide them: 0 or 1, without noise.
 
-        Their gradient is that of the on-probability. A gate that draws no noise keeps its weights.
+        Their gradient is that of the on-probability, or of the salience. Decisions that are what
+        evaluation takes, such as forced ones, keep their weights.
         """
-        return ExecutionPath(
-            tuple(d if d.noise_free is None else replace(d, weight=d.noise_free) for d in self)
-        )
+        return ExecutionPath(tuple(_as_evaluated(decision) for decision in self))
 
     @property
     def on(self) -> Bool[Tensor, "batch total"]:
@@ -101,3 +100,9 @@ class ExecutionPath:
     @property
     def paths_per_block(self) -> tuple[int, ...]:
         return tuple(decision.on.shape[1] for decision in self.decisions)
+
+
+def _as_evaluated(decision: Decision) -> Decision:
+    if decision.noise_free is None:
+        return decision
+    return replace(decision, weight=decision.noise_free, channel_weight=decision.channel_noise_free)

@@ -1,6 +1,6 @@
 """The gates of the five papers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -204,9 +204,17 @@ class ReLU1Gate(Gate):
         path_weight, channel_weight = weight[:, : self.paths], weight[:, self.paths :]
         if self.keep_one:
             path_on = _keep_one(path_on, score[:, : self.paths])
+        decision = Decision(path_on, path_weight)
+        if relaxed:
+            # A salience scales what it keeps: all of them at 0.7 look cheap, and everything runs.
+            decision = replace(decision, noise_free=_straight_through(path_on, path_weight))
         if channel_on.shape[1] == 0:
-            return Decision(path_on, path_weight)
-        return Decision(path_on, path_weight, channel_on, channel_weight)
+            return decision
+        decision = replace(decision, channel_on=channel_on, channel_weight=channel_weight)
+        if relaxed:
+            counted = _straight_through(channel_on, channel_weight)
+            decision = replace(decision, channel_noise_free=counted)
+        return decision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,13 @@ The paper holds no budget: recipes with one are ours. So are the variants ``l-on
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from dyn_lcnet.losses import ExecutedFlopsConfig, SalienceL1Config
+from dyn_lcnet.losses import SalienceL1Config
 from dyn_lcnet.method import METHOD
 from dyn_lcnet.router import PooledNormRouterConfig
 from dyncore.blocks import Granularity
 from dyncore.gating import ReLU1GateConfig, RouterConfig
 from dyncore.network import DynamicConfig
-from dyncore.objectives import CrossEntropyConfig, ObjectiveConfig
+from dyncore.objectives import CrossEntropyConfig, FlopsRatioConfig, ObjectiveConfig
 from dyncore.training import SGD, Phase, Recipe, Source, Steps, make_recipe
 
 PHASES = {
@@ -46,7 +46,7 @@ START = (
     "start: --init FOLDER, a trained static model; schedule, rate and batch: Table 1, LC-Net; "
     f"L1 weight, and that everything trains: ours; {NOT_PRINTED}"
 )
-HELD = f"pooled-norm router, FLOPs loss on executed MACs: ours; {NOT_PRINTED}"
+HELD = f"pooled-norm router, FLOPs loss: ours; {NOT_PRINTED}"
 
 SWITCHES: dict[str, tuple[str, Callable[[DynamicConfig], DynamicConfig]]] = {
     "l-only": ("no C-Net", lambda network: replace(network, granularity=Granularity())),
@@ -94,7 +94,7 @@ def _budgeted(backbone: str, benchmark: str, budget: float) -> Recipe:
         backbone,
         benchmark,
         Source(paper="ours", place="LC-Net held to a budget", borrowed=HELD),
-        {"flops": ExecutedFlopsConfig(target=budget, weight=FLOPS_WEIGHT)},
+        {"flops": FlopsRatioConfig(target=budget, weight=FLOPS_WEIGHT)},
         router=PooledNormRouterConfig(),
         budget=budget,
     )
