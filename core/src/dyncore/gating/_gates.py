@@ -84,8 +84,8 @@ class TwoLogitGate(Gate):
             return Decision(on, on.to(margin.dtype))
         probability = torch.sigmoid(noisy / self.temperature.to(noisy.dtype))
         weight = _straight_through(on, probability) if self.straight_through else probability
-        # The on-probability under Gumbel noise: its gradient does not vanish with the temperature.
-        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
+        # The slope of sigmoid(margin) at 0, everywhere: a gate that is sure can still be moved.
+        noise_free = _straight_through(self._on(margin), margin / 4)
         return Decision(on, weight, noise_free=noise_free)
 
     def anneal(self, factor: float) -> None:

@@ -7,12 +7,17 @@ from dyncore.gating import ContextRouterConfig
 from dyncore.objectives import (
     CategoryLossConfig,
     CrossEntropyConfig,
-    ExecutionRateConfig,
     FlopsRatioConfig,
     ObjectiveConfig,
 )
 from dyncore.registry import Method
-from dyncore.training._benchmarks import STEP_PHASES, make_recipe
+from dyncore.training._benchmarks import (
+    GATED_SGD,
+    SMALL,
+    STEP_PHASES,
+    budget_parts,
+    make_recipe,
+)
 from dyncore.training._recipe import SGD, Phase, Recipe, Source
 from dyncore.training._schedule import Cosine, Steps
 
@@ -67,7 +72,12 @@ class ContextRow(NamedTuple):
 
 
 def context_optimizer(backbone: str, benchmark: str) -> SGD:
-    """Nesterov on ImageNet, where MobileNetV2 has a smaller weight decay; plain momentum else."""
+    """Nesterov on ImageNet, where MobileNetV2 has a smaller weight decay; plain momentum else.
+
+    On ResNet-20 routers and gates learn slower (ours).
+    """
+    if backbone == SMALL:
+        return GATED_SGD
     if benchmark != "imagenet":
         return SGD()
     return SGD(nesterov=True, weight_decay=4e-5 if backbone.startswith("mobilenet") else 1e-4)
@@ -94,11 +104,11 @@ def context_recipes(
 
 
 def _recipe(method: Method, row: ContextRow, paper: str, borrowed: str) -> Recipe:
-    """All losses weigh 1."""
+    """All losses weigh 1, but on ResNet-20."""
     objective: dict[str, ObjectiveConfig] = {
         "classification": CrossEntropyConfig(),
-        "rate": ExecutionRateConfig(target=row.budget),
         "flops": FlopsRatioConfig(target=row.budget),
+        **budget_parts(row.backbone, row.budget),
     }
     if row.category:
         objective["category"] = _CATEGORIES.get(row.benchmark, CategoryLossConfig())

@@ -12,8 +12,16 @@ from dyn_rdinet.losses import RankingConfig
 from dyn_rdinet.method import METHOD
 from dyn_rdinet.router import RelationalRouterConfig
 from dyncore.gating import RouterConfig, ShortRangeRouterConfig
-from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
-from dyncore.training import GATED_SGD, STEP_PHASES, Phase, Recipe, Source, make_recipe
+from dyncore.objectives import CrossEntropyConfig, ObjectiveConfig
+from dyncore.training import (
+    GATED_SGD,
+    STEP_PHASES,
+    Phase,
+    Recipe,
+    Source,
+    budget_parts,
+    make_recipe,
+)
 
 WARM_UP_EPOCHS = {"cifar10": 30.0, "cifar100": 30.0, "imagenet": 10.0, "digits": 3.0}
 """Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase)."""
@@ -75,7 +83,7 @@ def _recipe(
 ) -> Recipe:
     objective: dict[str, ObjectiveConfig] = {
         "classification": CrossEntropyConfig(),
-        "rate": ExecutionRateConfig(target=budget),
+        **budget_parts(backbone, budget),
     }
     if modules.srm is not None:
         objective["rank"] = modules.srm

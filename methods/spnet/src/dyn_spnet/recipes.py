@@ -13,8 +13,16 @@ from dyn_spnet.losses import SlowProgressConfig
 from dyn_spnet.method import METHOD
 from dyn_spnet.twin import TwinConfig
 from dyncore.gating import ShortRangeRouterConfig
-from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
-from dyncore.training import STEP_PHASES, Recipe, Source, Steps, make_recipe
+from dyncore.objectives import CrossEntropyConfig, ObjectiveConfig
+from dyncore.training import (
+    GATED_SGD,
+    STEP_PHASES,
+    Recipe,
+    Source,
+    Steps,
+    budget_parts,
+    make_recipe,
+)
 
 BUDGETS = (0.2, 0.4, 0.6, 0.8, 0.9)
 """Target rates t of Figure 4 (section 4.3)."""
@@ -72,7 +80,7 @@ def _recipe(
 ) -> Recipe:
     objective: dict[str, ObjectiveConfig] = {
         "classification": CrossEntropyConfig(),
-        "rate": ExecutionRateConfig(target=budget),
+        **budget_parts(backbone, budget),
     }
     if progress is not None:
         objective["progress"] = progress
@@ -83,7 +91,8 @@ def _recipe(
         source=Source(paper=paper, place=place, borrowed=NOT_PRINTED),
         objective=objective,
         phases=(PHASES[benchmark],),
-        batch_size=128 if benchmark == "imagenet" else 256,
+        optimizer=GATED_SGD,
+        batch_size=128 if benchmark == "imagenet" else None,
         router=ROUTERS.get(benchmark),
         budget=budget,
         variant=variant,
