@@ -74,7 +74,7 @@ def budget_parts(backbone: str, budget: float) -> dict[str, ObjectiveConfig]:
     if backbone != SMALL:
         return {"rate": ExecutionRateConfig(target=budget)}
     return {
-        "rate": ExecutionRateConfig(target=budget, weight=0.3),
+        "rate": ExecutionRateConfig(target=budget, weight=0.1),
         "flops": FlopsRatioConfig(target=budget, weight=10.0),
     }
 

@@ -24,7 +24,8 @@ from dyncore.training import (
 )
 
 WARM_UP_EPOCHS = {"cifar10": 30.0, "cifar100": 30.0, "imagenet": 10.0, "digits": 3.0}
-"""Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase)."""
+"""Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase; ResNet-20
+has half of them, ours)."""
 
 BUDGETS = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
 """Target rates t of the sweeps of Figure 5, whose t is not printed."""
@@ -89,7 +90,7 @@ def _recipe(
         objective["rank"] = modules.srm
     warm_up = Phase(
         name="warm-up",
-        epochs=WARM_UP_EPOCHS[benchmark],
+        epochs=WARM_UP_EPOCHS[benchmark] / (2 if backbone == "resnet20-cifar" else 1),
         paths="uniform",
         objective=("classification",),
     )
