@@ -69,7 +69,7 @@ def test_straight_through_is_hard_forward_and_softmax_backward():
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_noise_free_is_evaluations_decision_with_the_on_probabilitys_leaky_gradient(config):
+def test_noise_free_is_evaluations_decision_with_the_on_probabilitys_gradient(config):
     gate = gate_of(config(temperature=0.25))
     feature, noise = feature_and_noise()
 
@@ -78,11 +78,10 @@ def test_noise_free_is_evaluations_decision_with_the_on_probabilitys_leaky_gradi
     hard = gate(feature, relaxed=False)
     assert decision.noise_free.equal(hard.weight)
     assert not decision.on.equal(hard.on)
-    off, on = gate.head(feature).reshape(IMAGES, PATHS, 2).unbind(-1)
-    chance = torch.exp(on) / (torch.exp(off) + torch.exp(on)) + 0.03 * (on - off)
+    probability = softmax_of(gate, feature, torch.zeros_like(noise), 1.0)
     torch.testing.assert_close(
         torch.autograd.grad(decision.noise_free.square().sum(), gate.parameters()),
-        torch.autograd.grad((2 * hard.weight * chance).sum(), gate.parameters()),
+        torch.autograd.grad((2 * hard.weight * probability).sum(), gate.parameters()),
         rtol=1e-12,
         atol=1e-14,
     )

@@ -82,18 +82,6 @@ def test_gates_are_annealed(vanilla, tmp_path):
     assert seen[:5] == [[4.0] * 2, [2.0] * 2, [1.0] * 2, [1.0] * 2, [1.0] * 2]
 
 
-def test_budgets_fall_over_the_phase(vanilla, tmp_path):
-    recipe = vanilla(phases=(Phase(name="train", epochs=1.0, budget_from=0.4),))
-    trainer = Trainer(recipe, RunOptions(output=str(tmp_path)))
-    target, seen = recipe.objective["rate"].target, []
-    trainer.model.register_forward_pre_hook(
-        lambda model, _: seen.append(trainer.objective.parts["rate"].target)
-    )
-    trainer.run()
-    expected = [1.0, (1 + target) / 2, target, target, target]
-    assert seen[:5] == pytest.approx(expected)
-
-
 def test_an_objective_part_that_is_left_out_has_no_say(vanilla, tmp_path):
     """With the classification loss alone the target of the rate makes no difference."""
     states = []

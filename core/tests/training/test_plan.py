@@ -65,20 +65,3 @@ def test_temperature_is_annealed_over_the_steps_of_its_phase():
     warm_up, train = plan_phases(recipe, 2)
     assert [warm_up.temperature_factor(step) for step in range(3)] == [1.0] * 3
     assert [train.temperature_factor(step) for step in range(3, 7)] == [4.0, 2.0, 1.0, 1.0]
-
-
-def test_budgets_fall_from_one_over_the_first_share_of_their_phase():
-    phases = (
-        Phase(name="warm-up", epochs=1.5),
-        Phase(name="train", epochs=2.0, budget_from=0.5),
-    )
-    recipe = replace(find_recipe("static-resnet20-digits"), phases=phases)
-    warm_up, train = plan_phases(recipe, 2)
-    assert [warm_up.budget_slack(step) for step in range(3)] == [0.0] * 3
-    assert [train.budget_slack(step) for step in range(3, 7)] == [1.0, 0.5, 0.0, 0.0]
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_bad_share_of_the_budgets_fall_is_refused(share):
-    with pytest.raises(ValueError, match=rf"'train': budget_from must be in \[0, 1\], not {share}"):
-        Phase(name="train", epochs=2.0, budget_from=share)

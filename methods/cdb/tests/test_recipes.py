@@ -54,19 +54,14 @@ def test_the_rest_are_small_and_ours():
     assert models == {"cdb-resnet20-cifar-n2", "cdb-resnet110-cifar-n2"}
 
 
-WEIGHTS = {False: (1.0, 1.0), True: (0.1, 10.0)}
-"""Of rate and MACs; on ResNet-20, whose recipes are ours, MACs over all blocks count most."""
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_both_targets_are_the_budget(name):
     """Section 3.3: e = r in all experiments; the weights of all losses are 1."""
     recipe = RECIPES[name]
     budget = float(re.search(r"-b(0\.\d)", name)[1])
     assert recipe.name == name
-    rate, flops = WEIGHTS["resnet20" in name]
-    assert recipe.objective["rate"] == ExecutionRateConfig(target=budget, weight=rate)
-    assert recipe.objective["flops"] == FlopsRatioConfig(target=budget, weight=flops)
+    assert recipe.objective["rate"] == ExecutionRateConfig(target=budget, weight=1.0)
+    assert recipe.objective["flops"] == FlopsRatioConfig(target=budget, weight=1.0)
     assert recipe.source.place.endswith(f"target {budget}")
 
 

@@ -58,10 +58,6 @@ def test_every_row_has_a_recipe_and_the_rest_are_ours():
     assert all(source.paper == "ours" for name, source in sources.items() if name in ours)
 
 
-WEIGHTS = {False: (1.0, 1.0), True: (0.1, 10.0)}
-"""Of rate and MACs; on ResNet-20, whose recipes are ours, MACs over all blocks count most."""
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_name_says_what_is_trained(name):
     recipe, parts = RECIPES[name], GRAMMAR.fullmatch(name)
@@ -74,9 +70,8 @@ def test_name_says_what_is_trained(name):
     assert recipe.network.granularity.paths == int(parts["paths"])
     assert recipe.dataset.replace("imagenet-1k", "imagenet").endswith(parts["data"])
     budget = float(parts["budget"])
-    rate, flops = WEIGHTS["resnet20" in name]
-    assert recipe.objective["rate"] == ExecutionRateConfig(target=budget, weight=rate)
-    assert recipe.objective["flops"] == FlopsRatioConfig(target=budget, weight=flops)
+    assert recipe.objective["rate"] == ExecutionRateConfig(target=budget, weight=1.0)
+    assert recipe.objective["flops"] == FlopsRatioConfig(target=budget, weight=1.0)
     assert recipe.objective["classification"] == CrossEntropyConfig()
     assert f"N = {parts['paths']}, target {budget}" in recipe.source.place
 

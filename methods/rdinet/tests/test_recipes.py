@@ -12,7 +12,7 @@ from dyn_rdinet.recipes import BUDGETS, PRINTED_BUDGETS, RECIPES
 from dyncore import DynamicNetwork, cost_table
 from dyncore.backbones import backbone_config
 from dyncore.gating import ShortRangeRouterConfig
-from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
+from dyncore.objectives import ExecutionRateConfig
 from dyncore.registry import model_config
 from dyncore.training import Recipe
 
@@ -32,13 +32,7 @@ def test_name_says_what_is_trained(name):
     assert recipe.name == name
     assert recipe.model.removesuffix("-cifar") == f"rdinet-{parts['backbone']}"
     assert recipe.dataset.replace("imagenet-1k", "imagenet").endswith(parts["dataset"])
-    budget = float(parts["budget"])
-    if "resnet20" in name:
-        assert recipe.objective["flops"] == FlopsRatioConfig(target=budget, weight=10.0)
-        assert recipe.objective["rate"] == ExecutionRateConfig(target=budget, weight=0.1)
-    else:
-        assert "flops" not in recipe.objective
-        assert recipe.objective["rate"] == ExecutionRateConfig(target=budget, weight=1.0)
+    assert recipe.objective["rate"] == ExecutionRateConfig(target=float(parts["budget"]))
 
 
 @pytest.mark.parametrize("backbone", METHOD.backbones)
@@ -155,16 +149,16 @@ def test_there_is_a_recipe_for_every_row_and_point():
 
 
 def test_the_warm_up_trains_blocks_on_uniform_paths_before_the_schedule_starts():
-    for backbone, benchmark, *epochs in (
-        ("resnet110", "cifar10", 30, 320),
-        ("resnet110", "cifar100", 30, 320),
-        ("resnet50", "imagenet", 10, 90),
-        ("resnet20", "cifar10", 15, 320),
-        ("resnet20", "digits", 1.5, 30),
+    epochs = {"cifar10": (30, 320), "cifar100": (30, 320), "imagenet": (10, 90), "digits": (3, 30)}
+    for backbone, benchmark in (
+        ("resnet110", "cifar10"),
+        ("resnet110", "cifar100"),
+        ("resnet50", "imagenet"),
+        ("resnet20", "digits"),
     ):
         recipe = RECIPES[f"rdinet-{backbone}-{benchmark}-b0.6"]
         warm_up, main = recipe.phases
-        assert [warm_up.epochs, main.epochs] == epochs
+        assert (warm_up.epochs, main.epochs) == epochs[benchmark]
         assert (warm_up.paths, main.paths) == ("uniform", "routed")
         assert warm_up.objective == ("classification",)
         assert main.objective is None

@@ -12,7 +12,7 @@ from dyn_spnet.recipes import BUDGETS, RECIPES
 from dyncore import DynamicNetwork, cost_table
 from dyncore.backbones import backbone_config
 from dyncore.gating import config_to_dict
-from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, FlopsRatioConfig
+from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
 from dyncore.registry import decode, model_config
 from dyncore.training import Steps
 
@@ -33,13 +33,7 @@ def test_name_says_what_is_trained(name):
     assert recipe.model.removesuffix("-cifar") == f"spnet-{parts['backbone']}"
     assert recipe.dataset.replace("imagenet-1k", "imagenet").endswith(parts["dataset"])
     assert recipe.objective["classification"] == CrossEntropyConfig()
-    budget = float(parts["budget"])
-    if "resnet20" in name:
-        assert recipe.objective["flops"] == FlopsRatioConfig(target=budget, weight=10.0)
-        assert recipe.objective["rate"] == ExecutionRateConfig(target=budget, weight=0.1)
-    else:
-        assert "flops" not in recipe.objective
-        assert recipe.objective["rate"] == ExecutionRateConfig(target=budget, weight=1.0)
+    assert recipe.objective["rate"] == ExecutionRateConfig(target=float(parts["budget"]))
     assert ("progress" in recipe.objective) == (parts["variant"] != "baseline")
 
 

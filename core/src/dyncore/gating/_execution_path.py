@@ -71,8 +71,8 @@ class ExecutionPath:
     def noise_free(self) -> "ExecutionPath":
         """The same with weights as evaluation would decide them: 0 or 1, without noise.
 
-        Their gradient is that of the on-probability, with a leak, or of the salience. Decisions
-        that are what evaluation takes, such as forced ones, keep their weights.
+        Their gradient is that of the on-probability, or of the salience. Decisions that are what
+        evaluation takes, such as forced ones, keep their weights.
         """
         return ExecutionPath(tuple(_as_evaluated(decision) for decision in self))
 

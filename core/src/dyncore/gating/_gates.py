@@ -41,10 +41,6 @@ def _at_least_float32(score: Float[Tensor, "batch score"]) -> Float[Tensor, "bat
     return score.float() if score.dtype in (torch.bfloat16, torch.float16) else score
 
 
-LEAK = 0.03
-"""Slope added to that of the on-probability where a budget is held: it still moves sure gates."""
-
-
 class TwoLogitGate(Gate):
     """Two logits per path, (off, on); on where the on-logit is the larger one.
 
@@ -88,8 +84,8 @@ class TwoLogitGate(Gate):
             return Decision(on, on.to(margin.dtype))
         probability = torch.sigmoid(noisy / self.temperature.to(noisy.dtype))
         weight = _straight_through(on, probability) if self.straight_through else probability
-        chance = torch.sigmoid(margin) + LEAK * margin
-        noise_free = _straight_through(self._on(margin), chance)
+        # The on-probability under Gumbel noise: its gradient does not vanish with the temperature.
+        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
         return Decision(on, weight, noise_free=noise_free)
 
     def anneal(self, factor: float) -> None:

@@ -5,9 +5,9 @@ from dyncore.blocks import Granularity
 from dyncore.gating import GumbelSoftmaxGateConfig, ShortRangeRouterConfig
 from dyncore.methods.static import BASELINES
 from dyncore.network import DynamicConfig
-from dyncore.objectives import CrossEntropyConfig
+from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
 from dyncore.registry import Method
-from dyncore.training import GATED_SGD, STEP_PHASES, Recipe, Source, budget_parts, make_recipe
+from dyncore.training import GATED_SGD, STEP_PHASES, Recipe, Source, make_recipe
 
 
 def configure(backbone: BackboneConfig, paths: int, num_classes: int) -> DynamicConfig:
@@ -53,7 +53,7 @@ def _recipe(backbone: str, benchmark: str, budget: float) -> Recipe:
         ),
         objective={
             "classification": CrossEntropyConfig(),
-            **budget_parts(backbone, budget),
+            "rate": ExecutionRateConfig(target=budget),
         },
         phases=(STEP_PHASES[benchmark],),
         optimizer=GATED_SGD,

@@ -25,9 +25,6 @@ class ObjectivePart(nn.Module, ABC):
     def after_step(self, model: DynamicNetwork) -> None:
         """Called after each optimiser step, e.g. to move a teacher."""
 
-    def loosen(self, slack: float) -> None:
-        """Move a target ``slack`` (0 … 1) of the way to 1; a part without one ignores it."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig(PartConfig):
@@ -65,7 +62,3 @@ class Objective(nn.Module):
     def after_step(self, model: DynamicNetwork) -> None:
         for part in self.parts.values():
             part.after_step(model)  # type: ignore[operator]
-
-    def loosen(self, slack: float) -> None:
-        for part in self.parts.values():
-            part.loosen(slack)  # type: ignore[operator]

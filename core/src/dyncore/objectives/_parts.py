@@ -61,23 +61,15 @@ class CrossEntropyConfig(ObjectiveConfig):
         return CrossEntropy(self.label_smoothing)
 
 
-class _Budget(ObjectivePart):
-    """A target for what is executed."""
+class ExecutionRate(ObjectivePart):
+    """See :func:`dyncore.cost.execution_rate_loss`."""
 
     def __init__(self, table: CostTable, target: float, weight: float, reads: Reads) -> None:
         super().__init__()
         self.table = table
-        self.base_target = self.target = target
+        self.target = target
         self.weight = weight
         self.reads: Reads = reads
-
-    def loosen(self, slack: float) -> None:
-        """See :meth:`ObjectivePart.loosen`."""
-        self.target = self.base_target + slack * (1 - self.base_target)
-
-
-class ExecutionRate(_Budget):
-    """See :func:`dyncore.cost.execution_rate_loss`."""
 
     def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         path = _read(output.path, self.reads)
@@ -107,8 +99,15 @@ class ExecutionRateConfig(ObjectiveConfig):
         return ExecutionRate(table, self.target, self.weight, self.reads)
 
 
-class FlopsRatio(_Budget):
+class FlopsRatio(ObjectivePart):
     """See :func:`dyncore.cost.flops_ratio_loss`."""
+
+    def __init__(self, table: CostTable, target: float, weight: float, reads: Reads) -> None:
+        super().__init__()
+        self.table = table
+        self.target = target
+        self.weight = weight
+        self.reads: Reads = reads
 
     def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         path = _read(output.path, self.reads)

@@ -1,14 +1,6 @@
 """Recipes, phases, the trainer, checkpoints and evaluation."""
 
-from dyncore.training._benchmarks import (
-    BENCHMARKS,
-    GATED_SGD,
-    STEP_PHASES,
-    Benchmark,
-    budget_parts,
-    gated_phase,
-    make_recipe,
-)
+from dyncore.training._benchmarks import BENCHMARKS, GATED_SGD, STEP_PHASES, Benchmark, make_recipe
 from dyncore.training._context_recipes import (
     CONTEXT_PHASES,
     ContextRow,
@@ -46,13 +38,11 @@ __all__ = [
     "Steps",
     "TrainingResult",
     "TrainingStep",
-    "budget_parts",
     "context_optimizer",
     "context_recipes",
     "draw_decisions",
     "evaluate",
     "find_recipe",
-    "gated_phase",
     "make_recipe",
     "recipes",
     "relaxation_gap",

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from dyncore.backbones import backbone_config
 from dyncore.data import CropFlip, RandomResizedCropFlip
 from dyncore.gating import GateConfig, RouterConfig
-from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig, ObjectiveConfig
+from dyncore.objectives import ObjectiveConfig
 from dyncore.registry import Method
 from dyncore.training._recipe import SGD, Phase, Recipe, Source
-from dyncore.training._schedule import Annealing, Cosine, Schedule, Steps
+from dyncore.training._schedule import Annealing, Cosine, Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +35,10 @@ BENCHMARKS = {
 }
 
 
-def gated_phase(epochs: float, schedule: Schedule) -> Phase:
-    """The main phase of a network with gates.
-
-    At first everything runs, and blocks learn as those of a static network; then budgets tighten
-    and gates harden, early enough for the blocks to learn what evaluation will run (ours).
-    """
-    return Phase(
-        name="train", epochs=epochs, schedule=schedule, annealing=Annealing(), budget_from=0.4
-    )
-
-
 def _steps(epochs: float, *milestones: float) -> Phase:
-    return gated_phase(epochs, Steps(milestones=milestones))
+    return Phase(
+        name="train", epochs=epochs, schedule=Steps(milestones=milestones), annealing=Annealing()
+    )
 
 
 STEP_PHASES = {
@@ -57,27 +48,11 @@ STEP_PHASES = {
     "digits": _steps(30.0, 20.0, 26.0),
 }
 """The main phase of RDI-Net's set-up by benchmark (epochs: RDI-Net section 4.1; milestones, which
-it does not print: SP-Net section 4.2; digits: ours)."""
+it does not print: SP-Net section 4.2; digits and the gates' temperature: ours)."""
 
 SMALL = "resnet20-cifar"
-"""The network that no paper trains: its recipes have the batch of He et al. (2016), and a cosine,
-which brings a short run further than steps do (ours)."""
-
-
-def budget_parts(backbone: str, budget: float) -> dict[str, ObjectiveConfig]:
-    """What holds a network to a target rate: the printed loss on the rate of every block.
-
-    On ResNet-20 that loss is weak, and one on the MACs of all blocks together is strong (ours).
-    Of 9 blocks that each run for the same share of images too little is left; so blocks that
-    matter stay on for most of them.
-    """
-    if backbone != SMALL:
-        return {"rate": ExecutionRateConfig(target=budget)}
-    return {
-        "rate": ExecutionRateConfig(target=budget, weight=0.1),
-        "flops": FlopsRatioConfig(target=budget, weight=10.0),
-    }
-
+"""The network that no paper trains: its recipes are for short runs, with a batch of 64 and a cosine
+(ours)."""
 
 GATED_SGD = SGD(router_learning_rate=0.01)
 """Routers and gates learn slower than blocks (ours): at one rate their decisions swing."""
@@ -102,7 +77,7 @@ def make_recipe(
     """A recipe named by the grammar ``<method>-<backbone>[-nN]-<dataset>[-bBUDGET][-VARIANT]``.
 
     ``router`` and ``gate`` replace the method's own; ``budget`` and ``variant`` only name. The
-    batch size is 256, for ResNet-20 128, whose routed phases follow a cosine.
+    batch size is 256, for ResNet-20 64, whose routed phases follow a cosine.
     """
     data = BENCHMARKS[benchmark]
     suffix = f"-n{paths}" if paths > 1 else ""
@@ -118,13 +93,11 @@ def make_recipe(
         dataset=data.dataset,
         objective=objective,
         phases=tuple(_small(phase) for phase in phases) if backbone == SMALL else phases,
-        batch_size=batch_size or (128 if backbone == SMALL else 256),
+        batch_size=batch_size or (64 if backbone == SMALL else 256),
         optimizer=optimizer or SGD(),
         augmentation=data.augmentation,
     )
 
 
 def _small(phase: Phase) -> Phase:
-    if phase.paths == "uniform":
-        return phase
-    return replace(gated_phase(phase.epochs, Cosine()), name=phase.name, objective=phase.objective)
+    return phase if phase.paths == "uniform" else replace(phase, schedule=Cosine())

@@ -7,17 +7,12 @@ from dyncore.gating import ContextRouterConfig
 from dyncore.objectives import (
     CategoryLossConfig,
     CrossEntropyConfig,
+    ExecutionRateConfig,
     FlopsRatioConfig,
     ObjectiveConfig,
 )
 from dyncore.registry import Method
-from dyncore.training._benchmarks import (
-    GATED_SGD,
-    SMALL,
-    STEP_PHASES,
-    budget_parts,
-    make_recipe,
-)
+from dyncore.training._benchmarks import GATED_SGD, SMALL, STEP_PHASES, make_recipe
 from dyncore.training._recipe import SGD, Phase, Recipe, Source
 from dyncore.training._schedule import Cosine, Steps
 
@@ -104,11 +99,11 @@ def context_recipes(
 
 
 def _recipe(method: Method, row: ContextRow, paper: str, borrowed: str) -> Recipe:
-    """All losses weigh 1, but on ResNet-20."""
+    """All losses weigh 1."""
     objective: dict[str, ObjectiveConfig] = {
         "classification": CrossEntropyConfig(),
+        "rate": ExecutionRateConfig(target=row.budget),
         "flops": FlopsRatioConfig(target=row.budget),
-        **budget_parts(row.backbone, row.budget),
     }
     if row.category:
         objective["category"] = _CATEGORIES.get(row.benchmark, CategoryLossConfig())

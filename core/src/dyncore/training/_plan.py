@@ -27,15 +27,8 @@ class PlannedPhase:
     def temperature_factor(self, step: int) -> float:
         """What multiplies the gates' temperature at ``step`` of the run."""
         annealing = self.phase.annealing
-        return 1.0 if annealing is None else annealing.factor(self._progress(step))
-
-    def budget_slack(self, step: int) -> float:
-        """How far the targets of budgets are moved towards 1 at ``step`` of the run, in 0 … 1."""
-        share = self.phase.budget_from
-        return max(0.0, 1 - self._progress(step) / share) if share else 0.0
-
-    def _progress(self, step: int) -> float:
-        return (step - self.first) / (self.last - self.first)
+        progress = (step - self.first) / (self.last - self.first)
+        return 1.0 if annealing is None else annealing.factor(progress)
 
     def epochs_from(self, step: int) -> Iterator[tuple[int, int, int]]:
         """(epoch, first step within it, number of steps) of what is left of the phase."""

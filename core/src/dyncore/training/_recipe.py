@@ -42,17 +42,10 @@ class Phase:
     """Learning rate over the phase."""
     annealing: Annealing | None = None
     """Temperature of the gates over the phase; None: as configured."""
-    budget_from: float = 0.0
-    """Share of the phase after which targets of budgets hold; until then they fall from 1, where
-    everything runs, in a straight line."""
 
     def __post_init__(self) -> None:
         if not 0 < self.epochs < inf:
             raise ValueError(f"phase {self.name!r}: epochs must be positive, not {self.epochs}")
-        if not 0 <= self.budget_from <= 1:
-            raise ValueError(
-                f"phase {self.name!r}: budget_from must be in [0, 1], not {self.budget_from}"
-            )
         if self.paths not in get_args(Paths):
             raise ValueError(
                 f"phase {self.name!r}: paths must be one of {get_args(Paths)}, not {self.paths!r}"

@@ -26,11 +26,11 @@ class Annealing:
     train what hard decisions will run.
     """
 
-    start: float = 2.0
+    start: float = 8.0
     """What multiplies the gates' temperature at the start of the phase."""
     end: float = 0.3
     """What multiplies it at the end."""
-    until: float = 0.5
+    until: float = 0.6
     """Share of the phase after which the end is reached."""
 
     def __post_init__(self) -> None:

@@ -134,7 +134,6 @@ class Trainer:
                 factor = planned.learning_rate_factor(step)
                 scale_learning_rates(optimizer, factor)
                 self.step_module.anneal(planned.temperature_factor(step))
-                self.objective.loosen(planned.budget_slack(step))
                 noise, on = self._draw(planned, step)
                 seed_modules(self.options.seed, step, self.accelerator.process_index)
                 result = step_module(batch, noise, on, names)

@@ -12,20 +12,11 @@ from dyn_rdinet.losses import RankingConfig
 from dyn_rdinet.method import METHOD
 from dyn_rdinet.router import RelationalRouterConfig
 from dyncore.gating import RouterConfig, ShortRangeRouterConfig
-from dyncore.objectives import CrossEntropyConfig, ObjectiveConfig
-from dyncore.training import (
-    GATED_SGD,
-    STEP_PHASES,
-    Phase,
-    Recipe,
-    Source,
-    budget_parts,
-    make_recipe,
-)
+from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
+from dyncore.training import GATED_SGD, STEP_PHASES, Phase, Recipe, Source, make_recipe
 
 WARM_UP_EPOCHS = {"cifar10": 30.0, "cifar100": 30.0, "imagenet": 10.0, "digits": 3.0}
-"""Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase; ResNet-20
-has half of them, ours)."""
+"""Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase)."""
 
 BUDGETS = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
 """Target rates t of the sweeps of Figure 5, whose t is not printed."""
@@ -84,13 +75,13 @@ def _recipe(
 ) -> Recipe:
     objective: dict[str, ObjectiveConfig] = {
         "classification": CrossEntropyConfig(),
-        **budget_parts(backbone, budget),
+        "rate": ExecutionRateConfig(target=budget),
     }
     if modules.srm is not None:
         objective["rank"] = modules.srm
     warm_up = Phase(
         name="warm-up",
-        epochs=WARM_UP_EPOCHS[benchmark] / (2 if backbone == "resnet20-cifar" else 1),
+        epochs=WARM_UP_EPOCHS[benchmark],
         paths="uniform",
         objective=("classification",),
     )

@@ -13,16 +13,8 @@ from dyn_spnet.losses import SlowProgressConfig
 from dyn_spnet.method import METHOD
 from dyn_spnet.twin import TwinConfig
 from dyncore.gating import ShortRangeRouterConfig
-from dyncore.objectives import CrossEntropyConfig, ObjectiveConfig
-from dyncore.training import (
-    GATED_SGD,
-    STEP_PHASES,
-    Recipe,
-    Source,
-    Steps,
-    budget_parts,
-    make_recipe,
-)
+from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
+from dyncore.training import GATED_SGD, STEP_PHASES, Recipe, Source, Steps, make_recipe
 
 BUDGETS = (0.2, 0.4, 0.6, 0.8, 0.9)
 """Target rates t of Figure 4 (section 4.3)."""
@@ -80,7 +72,7 @@ def _recipe(
 ) -> Recipe:
     objective: dict[str, ObjectiveConfig] = {
         "classification": CrossEntropyConfig(),
-        **budget_parts(backbone, budget),
+        "rate": ExecutionRateConfig(target=budget),
     }
     if progress is not None:
         objective["progress"] = progress
