@@ -102,5 +102,5 @@ def test_accelerate_launch_runs_a_train_script(tmp_path, rows):
         *("--cpu", "--num_processes", "1", str(script), RUN, *TINY),
         *("--epochs", "1", "--output", str(tmp_path / "runs")),
     )
-    assert [row["step"] for row in rows(tmp_path / "runs" / RUN)] == [10, 11, 11]
+    assert [row["step"] for row in rows(tmp_path / "runs" / RUN)] == [10, 20, 22, 22]
     assert (tmp_path / "runs" / RUN / "model" / "model.safetensors").exists()
