@@ -35,7 +35,7 @@ def test_a_run_has_the_terms_of_its_parts(trained):
 def test_config_json_names_the_parts_and_their_packages_only(trained):
     text = (trained / "model" / "config.json").read_text()
     saved = json.loads(text)
-    assert saved["requires"].keys() == {"dyncore", "dyn-rdinet"}
+    assert saved["requires"].keys() == {"dyncore", "dyn-dmnn", "dyn-rdinet"}
     assert saved["network"]["router"]["name"] == "relational"
     assert saved["network"]["gate"]["name"] == "straight-through"
     assert saved["network"]["granularity"]["paths"] == 2
