@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import dyncore
+from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
 from dyncore.training import Recipe, RunOptions, find_recipe, train
 
 RECIPES = (
@@ -80,8 +81,9 @@ def budget_ratio(recipe: Recipe, model: Path) -> float:
     assert network.info.preprocessing is not None
     size = network.info.preprocessing.size
     table = dyncore.cost_table(network, (3, size, size))
-    targets = [part.target for part in recipe.objective.values() if hasattr(part, "target")]
-    target = targets[0] if targets else 1.0
+    budgets = (ExecutionRateConfig, FlopsRatioConfig)
+    parts = (part for part in recipe.objective.values() if isinstance(part, budgets))
+    target = next((part.target for part in parts), 1.0)
     return table.ratio(table.always + target * table.gated)
 
 

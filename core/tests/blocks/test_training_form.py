@@ -135,6 +135,20 @@ def test_folded_statistics_are_those_of_the_output(make_block, paths, images, si
     expect_equal(block, 3 + 2 * x)
 
 
+@pytest.mark.parametrize(("value", "size"), [(99.9, 3), (333.3, 5)])
+def test_rounding_leaves_the_folded_statistics_of_constants_a_variance(make_block, value, size):
+    """Covariances of large constants in 32 bits are rounding errors of either sign."""
+    block = make_block(form="bottleneck", paths=2).float().train()
+    for path in block.paths:
+        norm = path.layers[1].norm
+        nn.init.constant_(norm.weight, 0.0)
+        with torch.no_grad():
+            norm.bias.copy_(value * torch.arange(1, len(norm.bias) + 1) / 3)
+    out = block(torch.randn(4, 8, size, size), Decision.of(torch.ones(4, 2, dtype=torch.bool)))
+    assert out.isfinite().all()
+    assert all((path.norm.running_var >= 0).all() for path in block.paths)
+
+
 @pytest.mark.parametrize("paths", [1, 2])
 def test_training_keeps_no_more_for_the_backward_pass_than_the_static_block(make_block, paths):
     x = torch.randn(4, 8, 16, 16, dtype=torch.float64)

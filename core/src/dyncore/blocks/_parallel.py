@@ -66,7 +66,8 @@ def _folded_sum(
         wide = kernel.dtype
         mean, covariance = _moments(parts.flatten(3).to(wide), count)
         out_mean = (kernel @ mean[..., None]).squeeze(2)
-        variance = ((kernel @ covariance) * kernel).sum(2)
+        # Of a constant, rounding may leave less than 0.
+        variance = ((kernel @ covariance) * kernel).sum(2).clamp_min(0)
         gain = torch.stack([norm.weight for norm in norms]) * (variance + norms[0].eps).rsqrt()
         shift = torch.stack([norm.bias for norm in norms]) - gain * out_mean
         folded = (gain[..., None] * kernel).transpose(0, 1).flatten(1)

@@ -29,7 +29,7 @@ def parallel_norm(
 ) -> Float[Tensor, "batch all_channels height width"]:
     """Each of N equal parts of the channels through a norm of its own, in training."""
     normed, mean, inverse_std = _normalise(x, *_affine(norms), norms[0].eps)
-    update_statistics(norms, mean, _variance(inverse_std, norms), x.numel() // x.shape[1])
+    _follow(norms, x, mean, inverse_std)
     return normed
 
 
@@ -54,7 +54,7 @@ def weighted_norm(
     out, mean, inverse_std = _WeightedNorm.apply(  # type: ignore[no-untyped-call]
         x, scale, shift, weight, shortcut, norms[0].eps
     )
-    update_statistics(norms, mean, _variance(inverse_std, norms), x.numel() // x.shape[1])
+    _follow(norms, x, mean, inverse_std)
     return out
 
 
@@ -76,7 +76,7 @@ def blended_norm(
     out, mean, inverse_std = _BlendedNorm.apply(  # type: ignore[no-untyped-call]
         x, norm.weight, norm.bias, weight, shortcut, norm.eps
     )
-    update_statistics([norm], mean, _variance(inverse_std, [norm]), x.numel() // x.shape[1])
+    _follow([norm], x, mean, inverse_std)
     return out
 
 
@@ -96,8 +96,9 @@ def update_statistics(norms: Sequence[Norm], mean: Tensor, variance: Tensor, cou
         norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
 
 
-def _variance(inverse_std: Tensor, norms: Sequence[Norm]) -> Tensor:
-    return inverse_std.pow(-2) - norms[0].eps
+def _follow(norms: Sequence[Norm], x: Tensor, mean: Tensor, inverse_std: Tensor) -> None:
+    """Update the statistics of ``norms`` by what :func:`_normalise` found in ``x``."""
+    update_statistics(norms, mean, inverse_std.pow(-2) - norms[0].eps, x.numel() // x.shape[1])
 
 
 def _affine(norms: Sequence[Norm]) -> tuple[Tensor, Tensor]:
