@@ -3,8 +3,9 @@
 from importlib.metadata import version
 
 from dyncore.cost import CostTable, cost_table
+from dyncore.data import DataFileError
 from dyncore.gating import Decision, ExecutionPath
-from dyncore.hub import ModelFileError
+from dyncore.hub import HubError, ModelFileError
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo, Output, run_skipped
 from dyncore.registry import (
     Method,
@@ -20,10 +21,12 @@ __version__ = version("dyncore")
 
 __all__ = [
     "CostTable",
+    "DataFileError",
     "Decision",
     "DynamicConfig",
     "DynamicNetwork",
     "ExecutionPath",
+    "HubError",
     "Method",
     "ModelFileError",
     "ModelInfo",

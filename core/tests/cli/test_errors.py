@@ -14,7 +14,10 @@ RECIPE = "vanilla-resnet20-digits-b0.5"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tain"], "dyn: unknown command 'tain'; commands are list, train, eval"),
+        (
+            ["tain"],
+            "dyn: unknown command 'tain'; commands are list, train, eval, push",
+        ),
         (["list", "layers"], "dyn: dyn list takes one of methods, models, recipes and a prefix"),
         (["list", "models", "a", "b"], "dyn: dyn list takes one of methods, models, recipes"),
         (["train"], "dyn: name a recipe first: dyn train RECIPE ..."),
@@ -29,6 +32,7 @@ RECIPE = "vanilla-resnet20-digits-b0.5"
         (["train", RECIPE, "--init", "./nowhere"], "dyn: no folder './nowhere'"),
         (["train", RECIPE, "--batch-size", "5000"], "dyn: the split has 1438 images, fewer than"),
         (["eval", "./nowhere", "--data", "digits"], "dyn: no folder './nowhere'"),
+        (["export", "./nowhere", "--format", "onnx"], "dyn: no folder './nowhere'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -49,6 +53,10 @@ def test_one_line(dyn, tmp_path, monkeypatch, arguments, message):
         (["train", RECIPE, "--optimizer.momentum", "high"], "--optimizer.momentum"),
         (["train", RECIPE, "--precision", "fp8"], "--precision"),
         (["eval"], "--data"),
+        (["export", "x"], "--format"),
+        (["export", "x", "--format", "onnx", "--static-subnet"], "--calibrate DATA go together"),
+        (["export", "x", "--format", "onnx", "--skip"], "--skip is for --format pt2"),
+        (["export", "x", "--format", "pt2", "--batch-size", "0"], "batch_size must be at least 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -73,7 +81,7 @@ def test_a_run_is_not_overwritten(dyn, trained):
     before = (trained / "recipe.json").read_bytes()
     ended = dyn("train", RECIPE, "--output", str(trained.parent))
     assert ended.status == 2
-    assert "already holds a run: continue it with --resume" in ended.message
+    assert "already holds a run: continue it with --resume auto" in ended.message
     assert (trained / "recipe.json").read_bytes() == before
 
 

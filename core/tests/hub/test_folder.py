@@ -123,7 +123,9 @@ def test_a_local_folder_is_itself(folder, kind):
     assert find_folder(kind(folder)) == folder
 
 
-@pytest.mark.parametrize("source", ["nowhere", "./runs/model", "../runs/model", "~/model", "a/b/c"])
+@pytest.mark.parametrize(
+    "source", ["nowhere", "./runs/model", "../runs/model", "~/model", "a/b/c", "x" * 5000]
+)
 def test_a_path_that_is_no_folder_is_never_asked_for_on_the_hub(source, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import resource
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ import dyncore
 from dyncore.backbones import MobileNetV2Config
 from dyncore.data import Preprocessing
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
-from dyncore.registry import registered
+from dyncore.registry import load_weights, registered
 
 INFO = ModelInfo(
     method="vanilla",
@@ -102,7 +103,9 @@ def test_config_json_says_what_it_is(saved, model):
             "size": 13,
             "resize": None,
         },
+        "dataset": None,
         "metrics": {"accuracy": 0.1 + 0.2, "macs_ratio": 1},
+        "recipe": None,
     }
     assert config["network"]["num_classes"] == 5
     assert config["network"]["router"]["name"] == "short-range"
@@ -287,3 +290,110 @@ def test_saving_again_replaces_the_model(saved, networks):
     loaded = dyncore.from_pretrained(saved)
     assert loaded.config == other.config
     assert loaded.info == ModelInfo()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_a_model_comes_back_in_the_type_it_was_saved_in(model, tmp_path, dtype):
+    saved = copy.deepcopy(model).to(dtype)
+    saved.save_pretrained(tmp_path)
+
+    loaded = dyncore.from_pretrained(tmp_path)
+    for name, tensor in saved.state_dict().items():
+        assert loaded.state_dict()[name].dtype == tensor.dtype
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    assert dyncore.from_pretrained(tmp_path, num_classes=3).backbone.fc.weight.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "message"),
+    [
+        (
+            "backbone.fc.bias",
+            torch.float64,
+            r"several types \(torch.float32, torch.float64\): conv",
+        ),
+        ("backbone.fc.bias", torch.int32, r"several types \(torch.float32, torch.int32\)"),
+        ("backbone.bn1.num_batches_tracked", torch.int32, "has type torch.int32, expected torch.i"),
+        ("backbone.bn1.num_batches_tracked", torch.float32, "has type torch.float32, expected tor"),
+    ],
+)
+def test_a_tensor_of_another_type_is_named(saved, name, dtype, message):
+    rewrite(saved, lambda tensors: tensors.update({name: tensors[name].to(dtype)}))
+    with pytest.raises(dyncore.ModelFileError, match=message):
+        dyncore.from_pretrained(saved)
+
+
+def test_a_type_that_no_model_has_is_named(saved):
+    rewrite(saved, lambda tensors: tensors.update(x=torch.zeros(2, dtype=torch.complex64)))
+    with pytest.raises(
+        dyncore.ModelFileError, match="x has type C64; a model's tensors are one of"
+    ):
+        dyncore.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_weight_that_is_not_finite_is_named(saved, value):
+    rewrite(saved, lambda tensors: tensors["backbone.fc.weight"].view(-1)[3:].fill_(value))
+    with pytest.raises(dyncore.ModelFileError, match=r"backbone\.fc\.weight holds NaN or infinite"):
+        dyncore.from_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("num_classes",), 10**9, "network.num_classes is 1e\\+09: the sizes of a network add up"),
+        (("num_classes",), 10**4000, "network.num_classes is 1e\\+300: the sizes of a network add"),
+        (("num_classes",), 1_000_000, "info.classes has 5 names, network.num_classes is 1000000"),
+        (("backbone", "widths"), [4, 10**9], r"network.backbone.widths\[1\] is 1e\+09"),
+        (
+            ("backbone", "widths"),
+            [4, 200_000],
+            r"fc.weight has shape \(5, 8\), expected \(5, 200000\)",
+        ),
+        (("backbone", "depths"), [1, 10**9], r"network.backbone.depths\[1\] is 1e\+09"),
+        (("backbone", "depths"), [1, 900_000], r"describes more than the \d+ tensors of the file"),
+        (("backbone", "depths"), [300_000] * 9, r"network.backbone.depths\[0\] is 3e\+05"),
+        (("granularity", "paths"), 10**9, "network.granularity.paths is 1e\\+09"),
+        (("router", "dim"), 10**18, "network.router.dim is 1e\\+18"),
+        (("router", "dim"), 500_000, r"align.weight has shape \(\d+, 4\), expected \(500000, 4\)"),
+    ],
+)
+def test_absurd_sizes_are_refused_before_anything_is_allocated(saved, damage, keys, value, message):
+    damage("network", *keys, value=value)
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(dyncore.ModelFileError, match=message):
+        dyncore.from_pretrained(saved)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start < 200_000  # KiB
+
+
+def test_building_without_memory_leaves_nothing_behind(saved, damage):
+    """Neither the count of parameters nor the meta device outlives a refusal."""
+    damage("network", "backbone", "depths", value=[1, 900])
+    with pytest.raises(dyncore.ModelFileError):
+        dyncore.from_pretrained(saved)
+    model = dyncore.create_model("vanilla-resnet56-cifar")
+    assert not any(parameter.is_meta for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("size", [2**14 + 1, 10**9])
+def test_an_absurd_image_size_is_refused(saved, damage, size):
+    damage("info", "preprocessing", "size", value=size)
+    with pytest.raises(
+        dyncore.ModelFileError, match=r"size must be at least 1 pixel and at most 1"
+    ):
+        dyncore.from_pretrained(saved)
+
+
+@pytest.mark.parametrize("name", ["evil; rm -rf ~", "--index-url http://x evil", "a b", "", "x/y"])
+def test_a_stranger_cannot_make_us_advise_a_command(saved, damage, name):
+    damage("requires", value={name: "1.0"})
+    damage("network", "router", "name", value="echo")
+    with pytest.raises(dyncore.ModelFileError) as error:
+        dyncore.from_pretrained(saved)
+    assert "pip install" not in str(error.value)
+
+
+def test_initial_weights_of_another_type_are_refused(model):
+    weights = {name: t.double() for name, t in model.state_dict().items() if t.is_floating_point()}
+    with pytest.raises(dyncore.ModelFileError, match=r"has type torch.float64, expected torch.fl"):
+        load_weights(copy.deepcopy(model), model.state_dict() | weights, "start")

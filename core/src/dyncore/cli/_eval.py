@@ -22,6 +22,10 @@ class Arguments:
     """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
     data: str
     """Hub id, folder, or ``digits``."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
+    revision: str | None = None
+    """Branch, tag or commit of a model on the Hub."""
     output: str = "evaluation.parquet"
     """Where the file with one row per image goes."""
     batch_size: int = 256
@@ -36,8 +40,8 @@ def run_eval(arguments: Sequence[str]) -> None:
     """``dyn eval MODEL --data DATA``."""
     options = tyro.cli(Arguments, prog="dyn eval", args=list(arguments))
     accelerator = Accelerator(mixed_precision=options.precision)
-    model = from_pretrained(options.model).to(accelerator.device)
-    dataset = load_dataset(options.data)
+    model = from_pretrained(options.model, revision=options.revision).to(accelerator.device)
+    dataset = load_dataset(options.data, skip_corrupt=options.skip_corrupt)
     preprocessing = model.info.preprocessing or dataset.preprocessing
     if dataset.test is None:
         raise ValueError(f"data set {dataset.name!r} has no test or validation split")

@@ -6,13 +6,16 @@ from typing import NoReturn
 
 from dyncore.cli._eval import run_eval
 from dyncore.cli._list import run_list
+from dyncore.cli._push import run_push
 from dyncore.cli._train import run_train
+from dyncore.hub import HubError
 from dyncore.registry import RegistryError
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "list": (run_list, "list methods, models or recipes"),
     "train": (run_train, "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ..."),
     "eval": (run_eval, "evaluate a saved model: dyn eval MODEL --data DATA"),
+    "push": (run_push, "push a saved model to the Hub: dyn push FOLDER org/name"),
 }
 
 
@@ -36,7 +39,7 @@ def guard(run: Callable[[], None]) -> None:
     """Run a command; an error that is meant for people loses its traceback and gets a prefix."""
     try:
         run()
-    except (ValueError, FileNotFoundError, FileExistsError, RegistryError) as error:
+    except (ValueError, FileNotFoundError, FileExistsError, HubError, RegistryError) as error:
         fail(str(error))
     except SystemExit as stop:  # tyro has shown what is wrong with which option
         if stop.code:
@@ -44,9 +47,9 @@ def guard(run: Callable[[], None]) -> None:
         raise
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, status: int = 2) -> NoReturn:
     print(f"dyn: {message}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(status)
 
 
 def train_main(method: str) -> None:

@@ -3,6 +3,7 @@
 from dyncore.data._augmentation import Augmentation, CropFlip, RandomResizedCropFlip
 from dyncore.data._batch import Batch
 from dyncore.data._dataset import Dataset
+from dyncore.data._errors import DataFileError
 from dyncore.data._file import FileSplit
 from dyncore.data._load import load_dataset
 from dyncore.data._loader import Loader
@@ -16,6 +17,7 @@ __all__ = [
     "Augmentation",
     "Batch",
     "CropFlip",
+    "DataFileError",
     "Dataset",
     "FileSplit",
     "Loader",

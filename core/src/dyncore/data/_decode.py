@@ -11,6 +11,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from dyncore.data._errors import DataFileError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""What is decoded; among Pillow's others is one (EPS) that starts another program."""
 MAX_SIDE_IN_MEMORY = 64
 """Images up to this height and width are held decoded."""
 
@@ -24,24 +28,26 @@ class EncodedImage(TypedDict):
     path: str | None
 
 
-class DecodingError(ValueError):
-    """An image that cannot be read; the message says which."""
+def decode(image: EncodedImage | None, where: str, *, draft: bool = False) -> Image.Image:
+    """Decode to RGB; DataFileError names `where`, and the file if it has a name.
 
-
-def decode(image: EncodedImage | None, where: str) -> Image.Image:
-    """Decode to RGB; DecodingError names `where`, and the file if it has a name."""
+    `draft` reads a JPEG at an eighth of its size: all of the file, a part of the work.
+    """
     data, path = (image["bytes"], image["path"]) if image else (None, None)
     file = path if data is None else io.BytesIO(data)
     if file is None:
-        raise DecodingError(f"{where}: there is no image; fill it in or remove the row")
-    name = f"{where} ({path})" if path else where
+        raise DataFileError(f"{where}: there is no image; fill it in or remove the row")
+    name = f"{where} ({path})" if path and path.isprintable() else where
     try:
-        with Image.open(file) as opened:
+        with Image.open(file, formats=FORMATS) as opened:
+            if draft:
+                opened.draft("RGB", (1, 1))
             return opened.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders raise many kinds for bytes that are no image
         reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
-        raise DecodingError(
-            f"{name}: this is not a readable image ({reason}); replace it or remove it"
+        raise DataFileError(
+            f"{name}: this is not a readable image ({reason}); replace it, remove it, or leave "
+            "out all such images with skip_corrupt"
         ) from error
 
 

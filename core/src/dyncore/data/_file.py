@@ -12,7 +12,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from dyncore.data._augmentation import Augmentation, RandomResizedCropFlip
-from dyncore.data._decode import DecodingError, EncodedImage, decode
+from dyncore.data._decode import EncodedImage, decode
+from dyncore.data._errors import DataFileError
 from dyncore.data._plan import EpochPlan, mix
 from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._split import Split
@@ -44,7 +45,7 @@ class FileSplit(Split):
         augmentation: Augmentation | None,
         workers: int,
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
-        """Yield the images of each share of `plan`; ValueError names a row that is unreadable."""
+        """Yield the images of each share of `plan`; DataFileError names an unreadable row."""
         if augmentation is None:
             transform = preprocessing.geometry()
         else:
@@ -60,13 +61,13 @@ class FileSplit(Split):
             generator=torch.Generator(),
         )
         for images in loader:
-            if isinstance(images, DecodingError):
+            if isinstance(images, DataFileError):
                 raise images
             yield images.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
-class _Decoder(Dataset[Tensor | DecodingError]):
+class _Decoder(Dataset[Tensor | DataFileError]):
     """What a worker does: positions in the epoch's order → images."""
 
     images: Sequence[EncodedImage | None]
@@ -77,13 +78,13 @@ class _Decoder(Dataset[Tensor | DecodingError]):
 
     def __getitem__(
         self, positions: range
-    ) -> UInt8[Tensor, "batch 3 {self.size} {self.size}"] | DecodingError:
+    ) -> UInt8[Tensor, "batch 3 {self.size} {self.size}"] | DataFileError:
         images = torch.empty(len(positions), 3, self.size, self.size, dtype=torch.uint8)
         try:
             with torch.random.fork_rng(devices=()):
                 for image, position in zip(images, positions, strict=True):
                     image.copy_(self._read(position))
-        except DecodingError as error:
+        except DataFileError as error:
             return error  # raised in a worker, it would arrive wrapped in the worker's traceback
         return images
 

@@ -7,6 +7,7 @@ import datasets
 import pyarrow
 import pyarrow.parquet
 
+from dyncore.data._errors import DataFileError
 from dyncore.data._found import EVALUATION_SPLITS, TRAINING_SPLIT, choose_splits
 
 _SPLITS = (TRAINING_SPLIT, *EVALUATION_SPLITS)
@@ -21,7 +22,7 @@ One of its two splits may be missing."""
 def tables_in_folder(folder: Path) -> dict[str, datasets.Dataset]:
     """Return the tables of the splits in `folder`.
 
-    FileNotFoundError says what is missing, ValueError which file cannot be read.
+    FileNotFoundError says what is missing, DataFileError which file cannot be read.
     """
     for parent in (folder, folder / "data"):
         files = {split: sorted(parent.glob(f"{split}-*.parquet")) for split in _SPLITS}
@@ -37,21 +38,28 @@ def _from_parquet(folder: Path, files: dict[str, list[Path]]) -> dict[str, datas
     for split, paths in files.items():
         patterns[split] = [glob.escape(str(path)) for path in paths if _count_rows(path)]
         if not patterns[split]:
-            raise ValueError(f"{folder}, {split} split: it is empty; add rows or remove its files")
+            raise DataFileError(
+                f"{folder}, {split} split: it is empty; add rows or remove its files"
+            )
     try:
-        return dict(datasets.load_dataset("parquet", data_files=patterns))
-    except datasets.exceptions.DatasetGenerationError as error:
-        raise ValueError(
-            f"{folder}: the parquet files cannot be read ({error.__cause__ or error}); fetch them "
-            "again, all from the same place"
+        # Not load_dataset("parquet", ...), which asks the Hub to count each call.
+        return {
+            split: datasets.Dataset.from_parquet(paths, split=datasets.NamedSplit(split))
+            for split, paths in patterns.items()
+        }
+    except Exception as error:  # what `datasets` makes of strange schemas is not documented
+        reason = str(error.__cause__ or error)[:300]
+        raise DataFileError(
+            f"{folder}: the parquet files cannot be read ({reason}); fetch them again, all from "
+            "the same place"
         ) from error
 
 
 def _count_rows(path: Path) -> int:
     try:
         rows: int = pyarrow.parquet.read_metadata(path).num_rows
-    except pyarrow.ArrowInvalid as error:
-        raise ValueError(
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise DataFileError(
             f"{path}: this is not a readable parquet file ({error}); fetch it again"
         ) from error
     return rows
@@ -63,7 +71,7 @@ def _from_class_folders(folders: dict[str, Path]) -> dict[str, datasets.Dataset]
     tables = {}
     for split, folder in folders.items():
         if unknown := sorted(set(_subfolders(folder)) - set(classes)):
-            raise ValueError(
+            raise DataFileError(
                 f"{folder / unknown[0]}: the training split has no class {unknown[0]!r}; rename "
                 "the folder or remove it"
             )

@@ -9,12 +9,16 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dyncore.data._decode import EncodedImage
+from dyncore.data._errors import DataFileError
 
 T = TypeVar("T")
 
 TRAINING_SPLIT = "train"
 EVALUATION_SPLITS = ("validation", "val", "test")
 """In order of preference: where there is a validation split, the labels of test may be secret."""
+
+MAX_CLASSES = 100_000
+"""Of a data set that does not name its classes."""
 
 
 def choose_splits(present: Mapping[str, T]) -> dict[str, T]:
@@ -40,13 +44,18 @@ class LabelledImages:
         if self.names is not None:
             return self.names
         greatest = max((number for number in self.numbers if number is not None), default=-1)
+        if greatest >= MAX_CLASSES:
+            raise DataFileError(
+                f"{self.where}, row {self.numbers.index(greatest)}: label {greatest} is absurd: "
+                f"labels without names are class numbers below {MAX_CLASSES}; correct it"
+            )
         return tuple(str(number) for number in range(greatest + 1))
 
     def labels(self, classes: int) -> Int[Tensor, "row"]:
-        """Return the labels; ValueError for one that is missing or not in 0 to `classes` - 1."""
+        """Return the labels; DataFileError for one that is missing or not in 0 to `classes` - 1."""
         for row, number in enumerate(self.numbers):
             if number is None or not 0 <= number < classes:
-                raise ValueError(
+                raise DataFileError(
                     f"{self.where}, row {row}: label {number} is outside the {classes} classes "
                     f"(0 to {classes - 1}); correct it or remove the row"
                 )

@@ -1,14 +1,20 @@
 """Finding images on the Hugging Face Hub."""
 
-import datasets
+from pathlib import Path
 
+import datasets
+import huggingface_hub
+import pyarrow
+
+from dyncore.data._errors import DataFileError
 from dyncore.data._found import choose_splits
 
 
-def tables_on_hub(name: str) -> dict[str, datasets.Dataset]:
-    """Return the tables of a data set's splits; the first time they are downloaded.
+def tables_on_hub(name: str) -> tuple[dict[str, datasets.Dataset], tuple[Path, ...]]:
+    """Return the tables of a data set's splits, and the folders where their files may lie.
 
-    FileNotFoundError if the Hub has no such data set for this user or cannot be reached.
+    The first time they are downloaded. FileNotFoundError if the Hub has no such data set for this
+    user or cannot be reached, DataFileError if what it has cannot be read.
     """
     try:
         found = datasets.load_dataset(name)
@@ -24,9 +30,20 @@ def tables_on_hub(name: str) -> dict[str, datasets.Dataset]:
             "the internet once, to download the data set; or give a folder with its parquet "
             "files; or use 'digits', which needs no network."
         ) from error
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{name!r} is no local folder, and the Hub does not give it now ({error}). Try again "
+            "in some minutes, or give a folder with its parquet files."
+        ) from error
+    except (datasets.exceptions.DatasetsError, ValueError, pyarrow.ArrowException) as error:
+        raise DataFileError(
+            f"{name}: the Hub's files cannot be read ({error.__cause__ or error}); give a folder "
+            "with its parquet files"
+        ) from error
     tables = choose_splits(found)
     if not tables:
-        raise ValueError(
+        raise DataFileError(
             f"{name}: there is no train, validation or test split, only {', '.join(found)}"
         )
-    return tables
+    cache = datasets.config.HF_DATASETS_CACHE, huggingface_hub.constants.HF_HUB_CACHE
+    return tables, tuple(map(Path, cache))

@@ -9,6 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms import v2
 
+MAX_SIDE = 2**14
+"""Pixels; what a stranger's file may make an image be resized to."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -118,5 +121,7 @@ def _check_numbers(name: str, values: tuple[float, ...]) -> None:
 
 
 def _check_length(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"preprocessing.{name} must be at least 1 pixel, not {value}")
+    if not 1 <= value <= MAX_SIDE:
+        raise ValueError(
+            f"preprocessing.{name} must be at least 1 pixel and at most {MAX_SIDE}, not {value}"
+        )

@@ -6,18 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from dyncore.hub._errors import ModelFileError
+from dyncore.hub._json import MAX_BYTES, parse_json
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""By the name that safetensors gives them."""
 
-class ModelFileError(ValueError):
-    """A saved model that cannot be used; the message names the file and what to do."""
+Layout = dict[str, tuple[torch.dtype, tuple[int, ...]]]
+"""Type and shape of every tensor, by name."""
 
 
 def save_folder(
@@ -39,39 +54,18 @@ def save_folder(
             left_over.unlink(missing_ok=True)
 
 
-def find_folder(source: str | os.PathLike[str], revision: str | None = None) -> Path:
-    """The local folder of a model: a path, or ``org/name`` fetched from the Hub.
-
-    Raises FileNotFoundError when neither is there.
-    """
-    path = Path(source)
-    if path.is_dir():
-        return path
-    name = os.fspath(source)
-    expected = "give a folder written by save_pretrained, or a Hub name 'org/name'"
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise FileNotFoundError(f"no folder {name!r}: {expected}")
-    try:
-        files = [CONFIG_FILE, WEIGHTS_FILE]
-        return Path(snapshot_download(name, revision=revision, allow_patterns=files))
-    except (OSError, HFValidationError) as error:
-        at = f" at revision {revision!r}" if revision else ""
-        raise FileNotFoundError(
-            f"no folder {name!r}, and the Hub gives no such model{at}: {expected}. "
-            "A model of the Hub needs a connection the first time; if it is private, log in with "
-            f"'hf auth login'. The Hub's client says: {str(error).partition(chr(10))[0]}"
-        ) from error
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """The parsed ``config.json``. Raises :class:`ModelFileError` if it is missing or damaged."""
     file = folder / CONFIG_FILE
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            config = parse_json(opened.read(MAX_BYTES + 1))
     except FileNotFoundError as error:
         raise ModelFileError(
             f"{file} is missing: is this a folder written by save_pretrained?"
         ) from error
+    except OSError as error:
+        raise ModelFileError(f"{file} cannot be read ({error}): fetch it again") from error
     except ValueError as error:
         raise ModelFileError(f"{file} is not valid JSON ({error}): save the model again") from error
     if not isinstance(config, dict):
@@ -79,12 +73,55 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def read_layout(folder: Path) -> Layout:
+    """Types and shapes of the weights, from the file's header alone. Raises as read_tensors()."""
+    file = folder / WEIGHTS_FILE
+    layout: Layout = {}
+    try:
+        _check_header(file)
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 (it is no mapping)
+                tensor = opened.get_slice(name)
+                dtype = tensor.get_dtype()
+                if dtype not in _DTYPES:
+                    raise ModelFileError(
+                        f"{file}: {printable(name)} has type {dtype}; a model's tensors are "
+                        f"one of {', '.join(_DTYPES)}"
+                    )
+                layout[name] = (_DTYPES[dtype], tuple(tensor.get_shape()))
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{file} is missing: the model was not saved completely") from error
+    except (SafetensorError, OSError, _HeaderError) as error:
+        raise ModelFileError(f"{file} cannot be read ({error}): fetch or save it again") from error
+    return layout
+
+
+class _HeaderError(Exception):
+    """A header that safetensors would read, with one of two meanings."""
+
+
+def _check_header(file: Path) -> None:
+    """Raise _HeaderError for a header that is no strict JSON, e.g. if a tensor stands twice."""
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        header = opened.read(min(length, MAX_BYTES + 1))
+    try:
+        parse_json(header)
+    except ValueError as error:
+        raise _HeaderError(f"its header: {error}") from error
+
+
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """The weights. Raises :class:`ModelFileError` if the file is missing or damaged."""
+    read_layout(folder)
     file = folder / WEIGHTS_FILE
     try:
         return load_file(file)
-    except FileNotFoundError as error:
-        raise ModelFileError(f"{file} is missing: the model was not saved completely") from error
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{file} cannot be read ({error}): fetch or save it again") from error
+
+
+def printable(name: str) -> str:
+    """A stranger's name as a terminal may show it: short, and without control characters."""
+    shown = name if name.isprintable() else ascii(name)
+    return shown if len(shown) <= 100 else f"{shown[:97]}..."

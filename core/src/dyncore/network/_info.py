@@ -24,8 +24,12 @@ class ModelInfo:
     """Name of each class, in the order of the logits."""
     preprocessing: Preprocessing | None = None
     """What the images went through in training."""
+    dataset: str | None = None
+    """Name of the data set that it was trained and evaluated on."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Measured when it was saved, e.g. accuracy and MACs ratio."""
+    recipe: dict[str, Any] | None = None
+    """The recipe that made it, as JSON types."""
 
 
 def describe(config: DynamicConfig, info: ModelInfo) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 
 import torch
 from jaxtyping import Float
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from dyncore.blocks import GatedBlock
 from dyncore.gating import Decision, ExecutionPath, RouterState
-from dyncore.hub import save_folder
+from dyncore.hub import push_folder, save_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._info import ModelInfo, describe
 from dyncore.network._output import Output
@@ -90,10 +91,33 @@ class DynamicNetwork(nn.Module):
         """Write ``config.json`` and ``model.safetensors``, for ``dyncore.from_pretrained``."""
         save_folder(folder, describe(self.config, self.info), self.state_dict())
 
-    def _check(self, images: int, path: ExecutionPath | None, noise: Tensor | None) -> None:
-        shape = (images, sum(self.paths_per_block), 2)
-        if noise is not None and noise.shape != shape:
-            raise ValueError(f"noise has shape {tuple(noise.shape)}, but {shape} is needed")
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        commit_message: str = "Upload model",
+    ) -> str:
+        """Push the model to ``org/name`` on the Hub in one commit; returns its address.
+
+        The repository holds what :meth:`save_pretrained` writes, a model card with the evaluation
+        results, ``evaluation.json``, and ``recipe.json`` if ``info`` has the recipe. It is made,
+        ``private`` or not, if there is none; so is the branch ``revision``. Raises ValueError for
+        a name that is none and :class:`dyncore.HubError` when the Hub refuses or fails.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_folder(
+                folder,
+                name,
+                private=private,
+                revision=revision,
+                commit_message=commit_message,
+            )
+
+    def check_path(self, images: int, path: ExecutionPath | None) -> None:
+        """Raises ValueError for a forced path that does not fit the network or the images."""
         if path is None:
             return
         if path.paths_per_block != self.paths_per_block:
@@ -121,7 +145,10 @@ class DynamicNetwork(nn.Module):
         execute: Callable[[GatedBlock, Tensor, Decision | None], Tensor],
     ) -> Output:
         relaxed = self.training if relaxed is None else relaxed
-        self._check(len(images), path, noise)
+        shape = (len(images), sum(self.paths_per_block), 2)
+        if noise is not None and noise.shape != shape:
+            raise ValueError(f"noise has shape {tuple(noise.shape)}, but {shape} is needed")
+        self.check_path(len(images), path)
         x = self.backbone.stem(images)
         state: RouterState = ()
         decisions, features, pools, first = [], [], [], 0

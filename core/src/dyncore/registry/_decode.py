@@ -16,12 +16,18 @@ from dyncore.registry._entry_points import registered, unknown
 Config = TypeVar("Config")
 
 
+def _shown(value: Any) -> str:
+    """A stranger's value, as short as a message needs it."""
+    shown = repr(value)
+    return shown if len(shown) <= 100 else f"{shown[:97]}..."
+
+
 def _exact(*accepted: type) -> Any:
     """A hook that takes a JSON value of one of these types as it is, and nothing else."""
 
     def structure(value: Any, target: type) -> Any:
         if type(value) not in accepted:
-            raise ValueError(f"expected {target.__name__}, not {value!r}")
+            raise ValueError(f"expected {target.__name__}, not {_shown(value)}")
         return target(value)
 
     return structure
@@ -33,7 +39,9 @@ def _is_choice(target: Any) -> bool:
 
 def _choice(value: Any, target: Any) -> Any:
     if value not in get_args(target):
-        raise ValueError(f"expected one of {', '.join(map(repr, get_args(target)))}, not {value!r}")
+        raise ValueError(
+            f"expected one of {', '.join(map(repr, get_args(target)))}, not {_shown(value)}"
+        )
     return value
 
 
@@ -43,7 +51,7 @@ def _is_list(target: Any) -> bool:
 
 def _tuple(value: Any, target: Any) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"expected a list, not {value!r}")
+        raise ValueError(f"expected a list, not {_shown(value)}")
     as_list: Any = list[get_args(target)[0]]  # type: ignore[misc]
     return tuple(_CONVERTER.structure(value, as_list))
 
@@ -54,7 +62,7 @@ def _object(config: type) -> Any:
     def structure(value: Any, target: type) -> Any:
         if not isinstance(value, Mapping):
             raise ValueError(
-                f"expected an object with the fields of {config.__name__}, not {value!r}"
+                f"expected an object with the fields of {config.__name__}, not {_shown(value)}"
             )
         return structure_fields(value, target)
 
@@ -89,12 +97,12 @@ def part_config(group: str, data: Any) -> Any:
     Raises ValueError that names the part, the field and the known ones.
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
-        raise ValueError(f"{group[:-1]} must be an object with a 'name', not {data!r}")
+        raise ValueError(f"{group[:-1]} must be an object with a 'name', not {_shown(data)}")
     options = dict(data)
     name = options.pop("name")
     parts = registered(group)
     if name not in parts:
-        raise unknown(group, name)
+        raise unknown(group, name[:100])
     return decode(parts[name], options, f"{group[:-1]} {name!r}")
 
 
@@ -116,7 +124,7 @@ def _reason(error: BaseException, target: Any) -> str:
     if isinstance(error, ValueError):
         return str(error)
     if isinstance(error, ForbiddenExtraKeysError):
-        extra = ", ".join(map(repr, sorted(error.extra_fields)))
+        extra = ", ".join(map(_shown, sorted(error.extra_fields)[:8]))
         known = ", ".join(field.name for field in fields(error.cl))
         return f"no field {extra}; the fields are {known or 'none'}"
     return format_exception(error, target)

@@ -1,0 +1,134 @@
+"""A model from the Hub: fetched once, checked whenever it is read."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
+from huggingface_hub.hf_api import RepoFile
+
+from dyncore.hub._advice import advice, said, status_of
+from dyncore.hub._errors import HubError, ModelFileError
+from dyncore.hub._folder import CONFIG_FILE, WEIGHTS_FILE
+from dyncore.hub._json import parse_json
+
+FILES = (CONFIG_FILE, WEIGHTS_FILE)
+RECORDS = "dyncore"
+"""Folder beside the cache's ``snapshots``: per commit, the SHA-256 of the files when first read."""
+_GIT = 40
+"""Length of git's SHA-1 of a blob, which the Hub records for small files; SHA-256 has 64."""
+
+
+def find_folder(source: str | os.PathLike[str], revision: str | None = None) -> Path:
+    """The local folder of a model: a path, or ``org/name`` fetched from the Hub.
+
+    What was fetched is found without a connection. Its content is compared, at every call, with
+    the hash that the Hub records for it, and with what the same commit held when it was first
+    read; the client itself compares only sizes.
+
+    Raises FileNotFoundError when there is no such folder or model, :class:`HubError` when the Hub
+    refuses or fails, and :class:`ModelFileError` for a file that is not the recorded one.
+    """
+    path = Path(source)
+    if os.path.isdir(path):
+        return path
+    name = os.fspath(source)
+    expected = "give a folder written by save_pretrained, or a Hub name 'org/name'"
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise FileNotFoundError(f"no folder {name!r}: {expected}")
+    at = f" at revision {revision!r}" if revision else ""
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+    except (OSError, HTTPError, HFValidationError) as error:
+        if not _is_missing(error):
+            raise HubError(f"cannot fetch {name!r}{at}: {advice(error)}") from error
+        raise FileNotFoundError(
+            f"no folder {name!r}, and the Hub gives no such model{at}: {expected}. "
+            "A model of the Hub needs a connection the first time; if it is private, log in with "
+            f"'hf auth login'. The Hub's client says: {said(error)}"
+        ) from error
+    _verify(name, folder)
+    return folder
+
+
+def _is_missing(error: BaseException) -> bool:
+    """No such name, or none that this user may see, or no connection and no copy."""
+    status = status_of(error)
+    if status is None:
+        return isinstance(error, (FileNotFoundError, HFValidationError))
+    return status in (401, 404)
+
+
+def _verify(name: str, folder: Path) -> None:
+    """Raise ModelFileError unless every file has its recorded content; keep the record."""
+    commit = folder.name
+    record = folder.parents[1] / RECORDS / f"{commit}.json"
+    recorded = _read_record(record)
+    expected = recorded or _ask(name, commit) or dict(_blob_names(folder))
+    digests = {}
+    for path in (folder / file for file in FILES if (folder / file).is_file()):
+        digest = _digest(path, hashlib.sha256())
+        wanted = expected.get(path.name, digest)
+        if len(wanted) == _GIT:
+            start = b"blob %d\0" % path.stat().st_size
+            same = wanted == _digest(path, hashlib.sha1(start, usedforsecurity=False))
+        else:
+            same = wanted == digest
+        if not same:
+            since = "when this commit was first read" if recorded else "in the Hub's record"
+            raise ModelFileError(
+                f"{path.name} of {name!r} at commit {commit} is not what it was {since}: its "
+                f"SHA-256 is {digest}, expected {wanted}. Do not use it; to fetch it again, delete "
+                f"{path} and {path.resolve()}"
+            )
+        digests[path.name] = digest
+    if recorded is None and len(digests) == len(FILES):
+        _write_record(record, digests)
+
+
+def _digest(path: Path, hasher: Any) -> str:
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            hasher.update(chunk)
+    return str(hasher.hexdigest())
+
+
+def _ask(name: str, commit: str) -> dict[str, str]:
+    """The Hub's hash of each file: SHA-256 of large ones, git's SHA-1 of small ones."""
+    try:
+        infos = HfApi().get_paths_info(name, list(FILES), revision=commit)
+    except (OSError, HTTPError):
+        return {}
+    files = [info for info in infos if isinstance(info, RepoFile)]
+    return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
+
+
+def _blob_names(folder: Path) -> Iterator[tuple[str, str]]:
+    """The same hashes without a connection: the cache names its blobs by them."""
+    for file in FILES:
+        if (folder / file).is_symlink():
+            blob = Path(os.readlink(folder / file))
+            if blob.parent.name == "blobs" and len(blob.name) in (_GIT, 64):
+                yield file, blob.name
+
+
+def _read_record(file: Path) -> dict[str, str] | None:
+    try:
+        record = parse_json(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and set(record) == set(FILES) else None
+
+
+def _write_record(file: Path, digests: dict[str, str]) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(exist_ok=True)
+        temporary.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, file)
+    except OSError:  # a cache that may only be read
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,64 @@
+"""A model folder to the Hub."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+from dyncore.hub._advice import advice
+from dyncore.hub._card import model_card
+from dyncore.hub._errors import HubError
+from dyncore.hub._fetch import FILES
+from dyncore.hub._folder import read_config
+
+
+def push_folder(
+    folder: str | os.PathLike[str],
+    name: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    commit_message: str = "Upload model",
+) -> str:
+    """Push a model folder to ``name`` (``org/name``) in one commit; returns the commit's address.
+
+    The repository is made if there is none, and so is the branch ``revision``. Beside the folder's
+    two files it gets ``README.md``, the model card; ``evaluation.json``, the metrics; and
+    ``recipe.json`` where the model knows its recipe. Raises ValueError for a name that is none and
+    :class:`HubError` when the Hub refuses, fails or cannot be reached.
+    """
+    if name.count("/") != 1:
+        raise ValueError(f"{name!r} is no name on the Hub: give 'org/name' or 'user/name'")
+    source = Path(folder)
+    content: dict[str, str | bytes] = {file: os.fspath(source / file) for file in FILES}
+    content |= _descriptions(read_config(source), name)
+    operations = [CommitOperationAdd(file, data) for file, data in content.items()]
+    api = HfApi()
+    try:
+        api.create_repo(name, private=private, exist_ok=True)
+        if revision is not None:
+            api.create_branch(name, branch=revision, exist_ok=True)
+        commit = api.create_commit(
+            name, operations, commit_message=commit_message, revision=revision
+        )
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        raise HubError(f"cannot push to {name!r}: {advice(error)}") from error
+    return str(commit.commit_url)
+
+
+def _descriptions(config: Mapping[str, Any], name: str) -> dict[str, bytes]:
+    info = config["info"]
+    summary = {"dataset": info.get("dataset"), "split": "test", "metrics": info["metrics"]}
+    files = {
+        "README.md": str(model_card(config, name)).encode(),
+        "evaluation.json": _json(summary),
+    }
+    return files | ({"recipe.json": _json(info["recipe"])} if info.get("recipe") else {})
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
