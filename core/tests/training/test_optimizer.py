@@ -96,7 +96,7 @@ def test_both_rates_come_back_when_a_run_goes_on(vanilla, tmp_path, weights):
     shutil.copytree(whole.folder, folder)
     shutil.rmtree(folder / "checkpoints" / "step-00000010")
     shutil.rmtree(folder / "model")
-    resumed = train(recipe, RunOptions(output=str(tmp_path), resume=True))
+    resumed = train(recipe, RunOptions(output=str(tmp_path), resume="auto"))
     expected, found = weights(whole), weights(resumed)
     assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
 

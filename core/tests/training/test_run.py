@@ -30,7 +30,8 @@ def test_folder_holds_recipe_metrics_checkpoints_evaluation_and_model(finished, 
         "model/model.safetensors",
     }
     folders = {path.split("/")[1] for path in checkpoints}
-    assert folders == {f"step-{step:08d}" for step in (3, 5, 10, 15)}  # ends of phases and epochs
+    # The start, and the ends of phases and epochs.
+    assert folders == {f"step-{step:08d}" for step in (0, 3, 5, 10, 15)}
     saved = json.loads((finished.folder / "recipe.json").read_text())
     assert saved.pop("options")["keep_checkpoints"] == 99
     assert saved == json.loads(json.dumps(config_to_dict(vanilla())))
@@ -121,7 +122,7 @@ def test_evaluate_every_second_epoch(vanilla, tmp_path, rows):
     folder = train(recipe, options).folder
     assert [row["step"] for row in rows(folder) if "phase" not in row] == [10, 15]
     names = sorted(path.name for path in (folder / "checkpoints").iterdir())
-    assert names == ["step-00000010", "step-00000015"]
+    assert names == ["step-00000000", "step-00000010", "step-00000015"]
 
 
 def test_equals_a_loop_written_out(vanilla, tmp_path, weights):

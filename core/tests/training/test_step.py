@@ -60,7 +60,7 @@ def test_one_step_is_normalise_network_objective_sum(networks, batch, name):
     output = step.model((batch.images - mean) / std, noise=noise)
     terms = step.objective(batch, output)
     assert_close(result.terms, {name: term.detach() for name, term in terms.items()})
-    assert_close(result.loss, sum(terms.values()).float())
+    assert_close(result.loss, sum(terms.values()))
     gated = [on for block in step.model.gates for on in output.path[int(block)].on.flatten()]
     assert result.rate.item() == pytest.approx(sum(gated).item() / len(gated))
     macs = step.table.macs(output.path).double().mean().item()

@@ -15,7 +15,7 @@ import sys
 sys.modules["dyn_mixtures"] = None  # importing it is an error
 import dyncore, torch
 model = dyncore.from_pretrained(sys.argv[1])
-torch.save({"weights": model.state_dict(), "logits": model(torch.load(sys.argv[2])).logits},
+torch.save({"weights": model.state_dict(), "logits": model(torch.load(sys.argv[2], weights_only=True)).logits},
            sys.argv[3])
 assert not [name for name in sys.modules if name.startswith("dyn_mixtures.")]
 """
@@ -58,7 +58,7 @@ def test_a_mixture_loads_bit_exactly_where_this_package_cannot_be_imported(train
     torch.save(images, tmp_path / "images.pt")
     files = (trained / "model", tmp_path / "images.pt", tmp_path / "answer.pt")
     subprocess.run([sys.executable, "-c", ELSEWHERE, *map(str, files)], check=True)
-    answer = torch.load(tmp_path / "answer.pt")
+    answer = torch.load(tmp_path / "answer.pt", weights_only=True)
     assert answer["weights"].keys() == model.state_dict().keys()
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, answer["weights"][name])

@@ -7,9 +7,11 @@ from typing import NoReturn
 from dyncore.cli._eval import run_eval
 from dyncore.cli._list import run_list
 from dyncore.cli._push import run_push
+from dyncore.cli._stopped import leave
 from dyncore.cli._train import run_train
 from dyncore.hub import HubError
 from dyncore.registry import RegistryError
+from dyncore.training import DivergedError, StorageError, TrainingStopped
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "list": (run_list, "list methods, models or recipes"),
@@ -41,6 +43,10 @@ def guard(run: Callable[[], None]) -> None:
         run()
     except (ValueError, FileNotFoundError, FileExistsError, HubError, RegistryError) as error:
         fail(str(error))
+    except (DivergedError, StorageError) as error:
+        fail(str(error), status=1)
+    except TrainingStopped as stop:
+        leave(stop)
     except SystemExit as stop:  # tyro has shown what is wrong with which option
         if stop.code:
             fail("the options above are wrong or missing; --help explains all of them")

@@ -13,10 +13,13 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from dyncore.cost import CostTable
-from dyncore.data import Batch, Preprocessing
+from dyncore.data import Batch, DataFileError, Preprocessing
 from dyncore.network import DynamicNetwork, Output
 
 Array = np.ndarray
+
+_DESCRIBED = ("blocks", "gated", "static_macs")
+"""Keys of the file's metadata."""
 
 
 @dataclass(frozen=True)
@@ -112,25 +115,59 @@ class Evaluation:
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> "Evaluation":
-        """Read what :meth:`save` wrote. Raises ValueError for any other file."""
+        """Read what :meth:`save` wrote. Raises DataFileError for any other file."""
         try:
-            table = pq.read_table(file)
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{file} is not an evaluation file: {error}") from error
-        described = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-        columns = {"label", "prediction", "macs", "path"} <= set(table.column_names)
-        if not columns or not {"blocks", "gated", "static_macs"} <= described.keys():
-            raise ValueError(f"{file} is not an evaluation file: it lacks columns or metadata")
-        return cls(
-            **{name: table[name].to_numpy() for name in ("label", "prediction", "macs")},
-            path=np.stack(table["path"].to_numpy()),
-            channels=(
-                np.stack(table["channels"].to_numpy()) if "channels" in table.schema.names else None
-            ),
-            blocks=np.array([int(b) for b in described["blocks"].split()]),
-            gated=np.array([g == "1" for g in described["gated"].split()]),
-            static_macs=int(described["static_macs"]),
-        )
+            with pq.ParquetFile(file) as opened:
+                table = opened.read()
+            return _read(table)
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DataFileError(
+                f"{file} is not an evaluation file: {str(error)[:300]}; write it with 'dyn eval'"
+            ) from error
+
+
+def _read(table: pa.Table) -> Evaluation:
+    metadata = table.schema.metadata or {}
+    described = {key: metadata.get(key.encode(), b"").decode() for key in _DESCRIBED}
+    blocks = np.array([int(block) for block in described["blocks"].split()])
+    gated = np.array([bool(("0", "1").index(gated)) for gated in described["gated"].split()])
+    static_macs = int(described["static_macs"])
+    if not len(table) or not len(blocks) or len(gated) != len(blocks) or static_macs < 1:
+        raise ValueError("it has no rows, or its metadata (blocks, gated, static_macs) is wrong")
+    if blocks[0] < 0 or not set(np.diff(blocks)) <= {0, 1}:
+        raise ValueError("its blocks are not in order")
+    return Evaluation(
+        **{name: _integers(table, name) for name in ("label", "prediction", "macs")},
+        path=_rows_of(table, "path", len(blocks)),
+        channels=_rows_of(table, "channels") if "channels" in table.schema.names else None,
+        blocks=blocks,
+        gated=gated,
+        static_macs=static_macs,
+    )
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    if table.schema.names.count(name) != 1 or table[name].null_count:
+        raise ValueError(f"it has no column {name}, or not in every row")
+    return pa.concat_arrays(table[name].chunks)
+
+
+def _integers(table: pa.Table, name: str) -> Array:
+    column = _column(table, name)
+    if not pa.types.is_integer(column.type):
+        raise ValueError(f"its column {name} holds {column.type}, expected whole numbers")
+    return column.to_numpy()
+
+
+def _rows_of(table: pa.Table, name: str, width: int | None = None) -> Array:
+    column = _column(table, name)
+    kind = column.type
+    fits = pa.types.is_fixed_size_list(kind) and pa.types.is_boolean(kind.value_type)
+    if not fits or (width or kind.list_size) != kind.list_size or column.flatten().null_count:
+        raise ValueError(f"its column {name} holds {kind}, expected {width or 'some'} booleans")
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), kind.list_size)
 
 
 def _lists(rows: Array) -> pa.FixedSizeListArray:

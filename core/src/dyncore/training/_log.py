@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+
+from dyncore.training._storage import writing
 
 
 class MetricsLog:
@@ -20,19 +22,31 @@ class MetricsLog:
         self._accelerator = accelerator
         self._file = file
         if accelerator.is_main_process:
-            rows = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-            kept = [row for row in rows if _is_kept(json.loads(row), resume_at, end)]
-            temporary = file.with_name(f".{file.name}.{os.getpid()}")
-            temporary.write_text("".join(row + "\n" for row in kept), encoding="utf-8")
-            os.replace(temporary, file)
+            rows = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+            with writing(file):
+                temporary = file.with_name(f".{file.name}.{os.getpid()}")
+                temporary.write_bytes(b"".join(_kept(rows, resume_at, end)))
+                os.replace(temporary, file)
 
     def write(self, step: int, values: Mapping[str, float | str | list[float]]) -> None:
+        """Raises StorageError if the row cannot be written."""
         if not self._accelerator.is_main_process:
             return
-        with self._file.open("a", encoding="utf-8") as file:
+        with writing(self._file), self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         numbers = {name: value for name, value in values.items() if isinstance(value, float)}
         self._accelerator.log(numbers, step=step)
+
+
+def _kept(rows: list[bytes], resume_at: int, end: int) -> Iterator[bytes]:
+    """The rows that stay; a row that a killed run wrote in part is the last one, and goes."""
+    for row in rows:
+        try:
+            content = json.loads(row)
+        except ValueError:
+            return
+        if row.endswith(b"\n") and _is_kept(content, resume_at, end):
+            yield row
 
 
 def _is_kept(row: dict[str, Any], resume_at: int, end: int) -> bool:

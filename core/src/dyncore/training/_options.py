@@ -5,6 +5,7 @@ from math import inf
 from typing import Literal, TypeAlias, get_args
 
 Precision: TypeAlias = Literal["no", "bf16"]
+Resume: TypeAlias = Literal["never", "auto"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,18 +15,27 @@ class RunOptions:
     data: str | None = None
     """Data set in place of the recipe's: a Hub id, a folder of parquet files or of images by
     class folder, or ``digits``."""
+    skip_corrupt: bool = False
+    """Read every image once before training and leave out, with a warning, what cannot be read;
+    otherwise the first such image stops the run."""
     output: str = "runs"
     """Folder in which the run's own folder, named after the recipe, is made."""
     epochs: float | None = None
     """Length in epochs; phases and milestones are scaled in proportion."""
     init: str | None = None
     """Folder of a saved model, e.g. a static one, whose backbone's weights are the start."""
-    resume: bool = False
-    """Go on from the newest checkpoint of the run's folder."""
+    resume: Resume = "never"
+    """'auto' goes on from the newest whole checkpoint of the run's folder, or begins a run."""
     seed: int = 0
     """Of everything random: weights, order, augmentation, gate noise, warm-up paths."""
     precision: Precision = "no"
     """Automatic mixed precision: none, or bfloat16."""
+    accumulate: int = 1
+    """Micro-batches per step, for a batch that does not fit into memory at once: their mean
+    gradient is that of the whole batch, and the schedule does not notice. Statistics of a batch
+    (norms, rates, MACs, rankings) are then those of a micro-batch over all processes."""
+    sync_batch_norm: bool = False
+    """Several GPUs: norms use the statistics of the batch of all processes, not of each one."""
     channels_last: bool = False
     """Keep images and weights in channels-last memory format."""
     compile: bool = False
@@ -34,6 +44,8 @@ class RunOptions:
     """Processes that decode images; sets of small images need none."""
     evaluate_every: int = 1
     """Epochs between evaluations, each with a checkpoint; the end has both in any case."""
+    checkpoint_every: int = 1000
+    """Steps between further checkpoints, in case an epoch is long."""
     keep_checkpoints: int = 2
     """How many of the newest checkpoints stay."""
     trackers: tuple[str, ...] = ()
@@ -44,7 +56,9 @@ class RunOptions:
             raise ValueError(
                 f"precision must be one of {get_args(Precision)}, not {self.precision!r}"
             )
-        for name in ("evaluate_every", "keep_checkpoints"):
+        if self.resume not in get_args(Resume):
+            raise ValueError(f"resume must be one of {get_args(Resume)}, not {self.resume!r}")
+        for name in ("accumulate", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.workers < 0:

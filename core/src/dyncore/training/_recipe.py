@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 import tyro
 
 from dyncore.data import CropFlip, RandomResizedCropFlip
+from dyncore.hub import check_folder_name
 from dyncore.network import DynamicConfig
 from dyncore.objectives import ObjectiveConfig
 from dyncore.training._schedule import Annealing, Constant, Schedule
@@ -113,6 +114,7 @@ class Recipe:
     """What training images go through; None: nothing."""
 
     def __post_init__(self) -> None:
+        check_folder_name("recipe name", self.name)
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
         if not self.objective:

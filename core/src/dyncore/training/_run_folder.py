@@ -2,53 +2,113 @@
 
 import json
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from dyncore.gating import config_to_dict
-from dyncore.training._checkpoint import checkpoints
+from dyncore.training._checkpoint import Checkpoint, checkpoints, damage_of, load_checkpoint
 from dyncore.training._options import RunOptions
 from dyncore.training._recipe import Recipe
+from dyncore.training._storage import writing
 
 RECIPE_FILE = "recipe.json"
+METRICS_FILE = "metrics.jsonl"
+EVALUATION_FILE = "evaluation.parquet"
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+
+FIXED = ("seed", "init", "precision", "accumulate", "sync_batch_norm")
+"""Options that a run keeps when it goes on: what they change would not show in its recipe."""
 
 
-def find_start(folder: Path, recipe: Recipe, options: RunOptions) -> Path | None:
-    """The checkpoint to go on from; None: begin at the beginning. Writes nothing.
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins."""
 
-    Raises FileExistsError if the folder holds a run and ``resume`` is off, and ValueError if it is
-    the run of another seed or of a recipe with other settings.
+    checkpoint: Checkpoint | None = None
+    """What to go on from; None: begin at the beginning."""
+    damaged: tuple[tuple[Path, str], ...] = ()
+    """Newer checkpoints that cannot be used, and why."""
+
+
+def find_start(folder: Path, recipe: Recipe, options: RunOptions, data: str) -> Start:
+    """The newest whole checkpoint, if the folder holds a run. Writes nothing.
+
+    Raises FileExistsError if there is a run and ``resume`` is 'never', and ValueError if it is
+    the run of a recipe with other settings, of other options or on other data: ``data`` is the
+    data set's fingerprint.
     """
     file = folder / RECIPE_FILE
     if not file.exists():
-        return None
-    if not options.resume:
+        return Start()
+    if options.resume == "never":
         raise FileExistsError(
-            f"{folder} already holds a run: continue it with --resume, choose another --output, "
-            "or delete it"
+            f"{folder} already holds a run: continue it with --resume auto, choose another "
+            "--output, or delete it"
         )
-    saved, wanted = json.loads(file.read_text(encoding="utf-8")), _describe(recipe, options)
-    seed = saved["options"]["seed"]
-    if seed != options.seed:
+    _check_settings(file, recipe, options)
+    damaged = []
+    for path in reversed(checkpoints(folder / CHECKPOINTS)):
+        if (reason := damage_of(path)) is not None:
+            damaged.append((path, reason))
+            continue
+        checkpoint = load_checkpoint(path)
+        if checkpoint.progress.data != data:
+            raise ValueError(
+                f"{folder} was made with other data: its classes, labels or pixels differ from "
+                f"those of {options.data or recipe.dataset}. Resume with the same --data, or "
+                "choose another --output"
+            )
+        return Start(checkpoint, tuple(damaged))
+    return Start(None, tuple(damaged))
+
+
+def _check_settings(file: Path, recipe: Recipe, options: RunOptions) -> None:
+    folder = file.parent
+    try:
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        before = {name: saved["options"][name] for name in FIXED}
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{folder} was made with seed {seed}, not {options.seed}: resume with the same seed"
-        )
+            f"{file} cannot be read, so nobody knows which run this is: delete {folder}, or "
+            "choose another --output"
+        ) from error
+    wanted = _describe(recipe, options)
+    for name in FIXED:
+        old, new = before[name], getattr(options, name)
+        if old != new:
+            raise ValueError(
+                f"{folder} was made with {name} {old}, not {new}: resume with the same {name}"
+            )
     changed = [key for key in wanted if saved.get(key) != wanted[key]]
     if settings := [key for key in changed if key not in ("source", "options")]:
         raise ValueError(
             f"{folder} was made with another {', '.join(settings)}: resume with the settings that "
             f"{file} shows, or choose another --output"
         )
-    existing = checkpoints(folder / "checkpoints")
-    return existing[-1] if existing else None
 
 
 def save_recipe(folder: Path, recipe: Recipe, options: RunOptions) -> None:
-    """Write ``recipe.json``: the recipe as it runs, and the options."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{RECIPE_FILE}.{os.getpid()}"
-    text = json.dumps(_describe(recipe, options), indent=2)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, folder / RECIPE_FILE)
+    """Write ``recipe.json``: the recipe as it runs, and the options.
+
+    Raises StorageError if it cannot be written.
+    """
+    with writing(folder / RECIPE_FILE):
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_left_overs(folder)
+        temporary = folder / f".{RECIPE_FILE}.{os.getpid()}"
+        text = json.dumps(_describe(recipe, options), indent=2)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, folder / RECIPE_FILE)
+
+
+def _remove_left_overs(folder: Path) -> None:
+    """Delete files that a killed run had not yet given their names: ``.NAME.PROCESS``."""
+    for place in (folder, folder / MODEL):
+        for file in place.glob(".*"):
+            if re.fullmatch(r"\..+\.\d+", file.name) and file.is_file():
+                file.unlink()
 
 
 def _describe(recipe: Recipe, options: RunOptions) -> dict[str, object]:

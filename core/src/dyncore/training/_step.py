@@ -11,6 +11,7 @@ from dyncore.data import Batch, Preprocessing
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import Objective
+from dyncore.training._collapse import executed_share
 from dyncore.training._recipe import Phase
 
 
@@ -25,6 +26,8 @@ class StepResult:
     """Hard execution rate over the batch and all gated paths, in 0 … 1."""
     macs_ratio: Float[Tensor, ""]
     """Executed MACs, routers included, over the static backbone's."""
+    executed: Float[Tensor, "total"]
+    """How much of every path evaluation would run, in 0 … 1."""
 
 
 class TrainingStep(nn.Module):
@@ -70,12 +73,16 @@ class TrainingStep(nn.Module):
             path = ExecutionPath.of(on, self.model.paths_per_block, dtype=images.dtype)
         output = self.model(images, path=path, noise=noise)
         terms = self.objective(batch, output, active)
-        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        loss = torch.stack([_at_least_float32(term) for term in terms.values()]).sum()
         with torch.no_grad():
             rate = _share(output.path.on, self.gated)
             macs_ratio = self.table.macs(output.path).double().mean() / self.table.static
         return StepResult(
-            loss, {name: term.detach() for name, term in terms.items()}, rate, macs_ratio.float()
+            loss=loss,
+            terms={name: term.detach() for name, term in terms.items()},
+            rate=rate,
+            macs_ratio=macs_ratio,
+            executed=executed_share(output.path),
         )
 
 
@@ -97,7 +104,12 @@ def set_trainable(module: TrainingStep, phase: Phase) -> list[nn.Parameter]:
     return [parameter for parameter in module.learnable if parameter.requires_grad]
 
 
+def _at_least_float32(term: Tensor) -> Tensor:
+    return term if term.dtype == torch.float64 else term.float()
+
+
 def _share(on: Tensor, counted: Tensor) -> Tensor:
     """Share of the counted columns that is on; 1 where none is counted (static)."""
     total = counted.sum() * on.shape[0]
-    return torch.where(total > 0, (on & counted).sum() / total.clamp_min(1), 1.0)
+    share = (on & counted).sum().double() / total.clamp_min(1)
+    return torch.where(total > 0, share, 1.0)

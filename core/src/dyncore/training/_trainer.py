@@ -1,39 +1,56 @@
 """From a recipe to a saved model."""
 
+import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from signal import Signals
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch.optim import Optimizer
-from tqdm import tqdm
 
 from dyncore.cost import CostTable, cost_table
-from dyncore.data import Batch, load_dataset
+from dyncore.data import load_dataset
 from dyncore.objectives import Objective
 from dyncore.training._checkpoint import (
+    Checkpoint,
     Progress,
-    load_checkpoint,
+    checkpoint_path,
     prune_checkpoints,
     save_checkpoint,
+    set_aside,
 )
+from dyncore.training._collapse import CollapseWatch
 from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
+from dyncore.training._fingerprint import fingerprint
+from dyncore.training._guard import DivergedError, Position, StepGuard, check_state
 from dyncore.training._log import MetricsLog
-from dyncore.training._optimizer import build_optimizer, scale_learning_rates
 from dyncore.training._options import RunOptions
 from dyncore.training._plan import PlannedPhase, plan_phases
-from dyncore.training._random import draw_decisions, seed_modules
+from dyncore.training._processes import check_processes, share_buffers, synchronise_norms
 from dyncore.training._recipe import Recipe
-from dyncore.training._run_folder import find_start, save_recipe
+from dyncore.training._reporter import Reporter
+from dyncore.training._run_folder import (
+    CHECKPOINTS,
+    EVALUATION_FILE,
+    METRICS_FILE,
+    MODEL,
+    find_start,
+    save_recipe,
+)
 from dyncore.training._setup import build_loaders, build_model, check_trackers, fit
-from dyncore.training._step import StepResult, TrainingStep, set_trainable
+from dyncore.training._signals import StopRequest, TrainingStopped
+from dyncore.training._step import TrainingStep
+from dyncore.training._storage import writing
+from dyncore.training._update import Updater
 
 DISPLAY_EVERY = 10
 """Steps between updates of the progress bar, each of which waits for the device."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,13 @@ def train(recipe: Recipe, options: RunOptions | None = None) -> TrainingResult:
     """Train, evaluate and save; the run's folder is ``<output>/<recipe name>``.
 
     It holds ``recipe.json``, ``metrics.jsonl``, ``checkpoints/``, ``evaluation.parquet`` and
-    ``model/``. Raises ValueError for options that do not fit the recipe, the data or the run to
-    resume, and FileExistsError if the folder holds a run and ``resume`` is off.
+    ``model/``. Raises, with the newest checkpoint left as it was:
+
+    - ValueError for options that do not fit the recipe, the data or the run to resume;
+    - FileExistsError if the folder holds a run and ``resume`` is 'never';
+    - DivergedError for a loss, or weights, that are not finite;
+    - StorageError for a file that cannot be written;
+    - TrainingStopped after SIGINT or SIGTERM, when a checkpoint is saved.
     """
     return Trainer(recipe, options or RunOptions()).run()
 
@@ -72,7 +94,11 @@ class Trainer:
             project_dir=self.folder,
         )
         check_trackers(self.accelerator, options)
-        self.dataset = load_dataset(options.data or recipe.dataset)
+        check_processes(self.accelerator, recipe, options)
+        self.dataset = load_dataset(
+            options.data or recipe.dataset, skip_corrupt=options.skip_corrupt
+        )
+        self.data = fingerprint(self.dataset)
         self.recipe = fit(recipe, options, self.dataset)
         self.train_loader, self.test_loader = build_loaders(
             self.dataset, self.recipe, options, self.accelerator
@@ -86,176 +112,173 @@ class Trainer:
             key: config.build(self.model, self.table)
             for key, config in self.recipe.objective.items()
         }
-        self.objective = Objective(parts)
         self.step_module = TrainingStep(
-            self.model, self.objective, self.table, self.dataset.preprocessing
+            self.model, Objective(parts), self.table, self.dataset.preprocessing
         ).to(self.accelerator.device)
+        if options.sync_batch_norm:
+            synchronise_norms(self.step_module)
+        self.collapse = CollapseWatch(self.table)
+        self.guard = StepGuard(self.accelerator.device, self.accelerator.num_processes)
 
     def run(self) -> TrainingResult:
+        with StopRequest(alone=self.accelerator.num_processes == 1) as self.stop:
+            return self._run()
+
+    def _run(self) -> TrainingResult:
         resumed = self._prepare_folder()
         first = 0
         if resumed is not None:
-            progress, tensors, _ = load_checkpoint(resumed)
-            self.step_module.load_state_dict(tensors)
-            first = progress.step
+            self.step_module.load_state_dict(resumed.tensors)
+            first = resumed.progress.step
         self.accelerator.init_trackers("dyncore", config={"recipe": self.recipe.name})
         self.seconds = 0.0
-        self.log = MetricsLog(
-            self.folder / "metrics.jsonl",
-            self.accelerator,
-            resume_at=first,
-            end=self.phases[-1].last,
+        end = self.phases[-1]
+        log = MetricsLog(
+            self.folder / METRICS_FILE, self.accelerator, resume_at=first, end=end.last
         )
+        self.reporter = Reporter(self.recipe.name, log, self.accelerator)
         for planned in self.phases:
             if first < planned.last:
                 self._run_phase(planned, max(first, planned.first), resumed)
-        end = self.phases[-1]
         self.step_module.anneal(end.temperature_factor(end.last - 1))  # as the last step left it
         evaluation = self._evaluate(end.last, final=True)
         model = self._save(evaluation)
         self.accelerator.end_training()
         return TrainingResult(self.folder, model, evaluation, self.seconds)
 
-    def _run_phase(self, planned: PlannedPhase, first: int, resumed: Path | None) -> None:
-        settings = self.recipe.optimizer
-        trainable = set_trainable(self.step_module, planned.phase)
-        optimizer = build_optimizer(self.model, trainable, settings)
+    def _run_phase(self, planned: PlannedPhase, first: int, resumed: Checkpoint | None) -> None:
+        updater = Updater(self.step_module, planned, self.recipe, self.options, self.accelerator)
         if resumed is not None and first > planned.first:
-            optimizer.load_state_dict(load_checkpoint(resumed)[2])
-        step_module, optimizer = self.accelerator.prepare(self.step_module, optimizer)
-        active = planned.phase.objective
-        names = None if active is None else frozenset(active)
-        step = first
+            updater.optimizer.load_state_dict(resumed.optimizer)
+        if first == 0 and resumed is None:
+            self._save_checkpoint(0, planned, updater)
+        routed, end = planned.phase.paths == "routed", self.phases[-1].last
         for epoch, within, count in planned.epochs_from(first):
-            batches = islice(self.train_loader.epoch(epoch, within), count)
-            step_module.train()
-            start = time.perf_counter()
-            for batch in self._progress(batches, planned, epoch, count):
-                factor = planned.learning_rate_factor(step)
-                scale_learning_rates(optimizer, factor)
-                self.step_module.anneal(planned.temperature_factor(step))
-                noise, on = self._draw(planned, step)
-                seed_modules(self.options.seed, step, self.accelerator.process_index)
-                result = step_module(batch, noise, on, names)
-                self.accelerator.backward(result.loss)
-                optimizer.step()
-                optimizer.zero_grad()
-                self.objective.after_step(self.model)
-                step += 1
-                self._report(step, planned, result, factor * settings.learning_rate)
-            self.seconds += time.perf_counter() - start
-            done = epoch + 1
-            if step == planned.last or done % self.options.evaluate_every == 0:
-                if planned.phase.paths == "routed" and step < self.phases[-1].last:
+            target = epoch * planned.steps_per_epoch + within + count
+            step, stop = self._run_epoch(planned, updater, epoch, within, count)
+            if routed and count == planned.steps_per_epoch and step == target:
+                self._warn_of_collapse(epoch)
+            regular = target == planned.last or (epoch + 1) % self.options.evaluate_every == 0
+            if step == target and regular:
+                if routed and step < end:
                     self._evaluate(step, final=False)
-                self._save_checkpoint(step, planned, optimizer)
-        self.accelerator.unwrap_model(step_module, keep_fp32_wrapper=False)
-        self.accelerator.free_memory()
+                self._save_checkpoint(step, planned, updater)
+            elif stop or self._is_due(step):
+                self._save_checkpoint(step, planned, updater)
+            if stop and step < end:
+                self.accelerator.end_training()
+                raise TrainingStopped(
+                    f"{stop.name}: stopped after step {step} of {end}; {self.last_checkpoint} is "
+                    "where --resume auto goes on",
+                    stop,
+                )
+        updater.close()
 
-    def _draw(
-        self, planned: PlannedPhase, step: int
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Gate noise, or forced paths, for this process's share of the step's batch."""
-        batch, processes = self.recipe.batch_size, self.accelerator.num_processes
-        each = batch // processes
-        share = slice(
-            self.accelerator.process_index * each, (self.accelerator.process_index + 1) * each
-        )
-        return draw_decisions(
-            self.model,
-            planned.phase,
-            seed=self.options.seed,
-            step=step,
-            batch=batch,
-            share=share,
-        )
-
-    def _progress(
-        self, batches: Iterator[Batch], planned: PlannedPhase, epoch: int, count: int
-    ) -> Iterator[Batch]:
+    def _run_epoch(
+        self, planned: PlannedPhase, updater: Updater, epoch: int, within: int, count: int
+    ) -> tuple[int, Signals | None]:
+        """Train through ``count`` batches of an epoch; the steps done in all, and why no more."""
+        batches = islice(self.train_loader.epoch(epoch, within), count)
         epochs = -(-self.phases[-1].last // planned.steps_per_epoch)
-        self.bar = tqdm(
-            batches,
-            total=count,
-            desc=f"{planned.phase.name} {epoch + 1}/{epochs}",
-            disable=not self.accelerator.is_main_process,
-        )
-        return iter(self.bar)
+        before = epoch * planned.steps_per_epoch
+        last, stop = before + within + count, None
+        updater.train()
+        self.collapse.reset()
+        start = time.perf_counter()
+        bar = self.reporter.progress(batches, planned, f"{epoch + 1}/{epochs}", count)
+        for step, batch in enumerate(bar, before + within):
+            result = updater.backward(batch, step)
+            position = Position(step, epoch, step - before, batch.index)
+            with self._naming_the_last_checkpoint():
+                stop = self.guard.see(position, result, self.stop.signal)
+            updater.step()
+            self.collapse.add(result.executed)
+            done = step + 1
+            if done % DISPLAY_EVERY == 0 or done == planned.last:
+                rate = planned.learning_rate_factor(step) * self.recipe.optimizer.learning_rate
+                self.reporter.training(done, planned, result, rate)
+            if stop:
+                last = done
+                break
+            if self._is_due(done) and done < last:
+                self.seconds += time.perf_counter() - start
+                self._save_checkpoint(done, planned, updater)
+                start = time.perf_counter()
+        self.seconds += time.perf_counter() - start
+        return last, stop
 
-    def _report(self, step: int, planned: PlannedPhase, result: StepResult, rate: float) -> None:
-        if step % DISPLAY_EVERY and step != planned.last:
-            return
-        tensors = {
-            **result.terms,
-            "loss": result.loss.detach(),
-            "execution_rate": result.rate,
-            "macs_ratio": result.macs_ratio,
-        }
-        shares = torch.stack([value.float() for value in tensors.values()])
-        means = self.accelerator.reduce(shares, "mean").tolist()
-        values = dict(zip(tensors, means, strict=True))
-        self.bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
-        self.log.write(
-            step,
-            {
-                "phase": planned.phase.name,
-                "epoch": step / planned.steps_per_epoch,
-                "learning_rate": rate,
-                **{f"train/{name}": value for name, value in values.items()},
-            },
-        )
+    def _is_due(self, step: int) -> bool:
+        return step % self.options.checkpoint_every == 0
+
+    def _warn_of_collapse(self, epoch: int) -> None:
+        mean = self.accelerator.reduce(self.collapse.mean, "mean")
+        stuck = self.collapse.stuck(mean)
+        if stuck and self.accelerator.is_main_process:
+            logger.warning(
+                "gates that decided the same for every image of epoch %d: %s",
+                epoch + 1,
+                ", ".join(stuck),
+            )
 
     def _evaluate(self, step: int, *, final: bool) -> Evaluation:
         preprocessing = self.dataset.preprocessing
+        share_buffers(self.model, self.accelerator)
         evaluation = evaluate(
             self.model, self.test_loader.epoch(0), preprocessing, self.table, self.accelerator
         )
-        first = next(self.test_loader.epoch(0))
-        gap = relaxation_gap(self.model, first, preprocessing)
-        metrics = evaluation.metrics() | gap
-        self.log.write(
-            step,
-            {
-                "epoch": step / self.train_loader.steps_per_epoch,
-                **{f"test/{name}": value for name, value in metrics.items()},
-                "test/block_rates": evaluation.block_rates,
-            },
-        )
-        when = "end" if final else f"epoch {step / self.train_loader.steps_per_epoch:.3g}"
-        self.accelerator.print(
-            f"{self.recipe.name} at {when}: accuracy {evaluation.accuracy:.4f}, "
-            f"execution rate {evaluation.execution_rate:.3f}, MACs ratio "
-            f"{evaluation.macs_ratio:.3f}, {len(evaluation.path_counts)} distinct paths "
-            f"(entropy {evaluation.path_entropy:.2f} bits), relaxed gap {gap['relaxed_gap']:.3f}"
-        )
+        gap = relaxation_gap(self.model, next(self.test_loader.epoch(0)), preprocessing)
+        epoch = step / self.train_loader.steps_per_epoch
+        self.reporter.evaluation(step, epoch, evaluation, gap, final=final)
         return evaluation
 
-    def _prepare_folder(self) -> Path | None:
+    def _prepare_folder(self) -> Checkpoint | None:
         """Make the run's folder; the checkpoint to go on from, if there is one."""
-        start = find_start(self.folder, self.recipe, self.options)
+        start = find_start(self.folder, self.recipe, self.options, self.data)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
+            goes_on = "an older one is used" if start.checkpoint else "the run begins again"
+            for path, reason in start.damaged:
+                logger.warning("%s is damaged (%s): %s", path, reason, goes_on)
+                set_aside(path)
             save_recipe(self.folder, self.recipe, self.options)
         self.accelerator.wait_for_everyone()
-        return start
-
-    def _save_checkpoint(self, step: int, planned: PlannedPhase, optimizer: Optimizer) -> None:
-        if self.accelerator.is_main_process:
-            folder = self.folder / "checkpoints"
-            save_checkpoint(
-                folder,
-                Progress(step=step, phase=planned.index, seed=self.options.seed),
-                tensors=self.step_module.state_dict(),
-                optimizer=optimizer.state_dict(),
+        if start.checkpoint is not None:
+            self.last_checkpoint = checkpoint_path(
+                self.folder / CHECKPOINTS, start.checkpoint.progress.step
             )
+        return start.checkpoint
+
+    def _save_checkpoint(self, step: int, planned: PlannedPhase, updater: Updater) -> None:
+        folder, tensors = self.folder / CHECKPOINTS, self.step_module.state_dict()
+        with self._naming_the_last_checkpoint():
+            self.guard.settle()
+            check_state(tensors)
+        self.last_checkpoint = checkpoint_path(folder, step)
+        if self.accelerator.is_main_process:
+            progress = Progress(
+                step=step, phase=planned.index, seed=self.options.seed, data=self.data
+            )
+            save_checkpoint(folder, Checkpoint(progress, tensors, updater.optimizer.state_dict()))
             prune_checkpoints(folder, self.options.keep_checkpoints)
         self.accelerator.wait_for_everyone()
 
+    @contextmanager
+    def _naming_the_last_checkpoint(self) -> Iterator[None]:
+        try:
+            yield
+        except DivergedError as error:
+            raise DivergedError(
+                f"{error}. {self.last_checkpoint} is from before; going on from there meets the "
+                "same batch again, so look at those rows or lower --optimizer.learning-rate"
+            ) from None
+
     def _save(self, evaluation: Evaluation) -> Path:
-        target = self.folder / "model"
+        target = self.folder / MODEL
         if self.accelerator.is_main_process:
-            evaluation.save(self.folder / "evaluation.parquet")
+            with writing(self.folder / EVALUATION_FILE):
+                evaluation.save(self.folder / EVALUATION_FILE)
             self.model.info = replace(self.model.info, metrics=evaluation.metrics())
-            self.model.save_pretrained(target)
+            with writing(target):
+                self.model.save_pretrained(target)
         self.accelerator.wait_for_everyone()
         return target
