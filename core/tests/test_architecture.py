@@ -24,7 +24,7 @@ ROOMS = {
             ("engine",),
             ("objectives",),
             ("training",),
-            ("report",),
+            ("export", "report"),
             ("cli", "testing"),
         )
     )
@@ -164,6 +164,7 @@ def test_packages_only_re_export(file):
         ("dyncore.cli", "from dyncore.testing import Case", "imports dyncore.testing"),
         ("dyncore.testing", "from dyncore.cli import main", "imports dyncore.cli"),
         ("dyncore.training", "from dyncore.methods import static", "imports dyncore.methods"),
+        ("dyncore.training", "from dyncore.export import Subnet", "imports dyncore.export"),
         ("dyncore.cli", "import dyncore.methods.static", "imports dyncore.methods.static"),
         ("dyncore.hub", "from dyncore.data import Batch", "imports dyncore.data"),
         ("dyncore.data", "from dyncore.gating import Gate", "imports dyncore.gating"),

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from dyncore.cli._eval import run_eval
+from dyncore.cli._export import run_export
 from dyncore.cli._list import run_list
 from dyncore.cli._push import run_push
 from dyncore.cli._stopped import leave
 from dyncore.cli._train import run_train
+from dyncore.export import ExportError
 from dyncore.hub import HubError
 from dyncore.registry import RegistryError
 from dyncore.training import DivergedError, StorageError, TrainingStopped
@@ -17,6 +19,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "list": (run_list, "list methods, models or recipes"),
     "train": (run_train, "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ..."),
     "eval": (run_eval, "evaluate a saved model: dyn eval MODEL --data DATA"),
+    "export": (run_export, "write a file that runs without Python: dyn export MODEL --format onnx"),
     "push": (run_push, "push a saved model to the Hub: dyn push FOLDER org/name"),
 }
 
@@ -43,7 +46,7 @@ def guard(run: Callable[[], None]) -> None:
         run()
     except (ValueError, FileNotFoundError, FileExistsError, HubError, RegistryError) as error:
         fail(str(error))
-    except (DivergedError, StorageError) as error:
+    except (DivergedError, ExportError, StorageError) as error:
         fail(str(error), status=1)
     except TrainingStopped as stop:
         leave(stop)
