@@ -25,7 +25,11 @@ CONSTRAINTS = ("-c", "constraints.txt")
 TEST_TOOLS = ("--group", "test")
 WORKERS = "2"
 """pytest's processes; each computes with one thread, so more than there are cores only costs."""
-BENCHMARKS = ("benchmarks/latency.py", "benchmarks/training.py")
+BENCHMARKS = ("benchmarks/engine.py", "benchmarks/latency.py", "benchmarks/training.py")
+STATIC_ENGINES = ("onnx", "onnxruntime", "onnxscript", "openvino")
+"""What the engine is measured against."""
+SOAKS = ("benchmarks/soak_resume.py", "benchmarks/soak_engine.py")
+"""What is killed or called again and again."""
 
 
 def editable(*folders: str) -> list[str]:
@@ -115,12 +119,31 @@ def fidelity(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Read damaged files of every kind, 500 per loader and kind of damage (minutes)."""
+    session.install(*CONSTRAINTS, *editable("core"))
+    session.run("python", "core/tests/fuzz/fuzz.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure what BENCHMARKS names; with arguments after --, the one whose name comes first."""
-    session.install(*CONSTRAINTS, *editable())
+    session.install(*CONSTRAINTS, *editable(), *STATIC_ENGINES)
+    run_scripts(session, BENCHMARKS)
+
+
+def run_scripts(session: nox.Session, scripts: tuple[str, ...]) -> None:
+    """Run all `scripts`, or, with arguments after --, the one whose name comes first."""
     name, *arguments = session.posargs or [""]
-    chosen = [script for script in BENCHMARKS if name in script]
+    chosen = [script for script in scripts if name in script]
     if not chosen:
-        session.error(f"{name!r} is none of {', '.join(BENCHMARKS)}")
+        session.error(f"{name!r} is none of {', '.join(scripts)}")
     for script in chosen:
         session.run("python", script, *arguments)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Do at length what tests do briefly; with arguments after --, the script named first."""
+    session.install(*CONSTRAINTS, *editable())
+    run_scripts(session, SOAKS)

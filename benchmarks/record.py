@@ -12,14 +12,22 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write ``results/<name>.json``: the rows, the command, versions and the machine."""
+def record(
+    name: str,
+    rows: Sequence[Mapping[str, object]],
+    versions: Mapping[str, str | None] | None = None,
+) -> None:
+    """Write ``results/<name>.json``: the rows, the command, versions and the machine.
+
+    ``versions`` are those of further packages that were measured.
+    """
     script, *arguments = sys.argv
     report = {
         "command": " ".join(["python", f"benchmarks/{Path(script).name}", *arguments]),
         "date": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__,
         "python": platform.python_version(),
+        **(versions or {}),
         "processor": platform.processor() or platform.machine(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),

@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from dyncore.cost import CostTable, cost_table
 from dyncore.data import DataFileError
+from dyncore.engine import Engine, Profile
 from dyncore.gating import Decision, ExecutionPath
 from dyncore.hub import HubError, ModelFileError
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo, Output, run_skipped
@@ -25,12 +26,14 @@ __all__ = [
     "Decision",
     "DynamicConfig",
     "DynamicNetwork",
+    "Engine",
     "ExecutionPath",
     "HubError",
     "Method",
     "ModelFileError",
     "ModelInfo",
     "Output",
+    "Profile",
     "RegistryError",
     "cost_table",
     "create_model",

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from dyncore.cli._bench import run_bench
 from dyncore.cli._eval import run_eval
 from dyncore.cli._export import run_export
 from dyncore.cli._list import run_list
@@ -19,6 +20,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "list": (run_list, "list methods, models or recipes"),
     "train": (run_train, "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ..."),
     "eval": (run_eval, "evaluate a saved model: dyn eval MODEL --data DATA"),
+    "bench": (run_bench, "time each part of a model in the engine: dyn bench MODEL"),
     "export": (run_export, "write a file that runs without Python: dyn export MODEL --format onnx"),
     "push": (run_push, "push a saved model to the Hub: dyn push FOLDER org/name"),
 }

@@ -67,6 +67,8 @@ class CostTable:
     stem: int
     head: int
     blocks: tuple[BlockCost, ...]
+    unit: str = "MACs"
+    """``MACs``, or ``ns`` where an engine's profile measured times (``dyncore.Profile``)."""
 
     @property
     def always(self) -> int:
@@ -170,7 +172,7 @@ class CostTable:
     def __str__(self) -> str:
         size = "×".join(map(str, self.input_size))
         lines = [
-            f"MACs for one {size} image (1 MAC = 2 FLOPs)",
+            f"{self.unit} for one {size} image{' (1 MAC = 2 FLOPs)' * (self.unit == 'MACs')}",
             f"{'part':>10} {'gated':>5} {'router':>12} {'shortcut':>13} {'paths':>15}",
             f"{'stem':>10} {'':>5} {'':>12} {'':>13} {self.stem:>15,}",
         ]

@@ -12,7 +12,7 @@ from dyncore.gating._gates import (
     TwoLogitGate,
 )
 from dyncore.gating._linear import he_linear
-from dyncore.gating._router import Router, RouterConfig, RouterState
+from dyncore.gating._router import Evaluation, Router, RouterConfig, RouterState
 from dyncore.gating._routers import (
     ContextRouter,
     ContextRouterConfig,
@@ -26,6 +26,7 @@ __all__ = [
     "ContextRouter",
     "ContextRouterConfig",
     "Decision",
+    "Evaluation",
     "ExecutionPath",
     "Gate",
     "GateConfig",

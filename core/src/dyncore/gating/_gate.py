@@ -1,7 +1,10 @@
 """The gate's interface."""
 
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,6 +18,8 @@ class Gate(nn.Module, ABC):
     """A linear head on the router feature plus a rule that turns its scores into a decision."""
 
     head: nn.Linear
+    scales: ClassVar[bool] = False
+    """Whether weights in evaluation may be other than 0 and 1."""
 
     @abstractmethod
     def forward(
@@ -29,6 +34,13 @@ class Gate(nn.Module, ABC):
         ``noise`` is added to the logits; None means none. ``relaxed`` chooses the training form
         of the weights, otherwise decisions are hard.
         """
+
+    def lean(self) -> Callable[[Tensor], Decision]:
+        """Feature → hard decision, for weights that stay as they are.
+
+        In fewer operations where there is a way.
+        """
+        return functools.partial(self, relaxed=False)
 
     def anneal(self, factor: float) -> None:
         """Multiply the configured temperature by ``factor``; a gate without one ignores it."""

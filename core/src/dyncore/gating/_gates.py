@@ -1,5 +1,6 @@
 """The gates of the five papers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -88,6 +89,18 @@ class TwoLogitGate(Gate):
         noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
         return Decision(on, weight, noise_free=noise_free)
 
+    def lean(self) -> Callable[[Tensor], Decision]:
+        """See :meth:`Gate.lean`: one logit per path, on minus off."""
+        weight = (self.head.weight[1::2] - self.head.weight[::2]).T
+        bias = self.head.bias[1::2] - self.head.bias[::2]
+
+        def decide(feature: Tensor) -> Decision:
+            margin = _at_least_float32(torch.addmm(bias, feature, weight))
+            on = self._on(margin)
+            return Decision(on, on.to(margin.dtype))
+
+        return decide
+
     def anneal(self, factor: float) -> None:
         """See :meth:`Gate.anneal`."""
         self.temperature.fill_(factor * self.base_temperature)
@@ -168,6 +181,8 @@ class ReLU1Gate(Gate):
     there are scores for channels only, and every path is on with weight 1. The relaxed form
     leaks on both sides. Biases start at 1, so that nothing is dead at the start.
     """
+
+    scales: ClassVar[bool] = True
 
     def __init__(
         self,

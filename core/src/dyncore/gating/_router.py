@@ -1,6 +1,7 @@
 """The router's interface."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +12,8 @@ from dyncore.gating._config import PartConfig
 
 RouterState: TypeAlias = tuple[Tensor, ...]
 """What routers hand on: any tensors whose first dimension is the image. First router: ``()``."""
+Evaluation: TypeAlias = Callable[[Tensor, RouterState], tuple[Tensor, RouterState]]
+"""A router as a function: pooled block input and state → feature and new state."""
 
 
 class Router(nn.Module, ABC):
@@ -27,6 +30,13 @@ class Router(nn.Module, ABC):
         self, pooled: Float[Tensor, "batch channel"], state: RouterState
     ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
         """Feature (B, d) and the state for the next router."""
+
+    def lean(self) -> "Evaluation":
+        """The same for weights that stay as they are, in fewer operations where there is a way.
+
+        Inference calls it after norms were folded; what is not overridden runs as it is.
+        """
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

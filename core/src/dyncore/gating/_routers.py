@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dyncore.gating._linear import he_linear
-from dyncore.gating._router import Router, RouterConfig, RouterState
+from dyncore.gating._router import Evaluation, Router, RouterConfig, RouterState
 
 
 def _check_dim(dim: int) -> None:
@@ -59,6 +60,18 @@ class ShortRangeRouter(Router):
     ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
         return F.relu(self.mix(F.relu(self.norm(self.align(pooled))))), state
 
+    def lean(self) -> Evaluation:
+        """See :meth:`Router.lean`."""
+        if not isinstance(self.norm, nn.Identity):
+            return self
+        align, bias, mix = self.align.weight.T, self.align.bias, self.mix.weight.T
+
+        def run(pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
+            aligned = torch.addmm(bias, pooled, align).relu_()
+            return torch.mm(aligned, mix).relu_(), state
+
+        return run
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShortRangeRouterConfig(RouterConfig):
@@ -98,6 +111,21 @@ class ContextRouter(Router):
         if self.history is not None:
             feature = feature + F.relu(self.history(state[0]))
         return feature, (feature,)
+
+    def lean(self) -> Evaluation:
+        """See :meth:`Router.lean`."""
+        if not isinstance(self.norm, nn.Identity):
+            return self
+        context, bias = self.context.weight.T, self.context.bias
+        history = None if self.history is None else (self.history.bias, self.history.weight.T)
+
+        def run(pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
+            feature = torch.addmm(bias, pooled, context).relu_()
+            if history is not None:
+                feature += torch.addmm(history[0], state[0], history[1]).relu_()
+            return feature, (feature,)
+
+        return run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dyncore.cost import CostTable, execution_rate_loss, flops_ratio_loss
 from dyncore.data import Batch
+from dyncore.engine import read_profile
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
@@ -117,7 +118,7 @@ class FlopsRatio(ObjectivePart):
 
 @dataclass(frozen=True, kw_only=True)
 class FlopsRatioConfig(ObjectiveConfig):
-    """Pull the executed share of all gated MACs to a target."""
+    """Pull the executed share of all gated MACs, or of their measured time, to a target."""
 
     name: ClassVar[str] = "flops-ratio"
     target: float
@@ -127,6 +128,9 @@ class FlopsRatioConfig(ObjectiveConfig):
     reads: Reads = "noise-free"
     """What is held to the target: what evaluation would decide (ours), or the noisy weights of
     training, as printed."""
+    latency: str = ""
+    """File of an engine's profile (``dyn bench MODEL --output FILE``), whose times then stand in
+    the place of MACs (ours); empty: MACs."""
 
     def __post_init__(self) -> None:
         _check_fraction("target", self.target)
@@ -134,4 +138,19 @@ class FlopsRatioConfig(ObjectiveConfig):
         _check_reads(self.reads)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> FlopsRatio:
+        if self.latency:
+            table = _times(self.latency, table)
         return FlopsRatio(table, self.target, self.weight, self.reads)
+
+
+def _times(file: str, table: CostTable) -> CostTable:
+    """The cost table in a profile, for the same network as ``table``."""
+    times = read_profile(file).table
+    shapes = [[(b.gated, len(b.paths)) for b in t.blocks] for t in (times, table)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"latency: {file} is the profile of another network: it has {len(times.blocks)} blocks "
+            f"with {sum(len(b.paths) for b in times.blocks)} paths, the model {len(table.blocks)} "
+            f"with {sum(len(b.paths) for b in table.blocks)}; profile this one"
+        )
+    return times

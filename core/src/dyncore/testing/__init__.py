@@ -19,7 +19,7 @@ from dyncore.testing._gradients import check_gradients
 from dyncore.testing._precision import check_bf16
 from dyncore.testing._processes import check_processes
 from dyncore.testing._saving import check_saving
-from dyncore.testing._skipping import check_macs, check_skipping
+from dyncore.testing._skipping import check_engine, check_macs, check_skipping
 
 __all__ = [
     "CHECKS",
@@ -28,6 +28,7 @@ __all__ = [
     "check_batch_mates",
     "check_bf16",
     "check_determinism",
+    "check_engine",
     "check_gradients",
     "check_macs",
     "check_processes",

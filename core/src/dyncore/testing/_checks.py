@@ -10,7 +10,7 @@ from dyncore.testing._gradients import check_gradients
 from dyncore.testing._precision import check_bf16
 from dyncore.testing._processes import check_processes
 from dyncore.testing._saving import check_saving
-from dyncore.testing._skipping import check_macs, check_skipping
+from dyncore.testing._skipping import check_engine, check_macs, check_skipping
 
 Check: TypeAlias = Callable[[Case, Path], None]
 """Raises AssertionError if the case does not conform; the folder is empty and its own."""
@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     check_determinism,
     check_batch_mates,
     check_skipping,
+    check_engine,
     check_macs,
     check_saving,
     check_processes,

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from dyncore.cost import cost_table, count_macs
+from dyncore.engine import Engine
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, run_skipped
 from dyncore.testing._build import BATCH, eval_images, eval_network
@@ -31,6 +32,19 @@ def check_skipping(case: Case, folder: Path) -> None:
             model(images, path=path),
             f"{case}: skipped and masked on random path {seed}",
         )
+
+
+@torch.no_grad()
+def check_engine(case: Case, folder: Path) -> None:
+    """The engine and the masked form agree, on routed paths and on random forced ones."""
+    model, images = eval_network(case), eval_images(case)
+    engine = Engine(model, images, threads=2)
+    for path in (None, *_random_paths(model)):
+        what = f"{case}: engine and masked {'routed' if path is None else 'forced'}"
+        for count in (1, len(images)):
+            given = None if path is None else path.images(slice(count))
+            expected = model(images[:count], path=given)
+            expect_same_answer(engine(images[:count], path=given), expected, what)
 
 
 @torch.no_grad()

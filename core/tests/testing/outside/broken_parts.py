@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dyncore.gating import Decision, Gate, GateConfig, Router, RouterConfig, RouterState
+from dyncore.gating import Decision, Evaluation, Gate, GateConfig, Router, RouterConfig, RouterState
 from dyncore.objectives import ObjectiveConfig, ObjectivePart
 
 DIM = 6
@@ -103,6 +103,10 @@ class NeedsPrecision(nn.Module):
         return x * 1e-3 / ((one + 1e-3) - one)
 
 
+class WrongLean(nn.Identity):
+    """The router that has it answers otherwise when it runs lean."""
+
+
 FAULTS: dict[str, Callable[[], nn.Module]] = {
     "none": nn.Identity,
     "unused parameter": UnusedParameter,
@@ -116,6 +120,7 @@ FAULTS: dict[str, Callable[[], nn.Module]] = {
     "hidden layer": HiddenLayer,
     "unsaved buffer": UnsavedBuffer,
     "needs precision": NeedsPrecision,
+    "wrong lean": WrongLean,
 }
 
 
@@ -128,6 +133,11 @@ class BrokenRouter(Router):
 
     def forward(self, pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
         return self.fault(self.align(pooled)), state
+
+    def lean(self) -> Evaluation:
+        if not isinstance(self.fault, WrongLean):
+            return self
+        return lambda pooled, state: (-self.align(pooled), state)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.gating import Router, RouterConfig, RouterState, he_linear
+from dyncore.gating import Evaluation, Router, RouterConfig, RouterState, he_linear
 
 Edges = Literal["decay", "cosine"]
 
@@ -72,6 +72,23 @@ class RelationalRouter(Router):
         feature = F.relu(self.mix(aggregated))
         forgotten = max(0, len(state) + 1 - self.history)
         return feature, (*state, feature)[forgotten:]
+
+    def lean(self) -> Evaluation:
+        """See :meth:`dyncore.gating.Router.lean`."""
+        if not isinstance(self.norm, nn.Identity):
+            return self
+        align, bias, mix = self.align.weight.T, self.align.bias, self.mix.weight.T
+
+        def run(pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
+            aggregated = torch.addmm(bias, pooled, align).relu_()
+            if state:
+                features = torch.stack((*state, aggregated), dim=1)
+                aggregated = torch.matmul(self.edges(features).unsqueeze(-2), features).squeeze(-2)
+            feature = torch.mm(aggregated, mix).relu_()
+            forgotten = max(0, len(state) + 1 - self.history)
+            return feature, (*state, feature)[forgotten:]
+
+        return run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,299 @@
+"""What skipping saves on the clock: the engine against the best static one, in one run.
+
+``python benchmarks/engine.py [--quick] [--only NAME …] [--device cuda]`` prints, per network, batch
+size and rate, efficiency = (time of the best static engine × MACs ratio) / time of ours. 1 is the
+limit: time in proportion to work. Routers run, and their time counts; what they decide is replaced
+by draws of the given rate. *of dense* is our time over that of this engine without routers and with
+every block on. Writes JSON to ``benchmarks/results/``.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+import static_engines
+import torch
+import tyro
+from record import record
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+import dyncore
+from dyncore.gating import Decision, Gate
+
+RATES = (0.3, 0.5, 0.7, 1.0)
+ROUNDS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One dynamic network."""
+
+    name: str
+    model: str
+    """Name for ``dyncore.create_model``."""
+    size: int
+    """Height and width of the images."""
+    batches: tuple[int, ...]
+    rates: tuple[float, ...] = RATES
+    """On-probability of every path; of every channel where channels are gated."""
+
+    router: dict[str, int] | None = None
+    """Fields of the router to change."""
+
+    @property
+    def static(self) -> str:
+        """Its static backbone's name."""
+        backbone = self.model.partition("-")[2]
+        head, _, last = backbone.rpartition("-")
+        return f"static-{head if last in ('n2', 'n4') else backbone}"
+
+
+WORKLOADS = (
+    Workload(
+        name="blocks", model="vanilla-resnet50", size=224, batches=(1, 8, 32), router={"dim": 32}
+    ),
+    Workload(name="blocks-256", model="rdinet-resnet50", size=224, batches=(1, 8, 32)),
+    Workload(name="n2", model="dmnn-resnet50-n2", size=224, batches=(1, 8, 32)),
+    Workload(name="n4", model="dmnn-resnet50-n4", size=224, batches=(1, 8, 32)),
+    Workload(name="rdinet-110", model="rdinet-resnet110-cifar", size=32, batches=(1, 128)),
+    Workload(name="spnet-110", model="spnet-resnet110-cifar", size=32, batches=(1, 128)),
+    Workload(
+        name="channels-50",
+        model="lcnet-resnet50",
+        size=224,
+        batches=(1, 8, 32),
+        rates=(0.25, 0.5, 0.75, 1.0),
+    ),
+    Workload(
+        name="channels-18",
+        model="lcnet-resnet18-cifar",
+        size=32,
+        batches=(1, 8, 32),
+        rates=(0.1, 0.25, 0.5, 1.0),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure the engine against the best static engine."""
+
+    only: tuple[str, ...] = ()
+    """Workloads; none: all."""
+    batches: tuple[int, ...] = ()
+    """Batch sizes; none: the workloads'."""
+    seconds: float = 1.5
+    """Measuring time per figure."""
+    quick: bool = False
+    """Two workloads, two batch sizes, little time: under a minute."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to run."""
+    engines: tuple[str, ...] = ()
+    """Static engines; none: all that are installed."""
+
+
+class RandomGate(Gate):
+    """Does the work of a gate, and draws where it would compare."""
+
+    rate: float = 1.0
+    """Of all of them; set on the class."""
+
+    def __init__(self, gate: Gate, paths: int, channels: int) -> None:
+        super().__init__()
+        self.head = gate.head
+        self.paths, self.channels = paths, channels
+        self.scales = gate.scales  # type: ignore[misc]
+
+    def forward(self, feature: Tensor, noise: Tensor | None = None, *, relaxed: bool) -> Decision:
+        """A decision of ones and zeros; channels that are on count half."""
+        score = self.head(feature)
+        drawn = torch.rand(len(score), self.channels or self.paths, device=score.device) < self.rate
+        if not self.channels:
+            return Decision(drawn, drawn.to(score.dtype))
+        weight = score.new_ones(len(score), self.paths)
+        return Decision(weight > 0, weight, drawn, 0.5 * drawn)
+
+
+def randomised(workload: Workload) -> dyncore.DynamicNetwork:
+    """The model with random weights, whose decisions are draws."""
+    torch.manual_seed(0)
+    model = dyncore.create_model(workload.model, router=workload.router)
+    for key, gate in list(model.gates.items()):
+        block = int(key)
+        model.gates[key] = RandomGate(
+            gate,  # type: ignore[arg-type]
+            model.paths_per_block[block],
+            model.channels_per_block[block],
+        )
+    return model.eval()
+
+
+class Dynamic:
+    """One engine at one rate; remembers the MACs ratio of each run."""
+
+    def __init__(self, engine: dyncore.Engine, images: Tensor, rate: float) -> None:
+        self.engine, self.images, self.rate = engine, images, rate
+        self.paths: list[dyncore.ExecutionPath] = []
+
+    def __call__(self) -> None:
+        """Run once."""
+        RandomGate.rate = self.rate
+        self.paths.append(self.engine(self.images).path)
+
+    def forget(self) -> None:
+        """The last run does not count."""
+        self.paths.pop()
+
+    def ratios(self, table: dyncore.CostTable) -> list[float]:
+        """MACs ratio, routers included, per run."""
+        return [table.ratio(float(table.macs(path).double().mean())) for path in self.paths]
+
+
+def in_turns(runs: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
+    """Times of every run in ``ROUNDS`` bursts, taken in turns.
+
+    A burst begins with a run that does not count, and a pause: threads of other engines may still
+    be spinning.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            time.sleep(0.02)
+            run()
+            if isinstance(run, Dynamic):
+                run.forget()
+            burst = 0.0
+            while burst < seconds / ROUNDS:
+                start = time.perf_counter()
+                run()
+                times[name].append(time.perf_counter() - start)
+                burst += times[name][-1]
+    return times
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that ``share`` of all values do not exceed."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def measure(workloads: list[Workload], options: Options) -> list[dict[str, object]]:
+    """One row per workload, batch size and rate; all workloads have one static backbone."""
+    device = torch.device(options.device)
+    size = workloads[0].size
+    static_model = dyncore.create_model(workloads[0].static).eval().to(device)
+    example = torch.randn(1, 3, size, size, device=device)
+    dense = dyncore.Engine(static_model, example)
+    RandomGate.rate = 0.5
+    engines, tables = {}, {}
+    for workload in workloads:
+        model = randomised(workload).to(device)
+        tables[workload.name] = dyncore.cost_table(model, (3, size, size))
+        engines[workload.name] = dyncore.Engine(model, example)
+    kinds = static_engines.GPU if device.type == "cuda" else static_engines.CPU
+    rows: list[dict[str, object]] = []
+    for batch in options.batches or sorted({b for w in workloads for b in w.batches}):
+        images = torch.randn(batch, 3, size, size, device=device)
+        runs: dict[str, Callable[[], object]] = {"dense": lambda images=images: dense(images)}
+        for name, build in kinds.items():
+            if not options.engines or name in options.engines:
+                try:
+                    runs[name] = build(static_model.backbone, images)
+                except ImportError as missing:
+                    print(f"without {name}: {missing}")
+        dynamic = {
+            (workload.name, rate): Dynamic(engines[workload.name], images, rate)
+            for workload in workloads
+            for rate in workload.rates
+        }
+        runs |= {f"{name} {rate}": run for (name, rate), run in dynamic.items()}
+        times = in_turns(runs, options.seconds)
+        static = {name: statistics.median(times[name]) for name in kinds if name in times}
+        own = statistics.median(times["dense"])
+        for workload in workloads:
+            of_workload = [
+                row(
+                    dynamic[workload.name, rate].ratios(tables[workload.name]),
+                    times[f"{workload.name} {rate}"],
+                    static,
+                    own,
+                )
+                | {"rate": rate, "workload": workload.name, "model": workload.model}
+                | {"batch": batch}
+                for rate in workload.rates
+            ]
+            Console(width=130).print(shown(of_workload))
+            rows += of_workload
+    return rows
+
+
+def row(
+    ratios: list[float], times: list[float], static: dict[str, float], dense: float
+) -> dict[str, object]:
+    """Figures of one workload at one batch size and rate, from its runs; times in seconds."""
+    best = min(static, key=lambda name: static[name])
+    per_second = [ratio / seconds for ratio, seconds in zip(ratios, times, strict=True)]
+    return {
+        "macs_ratio": statistics.mean(ratios),
+        "efficiency": static[best] * statistics.median(per_second),
+        "over_dense": statistics.median(times) / dense,
+        "over_static": statistics.median(times) / static[best],
+        "p50_s": statistics.median(times),
+        "p95_s": percentile(times, 0.95),
+        "dense_s": dense,
+        "best_static": best,
+        "static_s": static,
+        "runs": len(times),
+    }
+
+
+def shown(rows: list[dict[str, object]]) -> Table:
+    """The rows of one workload and batch size."""
+    first = rows[0]
+    static = ", ".join(f"{name} {1000 * t:.2f}" for name, t in first["static_s"].items())  # type: ignore[attr-defined]
+    table = Table(
+        title=f"{first['workload']}: {first['model']}, batch {first['batch']}; static in ms: "
+        f"{static}; ours without routers {1000 * float(first['dense_s']):.2f}"  # type: ignore[arg-type]
+    )
+    for column in ("rate", "MACs ratio", "p50 ms", "p95 ms", "of static", "of dense", "efficiency"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            f"{row['rate']}",
+            f"{row['macs_ratio']:.3f}",
+            f"{1000 * float(row['p50_s']):.2f}",  # type: ignore[arg-type]
+            f"{1000 * float(row['p95_s']):.2f}",  # type: ignore[arg-type]
+            f"{row['over_static']:.3f}",
+            f"{row['over_dense']:.3f}",
+            f"{row['efficiency']:.3f}",
+        )
+    return table
+
+
+def main(options: Options) -> None:
+    """Measure, print, write the JSON."""
+    chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
+    if options.quick:
+        options = replace(options, seconds=0.5, batches=(1, 8), engines=("eager", "onnxruntime"))
+        chosen = [w for w in chosen if w.name in ("blocks", "channels-18")]
+    rows = []
+    for static in dict.fromkeys(workload.static for workload in chosen):
+        rows += measure([w for w in chosen if w.static == static], options)
+    packages = ("onnxruntime", "openvino")
+    record(f"engine-{options.device}", rows, {name: installed(name) for name in packages})
+
+
+def installed(package: str) -> str | None:
+    """Its version, if it is there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,71 @@
+"""The static backbone in every engine that a user could have chosen instead.
+
+Each ``…_engine(backbone, images)`` returns a function that runs the network once on ``images``, or
+raises ImportError where the package is not installed.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Run = Callable[[], object]
+
+
+def eager(backbone: nn.Module, images: Tensor) -> Run:
+    """Channels-last, module by module."""
+    model = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = images.contiguous(memory_format=torch.channels_last)
+    return torch.no_grad()(lambda: model(images))
+
+
+def compiled(backbone: nn.Module, images: Tensor) -> Run:
+    """``torch.compile`` with freezing; on a GPU max-autotune, which captures a CUDA graph."""
+    import torch._inductor.config as inductor
+
+    torch._dynamo.reset()
+    mode = "max-autotune" if images.is_cuda else None
+    images = images.contiguous(memory_format=torch.channels_last)
+    model = torch.compile(backbone.to(memory_format=torch.channels_last), mode=mode)  # type: ignore[call-overload]
+    with inductor.patch(freezing=True), torch.no_grad():
+        model(images)
+    return torch.no_grad()(lambda: model(images))
+
+
+def onnxruntime(backbone: nn.Module, images: Tensor) -> Run:
+    """ONNX Runtime on the CPU."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = ort.InferenceSession(_onnx(backbone, images), options, ["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: images.contiguous().numpy()}
+    return lambda: session.run(None, feed)
+
+
+def openvino(backbone: nn.Module, images: Tensor) -> Run:
+    """OpenVINO on the CPU."""
+    import openvino as ov
+
+    model = ov.convert_model(backbone, example_input=images)
+    model.reshape(list(images.shape))
+    settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
+    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    feed = images.contiguous().numpy()
+    return lambda: request.infer([feed])
+
+
+def _onnx(backbone: nn.Module, images: Tensor) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "model.onnx")
+        torch.onnx.export(
+            backbone, (images,), file, dynamo=True, external_data=False, verbose=False
+        )
+        with open(file, "rb") as opened:
+            return opened.read()
+
+
+CPU = {"eager": eager, "compile": compiled, "onnxruntime": onnxruntime, "openvino": openvino}
+GPU = {"eager": eager, "compile": compiled}

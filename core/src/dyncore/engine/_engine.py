@@ -1,0 +1,155 @@
+"""The skipping runtime."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dyncore.blocks import Path
+from dyncore.engine._cpu import CpuRunner
+from dyncore.engine._cuda import CudaRunner
+from dyncore.engine._network import Part
+from dyncore.engine._plan import plan
+from dyncore.engine._profile import Profile
+from dyncore.gating import Decision, ExecutionPath
+from dyncore.network import DynamicNetwork, Output
+
+
+class Engine:
+    """A trained network, ready to run only what each image chooses.
+
+    It answers as ``model(images)`` does in evaluation, up to rounding, and holds weights of its
+    own: later changes of the model do not reach it. Several threads may call it at once.
+    """
+
+    def __init__(
+        self,
+        model: DynamicNetwork,
+        example_input: Float[Tensor, "batch 3 height width"],
+        *,
+        threads: int | None = None,
+        portable: bool = False,
+    ) -> None:
+        """Plan, fold and pack ``model`` for normalised images like ``example_input``.
+
+        The batch size may differ from call to call; height, width, dtype and device may not.
+        ``threads`` defaults to torch's setting. ``portable`` does without oneDNN's private
+        operators, which are otherwise used where they are found to work. Building takes seconds: it
+        times alternatives on this machine. Raises ValueError for an input the model cannot take.
+        """
+        image = _checked_example(model, example_input)
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self.threads = threads or torch.get_num_threads()
+        self.portable = portable
+        self._image = image
+        self._model = model
+        planned = plan(model, image)
+        self._runner: CpuRunner | CudaRunner = (
+            CudaRunner(planned)
+            if image.is_cuda
+            else CpuRunner(planned, image, self.threads, portable=portable)
+        )
+
+    def __call__(
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        *,
+        path: ExecutionPath | None = None,
+    ) -> Output:
+        """The same as ``model(images, path=path)`` in evaluation; ``images`` are normalised.
+
+        Raises ValueError for images of another size, dtype or device than the example's.
+        """
+        self._check(images)
+        self._model.check_path(len(images), path)
+        return _output(self._runner(images, path), images)
+
+    def profile(self, batch: int = 1) -> Profile:
+        """Measure what stem, head and each block's router, shortcut and paths take here.
+
+        Times are per image of a batch of ``batch``, with all of its images alike; they add up to
+        less than a run where caches do not hold all weights. Raises ValueError for no images.
+        """
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1, not {batch}")
+        images = self._image.expand(batch, -1, -1, -1).contiguous()
+        modules = tuple(
+            f"block {index} path {n}"
+            for index, block in enumerate(self._runner.network.plan.blocks)
+            for n, path in enumerate(block.paths)
+            if isinstance(path, Path)
+        )
+        table = self._runner.profile(images)
+        return Profile(str(images.device), self.threads, batch, table, modules)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self._model, self._image, self.threads, self.portable)
+
+    def _check(self, images: Tensor) -> None:
+        expected = self._image
+        for name in ("dtype", "device"):
+            if getattr(images, name) != getattr(expected, name):
+                raise ValueError(
+                    f"images have {name} {getattr(images, name)}, but this engine was built for "
+                    f"{getattr(expected, name)}: convert them, or build another engine"
+                )
+        if images.ndim != 4 or images.shape[1:] != expected.shape[1:]:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, but this engine was built for "
+                f"(batch, {', '.join(map(str, expected.shape[1:]))}): resize them, or build "
+                "another engine with an example of that size"
+            )
+        if len(images) == 0:
+            raise ValueError("images is an empty batch: give at least one image")
+
+
+def _checked_example(model: DynamicNetwork, images: Tensor) -> Tensor:
+    """Its first image, if the model can take it."""
+    weight = next(model.parameters())
+    if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
+        raise ValueError(
+            f"example_input has shape {tuple(images.shape)}, but (batch, 3, height, width) with at "
+            "least one image is needed"
+        )
+    if (images.dtype, images.device) != (weight.dtype, weight.device):
+        raise ValueError(
+            f"example_input is {images.dtype} on {images.device}, but the model is "
+            f"{weight.dtype} on {weight.device}: move one of them"
+        )
+    return images[:1].detach().clone()
+
+
+def _rebuild(model: DynamicNetwork, image: Tensor, threads: int, portable: bool) -> Engine:
+    return Engine(model, image, threads=threads, portable=portable)
+
+
+def _output(parts: list[Part], images: Tensor) -> Output:
+    blocks = range(len(parts[0].decisions))
+    return Output(
+        logits=torch.cat([part.logits for part in parts]),
+        path=ExecutionPath(
+            tuple(_joined([part.decisions[block] for part in parts]) for block in blocks)
+        ),
+        router_features=[_cat([part.router_features[block] for part in parts]) for block in blocks],
+        pooled=[_cat([part.pooled[block] for part in parts]) for block in blocks],
+        images=images,
+        features=torch.cat([part.features for part in parts]),
+    )
+
+
+def _cat(tensors: list[Tensor | None]) -> Tensor | None:
+    known = [tensor for tensor in tensors if tensor is not None]
+    if len(known) == 1:
+        return known[0]
+    return torch.cat(known) if known else None
+
+
+def _joined(decisions: list[Decision]) -> Decision:
+    if len(decisions) == 1:
+        return decisions[0]
+    return Decision(
+        torch.cat([d.on for d in decisions]),
+        torch.cat([d.weight for d in decisions]),
+        _cat([d.channel_on for d in decisions]),
+        _cat([d.channel_weight for d in decisions]),
+    )

@@ -1,0 +1,170 @@
+"""What each part of a network takes on this machine, as a cost table of times."""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dyncore.cost import BlockCost, CostTable, PathCost
+from dyncore.engine._block import PlannedBlock
+from dyncore.engine._network import PlannedNetwork
+from dyncore.engine._rows import Chunking
+from dyncore.gating import Decision, RouterState
+
+UNIT = "ns"
+TURNS = 7
+"""Runs of each part, of which the median counts, after one that does not."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Times per image, in nanoseconds, at one batch size on one device."""
+
+    device: str
+    threads: int
+    batch: int
+    table: CostTable
+    """A cost table whose unit is ns: ``table.macs(path)`` are nanoseconds of each image."""
+    modules: tuple[str, ...]
+    """Paths that could not be folded and run as modules, e.g. ``block 3 path 0``."""
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write the profile as JSON, e.g. for a latency budget in training."""
+        target = Path(file)
+        text = {
+            "device": self.device,
+            "threads": self.threads,
+            "batch": self.batch,
+            "modules": list(self.modules),
+            "table": json.loads(self.table.to_json()),
+        }
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(target)
+
+    def __str__(self) -> str:
+        where = f"{self.device}, {self.threads} threads, batch {self.batch}"
+        modules = f"\nrun as modules: {', '.join(self.modules)}" if self.modules else ""
+        return f"{self.table}\n{where}{modules}"
+
+
+def read_profile(file: str | os.PathLike[str]) -> Profile:
+    """What :meth:`Profile.save` wrote. Raises ValueError for a file that it did not write."""
+    try:
+        saved = json.loads(Path(file).read_text(encoding="utf-8"))
+        table = CostTable.from_json(json.dumps(saved.pop("table")))
+        return Profile(table=table, modules=tuple(saved.pop("modules")), **saved)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{os.fspath(file)} is no profile of an engine ({error!r}): write one with "
+            "'dyn bench MODEL --output FILE'"
+        ) from error
+
+
+@torch.no_grad()
+def measure(
+    network: PlannedNetwork, images: Tensor, chunkings: Sequence[Chunking], *, workers: int = 1
+) -> CostTable:
+    """Times per image of ``images`` on this thread, as one of so many ``workers``.
+
+    Decisions are forced, routers are timed apart.
+    """
+    count = workers * len(images)
+    stem = _median(lambda x: network.stem(x, chunkings[0].limit), images)
+    x = network.stem(images, chunkings[0].limit)
+    state: RouterState = ()
+    blocks = []
+    for block, chunking in zip(network.blocks, chunkings, strict=True):
+        plan = block.plan
+        router = 0.0
+        if plan.router is not None and plan.gate is not None:
+            before = state
+            router = _median(lambda x: _route(block, x, before), x)  # noqa: B023
+            state = _route(block, x, state)
+        off = _forced(block, x, chunking, 0)
+        alone = [_forced(block, x, chunking, 1 << n) - off for n in range(len(plan.paths))]
+        paths = tuple(_path(max(0.0, seconds), count) for seconds in alone)
+        if plan.channels:
+            none = _forced(block, x, chunking, 1, channels=False) - off
+            paths = (_gated_path(none, alone[0], plan.channels, count),)
+        blocks.append(
+            BlockCost(
+                gated=plan.router is not None,
+                router=_per_image(router, count),
+                shortcut=_per_image(off, count),
+                paths=paths,
+            )
+        )
+        x = block.run(x, None, chunking)
+    head = _median(network.plan.head, x)
+    fixed = _per_image(stem, count) + _per_image(head, count)
+    bodies = sum(b.shortcut + sum(path.total for path in b.paths) for b in blocks)
+    return CostTable(
+        input_size=(images.shape[1], images.shape[2], images.shape[3]),
+        static=fixed + bodies,
+        stem=_per_image(stem, count),
+        head=_per_image(head, count),
+        blocks=tuple(blocks),
+        unit=UNIT,
+    )
+
+
+def _route(block: PlannedBlock, x: Tensor, state: RouterState) -> RouterState:
+    plan = block.plan
+    assert plan.router is not None
+    assert plan.gate is not None
+    feature, state = plan.router(x.mean((2, 3)), state)
+    plan.gate(feature)
+    return state
+
+
+def _forced(
+    block: PlannedBlock, x: Tensor, chunking: Chunking, subset: int, *, channels: bool = True
+) -> float:
+    """Seconds of a block whose images all take the paths in the bits of ``subset``."""
+    plan = block.plan
+    bits = torch.tensor([subset >> n & 1 == 1 for n in range(len(plan.paths))], device=x.device)
+    chosen = None
+    if plan.channels:
+        chosen = torch.full((len(x), plan.channels), channels, device=x.device)
+    decision = Decision.of(bits.expand(len(x), -1), chosen, dtype=x.dtype)
+    scales = chosen is not None
+    return _median(lambda x: block.run(x, decision, chunking, scales=scales), x)
+
+
+def _path(seconds: float, images: int) -> PathCost:
+    return PathCost((_per_image(seconds, images),))
+
+
+def _gated_path(none: float, every: float, channels: int, images: int) -> PathCost:
+    """A line between no channel on and every channel on."""
+    each = max(0.0, every - none)
+    share = _per_image(each / 2, images)
+    return PathCost((share, share, _per_image(max(0.0, none), images)), channels)
+
+
+def _per_image(seconds: float, images: int) -> int:
+    return round(1e9 * seconds / images)
+
+
+def _median(run: Callable[[Tensor], object], x: Tensor) -> float:
+    taken = []
+    for _ in range(TURNS + 1):
+        own = x.clone(memory_format=torch.preserve_format)
+        _wait(x)
+        start = time.perf_counter()
+        run(own)
+        _wait(x)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[1:])
+
+
+def _wait(x: Tensor) -> None:
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)

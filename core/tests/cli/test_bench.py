@@ -1,0 +1,24 @@
+"""``dyn bench``."""
+
+import pytest
+import torch
+
+import dyncore
+from dyncore.cli import main
+from dyncore.engine import read_profile
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    dyncore.create_model("vanilla-resnet20-cifar").save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_it_prints_and_writes_a_profile(saved, tmp_path, capsys):
+    file = tmp_path / "profile.json"
+    main(["bench", str(saved), "--size", "16", "--threads", "1", "--output", str(file)])
+    assert "ns for one 3×16×16 image" in capsys.readouterr().out
+    profile = read_profile(file)
+    assert profile.threads == 1
+    assert len(profile.table.blocks) == 9

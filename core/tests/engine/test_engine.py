@@ -1,0 +1,115 @@
+"""Building, refusing, copying and throwing away engines."""
+
+import gc
+import pickle
+import threading
+import weakref
+
+import pytest
+import torch
+
+from dyncore import Engine
+from dyncore.backbones import ResNetConfig
+from dyncore.gating import GumbelSoftmaxGateConfig, ShortRangeRouterConfig
+from dyncore.network import DynamicConfig, DynamicNetwork
+
+
+@pytest.fixture(scope="module")
+def network() -> DynamicNetwork:
+    config = DynamicConfig(
+        backbone=ResNetConfig(block="basic", depths=(1, 2), widths=(4, 8), stem="cifar"),
+        num_classes=5,
+        router=ShortRangeRouterConfig(dim=4),
+        gate=GumbelSoftmaxGateConfig(),
+    )
+    return DynamicNetwork(config).eval()
+
+
+@pytest.fixture(scope="module")
+def engine(network: DynamicNetwork) -> Engine:
+    return Engine(network, torch.zeros(1, 3, 8, 8), threads=2)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(1, 3, 8, 9), r"\(1, 3, 8, 9\).*\(batch, 3, 8, 8\)"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.float64), "dtype torch.float64.*torch.float32"),
+        (torch.zeros(1, 3, 8, 8, device="meta"), "device meta.*cpu"),
+        (torch.zeros(0, 3, 8, 8), "empty batch"),
+    ],
+)
+def test_refuses_other_images(engine, images, message):
+    with pytest.raises(ValueError, match=message):
+        engine(images)
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (torch.zeros(0, 3, 8, 8), "example_input has shape"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.float64), "example_input is torch.float64"),
+    ],
+)
+def test_refuses_an_example_the_model_cannot_take(network, example, message):
+    with pytest.raises(ValueError, match=message):
+        Engine(network, example)
+
+
+def test_refuses_no_threads(network):
+    with pytest.raises(ValueError, match="threads must be at least 1"):
+        Engine(network, torch.zeros(1, 3, 8, 8), threads=0)
+
+
+def test_refuses_a_path_for_other_images(network, engine):
+    path = network(torch.zeros(2, 3, 8, 8)).path
+    with pytest.raises(ValueError, match="decides for 2 images, but there are 3"):
+        engine(torch.zeros(3, 3, 8, 8), path=path)
+
+
+def test_a_model_in_training_mode_is_planned_for_evaluation(network, engine):
+    images = torch.randn(4, 3, 8, 8)
+    network.train()
+    try:
+        built = Engine(network, images, threads=2)
+        assert network.training, "the model itself stays as it is"
+    finally:
+        network.eval()
+    torch.testing.assert_close(built(images).logits, engine(images).logits)
+
+
+def test_pickled_and_unpickled_it_answers_the_same(engine):
+    images = torch.randn(5, 3, 8, 8)
+    again = pickle.loads(pickle.dumps(engine))
+    torch.testing.assert_close(again(images).logits, engine(images).logits)
+
+
+def test_a_deleted_engine_leaves_nothing_behind(network):
+    before = set(threading.enumerate())
+    engine = Engine(network, torch.zeros(1, 3, 8, 8), threads=2)
+    engine(torch.zeros(8, 3, 8, 8))
+    gone = weakref.ref(engine._runner)
+    del engine
+    gc.collect()
+    assert gone() is None
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=5)
+    assert set(threading.enumerate()) <= before
+
+
+def test_the_callers_thread_setting_is_kept(network):
+    before = torch.get_num_threads()
+    engine = Engine(network, torch.zeros(1, 3, 8, 8), threads=before + 1)
+    engine(torch.zeros(1, 3, 8, 8))
+    engine(torch.zeros(8, 3, 8, 8))
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_it_answers_as_the_model(network):
+    model = DynamicNetwork(network.config).eval().double().cuda()
+    images = torch.randn(7, 3, 8, 8, dtype=torch.float64, device="cuda")
+    engine = Engine(model, images)
+    with torch.no_grad():
+        expected = model(images)
+    torch.testing.assert_close(engine(images).logits, expected.logits, rtol=0, atol=1e-9)
