@@ -48,7 +48,7 @@ WORKLOADS = (
         backbone="resnet110-cifar",
         size=32,
         classes=10,
-        cpu_batch=128,
+        cpu_batch=32,
         gpu_batch=256,
         recipes={
             "static": "static-resnet110-cifar10",
@@ -89,6 +89,8 @@ class Options:
     """Measure only workloads whose backbone begins so."""
     methods: tuple[str, ...] = ()
     """Measure only these beside static; none: all."""
+    batch: int | None = None
+    """Images per step; default: the workload's for the device."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to train."""
     channels_last: bool = False
@@ -152,7 +154,8 @@ def peak_bytes(step: Callable[[], None], device: str) -> int:
 
 def measure(workload: Workload, options: Options) -> list[dict[str, float | str]]:
     """One row per method; the first is static."""
-    batch = workload.gpu_batch if options.device == "cuda" else workload.cpu_batch
+    usual = workload.gpu_batch if options.device == "cuda" else workload.cpu_batch
+    batch = options.batch or usual
     chosen = {
         method: build(find_recipe(name), workload, batch, options)
         for method, name in workload.recipes.items()

@@ -15,8 +15,8 @@ import sys
 sys.modules["dyn_mixtures"] = None  # importing it is an error
 import dyncore, torch
 model = dyncore.from_pretrained(sys.argv[1])
-torch.save({"weights": model.state_dict(), "logits": model(torch.load(sys.argv[2], weights_only=True)).logits},
-           sys.argv[3])
+images = torch.load(sys.argv[2], weights_only=True)
+torch.save({"weights": model.state_dict(), "logits": model(images).logits}, sys.argv[3])
 assert not [name for name in sys.modules if name.startswith("dyn_mixtures.")]
 """
 
