@@ -24,7 +24,7 @@ ALONE = """
 import json, sys, torch
 sys.modules["dyncore"] = None  # importing it fails
 model = torch._inductor.aoti_load_package(sys.argv[1])
-answer = model(torch.load(sys.argv[2]))
+answer = model(torch.load(sys.argv[2], weights_only=True))
 torch.save({**answer, "metadata": dict(model.get_metadata())}, sys.argv[3])
 """
 
@@ -42,7 +42,7 @@ def test_masked_without_this_project(networks, build_network, float_images, tmp_
     torch.save(float_images, given)
     command = [sys.executable, "-c", ALONE, *map(str, (file, given, answered))]
     subprocess.run(command, check=True, timeout=600)
-    answer, expected = torch.load(answered), network(float_images)
+    answer, expected = torch.load(answered, weights_only=True), network(float_images)
     torch.testing.assert_close(answer["logits"], expected.logits, rtol=1e-5, atol=1e-6)
     assert answer["on"].equal(expected.path.on)
     table = cost_table(network, tuple(float_images.shape[1:]))

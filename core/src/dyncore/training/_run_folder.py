@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dyncore.gating import config_to_dict
+from dyncore.hub import parse_json, printable
 from dyncore.training._checkpoint import Checkpoint, checkpoints, damage_of, load_checkpoint
 from dyncore.training._options import RunOptions
 from dyncore.training._recipe import Recipe
@@ -67,9 +68,9 @@ def find_start(folder: Path, recipe: Recipe, options: RunOptions, data: str) -> 
 def _check_settings(file: Path, recipe: Recipe, options: RunOptions) -> None:
     folder = file.parent
     try:
-        saved = json.loads(file.read_text(encoding="utf-8"))
+        saved = parse_json(file.read_bytes())
         before = {name: saved["options"][name] for name in FIXED}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(
             f"{file} cannot be read, so nobody knows which run this is: delete {folder}, or "
             "choose another --output"
@@ -79,7 +80,8 @@ def _check_settings(file: Path, recipe: Recipe, options: RunOptions) -> None:
         old, new = before[name], getattr(options, name)
         if old != new:
             raise ValueError(
-                f"{folder} was made with {name} {old}, not {new}: resume with the same {name}"
+                f"{folder} was made with {name} {printable(str(old))}, not {new}: resume with the "
+                f"same {name}"
             )
     changed = [key for key in wanted if saved.get(key) != wanted[key]]
     if settings := [key for key in changed if key not in ("source", "options")]:

@@ -1,11 +1,13 @@
 """What a run is made of: its recipe on its data, loaders and network."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
 from dyncore.data import Dataset, Loader, Split
+from dyncore.gating import config_to_dict
 from dyncore.hub import find_folder, read_tensors
 from dyncore.network import DynamicNetwork, ModelInfo
 from dyncore.registry import load_weights
@@ -59,6 +61,12 @@ def build_loaders(
     return build(dataset.train, "train"), build(dataset.test, "test")
 
 
+def _public_name(recipe: Recipe, options: RunOptions, dataset: Dataset) -> str:
+    """The data set's name; a folder of this machine stands for the recipe's."""
+    local = options.data is not None and Path(options.data).exists()
+    return recipe.dataset if local else dataset.name
+
+
 def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> DynamicNetwork:
     """The network with its start, layout and compilation as the options say."""
     info = ModelInfo(
@@ -66,6 +74,8 @@ def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Dynami
         model=recipe.model,
         classes=dataset.classes,
         preprocessing=dataset.preprocessing,
+        dataset=_public_name(recipe, options, dataset),
+        recipe=config_to_dict(recipe),
     )
     model = DynamicNetwork(recipe.network, info)
     if options.init is not None:
