@@ -143,9 +143,9 @@ def _path(seconds: float, images: int) -> PathCost:
 
 
 def _gated_path(none: float, every: float, channels: int, images: int) -> PathCost:
-    """A line between no channel on and every channel on."""
+    """A line between no channel on and every channel on, in whole ns per channel."""
     each = max(0.0, every - none)
-    share = _per_image(each / 2, images)
+    share = channels * _per_image(each / 2 / channels, images)
     return PathCost((share, share, _per_image(max(0.0, none), images)), channels)
 
 
