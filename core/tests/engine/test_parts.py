@@ -13,7 +13,7 @@ from dyncore.engine._convolution import (
     onednn_works,
 )
 from dyncore.engine._fold import fold, folded
-from dyncore.engine._path import FoldedPath, join
+from dyncore.engine._path import FoldedPath, Paths, add_all_, join
 from dyncore.engine._plan import FoldedLayer
 from dyncore.engine._rows import Chunking, put_, take
 
@@ -170,3 +170,23 @@ def test_take_and_put():
     put_(x, rows, some + 1)
     before[rows] += 1
     assert x.equal(before)
+
+
+@torch.no_grad()
+def test_many_paths_run_in_groups_that_subsets_share():
+    """Six paths: groups of four and two, whose weights exist once however they are combined."""
+    paths = []
+    for _ in range(6):
+        convs = (nn.Conv2d(4, 3, 1), nn.Conv2d(3, 4, 1))
+        layers = zip(convs, ("relu", "none"), strict=True)
+        paths.append(tuple(FoldedLayer(conv.double(), kind) for conv, kind in layers))
+    together = Paths(paths, portable=True)
+    x = torch.randn(2, 4, 5, 5).double().contiguous(memory_format=torch.channels_last)
+    alone = [FoldedPath(path, portable=True)(x) for path in paths]
+    for subset in range(1, 64):
+        total = torch.zeros_like(x)
+        add_all_(together.chosen(subset), total, x, relu=False)
+        expected = sum(alone[n] for n in range(6) if subset >> n & 1)
+        torch.testing.assert_close(total, expected, rtol=0, atol=1e-12)
+    different = {id(part) for subset in range(1, 64) for part in together.chosen(subset)}
+    assert len(different) == 15 + 3

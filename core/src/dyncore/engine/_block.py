@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dyncore.blocks import Path
-from dyncore.engine._channels import ChannelPath
+from dyncore.engine._channels import ChannelPath, ChosenChannels
 from dyncore.engine._convolution import build_convolution
 from dyncore.engine._path import Paths, add_all_
 from dyncore.engine._plan import BlockPlan
@@ -55,7 +55,7 @@ class PlannedBlock:
         skipped = by_subset.pop(0, [])
         chosen = None
         if self.channels is not None and decision is not None and decision.channel_on is not None:
-            chosen = self.channels.choose(decision)
+            chosen = ChosenChannels(self.channels, decision)
         for subset, rows in by_subset.items():
             if chosen is not None:
                 for image in rows:

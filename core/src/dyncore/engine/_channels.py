@@ -5,14 +5,13 @@ copied together, and both run as matrix products: nothing is spent on a channel 
 takes such a fresh matrix as it is; a convolution would pack it again.
 """
 
-import functools
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dyncore.engine._convolution import Activation
+from dyncore.engine._linear import choose_linear
 from dyncore.engine._path import FoldedPath
 from dyncore.engine._plan import FoldedLayer
 from dyncore.gating import Decision
@@ -55,7 +54,7 @@ class ChannelPath:
 
     def __init__(self, layers: Sequence[FoldedLayer], *, portable: bool) -> None:
         first, second, *rest = layers
-        self.dense = FoldedPath(layers, portable=portable)
+        self.begin = FoldedPath((first, second), portable=portable)
         self.rest = FoldedPath(rest, portable=portable)
         self.geometry = Matrix(first.conv), Matrix(second.conv)
         self.activation = second.activation
@@ -64,18 +63,13 @@ class ChannelPath:
         """(gated, kernel² C)."""
         self.second = second.conv.weight.permute(2, 3, 1, 0).flatten(0, 1).contiguous()
         """(kernel², gated, C')."""
-        single = first.conv.weight.dtype == torch.float32
-        self.linear = _onednn_linear if single and not portable and linear_works() else _linear
+        self.linear = choose_linear(first.conv.weight.dtype, portable=portable)
         self.most = len(self.first)
         """With more channels on than this, all are computed."""
 
     def limit(self, share: float) -> None:
         """Pick channels where an image has at most this share of them on."""
         self.most = int(share * len(self.first))
-
-    def choose(self, decision: Decision) -> "ChosenChannels":
-        """The channels of every image, to be run one by one."""
-        return ChosenChannels(self, decision)
 
     def gathered(self, x: Tensor, keep: Tensor, salience: Tensor) -> Tensor:
         """What the second layer gives with the channels ``keep`` only."""
@@ -90,7 +84,7 @@ class ChannelPath:
 
     def masked(self, x: Tensor, salience: Tensor) -> Tensor:
         """The same with every channel, those that are off times 0."""
-        first, second = self.dense.convolutions[:2]
+        first, second = self.begin.convolutions
         return second(first(x).mul_(salience[:, None, None]))
 
 
@@ -127,38 +121,3 @@ class ChosenChannels:
 def _bias(conv: nn.Conv2d) -> Tensor:
     assert conv.bias is not None, "folding a norm gives a bias"
     return conv.bias
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation) -> Tensor:
-    y = F.linear(x, weight, bias)
-    if activation == "relu":
-        return y.relu_()
-    return F.relu6(y, inplace=True) if activation == "relu6" else y
-
-
-def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor, activation: Activation) -> Tensor:
-    post = {
-        "none": ("none", [], ""),
-        "relu": ("relu", [], ""),
-        "relu6": ("hardtanh", [0.0, 6.0], ""),
-    }
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, *post[activation])
-
-
-@functools.cache
-def linear_works() -> bool:
-    """Whether oneDNN's private linear operator is here and answers as the public one."""
-    x, weight = torch.linspace(-1, 1, 30).view(5, 6), torch.linspace(-2, 1, 24).view(6, 4)
-    bias = torch.linspace(-9, 9, 4)
-    try:
-        with torch.no_grad():
-            return all(
-                torch.allclose(_onednn_linear(x, w, bias, a), _linear(x, w, bias, a), atol=1e-5)
-                for w in (weight.T, weight.T.contiguous())
-                for a in ACTIVATION_NAMES
-            )
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-
-
-ACTIVATION_NAMES: tuple[Activation, ...] = ("none", "relu", "relu6")

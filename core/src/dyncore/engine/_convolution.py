@@ -16,6 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Activation: TypeAlias = Literal["none", "relu", "relu6"]
+POST: dict[Activation, tuple[str, list[float]]] = {
+    "none": ("none", []),
+    "relu": ("relu", []),
+    "relu6": ("hardtanh", [0.0, 6.0]),
+}
+"""oneDNN's name of an activation, and its numbers."""
 
 CANDIDATES = (1, 2, 8)
 """Batch sizes for which weights are packed when a layout is looked for."""
@@ -23,20 +29,23 @@ SLOW = 1.2
 """A packed weight that is slower than a plain one by this factor is in the wrong layout."""
 
 
+def activate_(y: Tensor, activation: Activation) -> Tensor:
+    """Apply an activation in place."""
+    if activation == "relu":
+        return y.relu_()
+    return F.relu6(y, inplace=True) if activation == "relu6" else y
+
+
 class PortableConvolution:
     """With public operators only, for channels-last tensors."""
 
     def __init__(self, conv: nn.Conv2d, activation: Activation) -> None:
         self.conv = conv
-        self.out_channels = conv.out_channels
         self.activation = activation
 
     def __call__(self, x: Tensor) -> Tensor:
         """``activation(conv(x))``."""
-        y = self.conv(x)
-        if self.activation == "relu":
-            return y.relu_()
-        return F.relu6(y, inplace=True) if self.activation == "relu6" else y
+        return activate_(self.conv(x), self.activation)
 
     def add_(self, total: Tensor, x: Tensor, *, relu: bool) -> None:
         """``total ← total + conv(x)``, then a ReLU if asked for; no activation of its own."""
@@ -55,7 +64,6 @@ class OneDnnConvolution:
     """
 
     def __init__(self, conv: nn.Conv2d, activation: Activation) -> None:
-        self.out_channels = conv.out_channels
         self.weight = conv.weight.detach()
         self.bias = None if conv.bias is None else conv.bias.detach()
         self.geometry = (
@@ -64,12 +72,7 @@ class OneDnnConvolution:
             list(conv.dilation),
             conv.groups,
         )
-        post = {
-            "none": ("none", [], None),
-            "relu": ("relu", [], None),
-            "relu6": ("hardtanh", [0.0, 6.0], None),
-        }
-        self.post = post[activation]
+        self.post = (*POST[activation], None)
         self._packed: dict[tuple[int, bool], Tensor] = {}
         self._lock = threading.Lock()
 
@@ -159,7 +162,9 @@ def fastest(
 @functools.cache
 def onednn_works() -> bool:
     """Whether oneDNN's operators are here and answer as torch's public ones, in place too."""
-    conv = nn.Conv2d(8, 8, 3, padding=1).requires_grad_(False)
+    conv = nn.Conv2d(8, 8, 3, padding=1, device="meta").to_empty(device="cpu")
+    for values in conv.requires_grad_(False).parameters():  # no number is drawn for this
+        values.copy_(torch.linspace(-1, 1, values.numel()).view_as(values))
     x = torch.linspace(-1, 1, 2 * 8 * 6 * 6).view(2, 8, 6, 6)
     x = x.contiguous(memory_format=torch.channels_last)
     ours_total, public_total = x.clone(), x.clone()

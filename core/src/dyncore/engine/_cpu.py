@@ -97,19 +97,21 @@ class CpuRunner:
 
         A block that changes its input's shape takes that of a neighbour.
         """
-        known: dict[tuple[object, ...], Chunking] = {}
+        known: dict[tuple[int, int, int], Chunking] = {}
         for block in self.network.blocks:
-            shape = (block.plan.in_size, block.plan.out_size)
-            if shape in known or not block.plan.keeps_input or block.channels is not None:
+            if (
+                block.plan.out_size in known
+                or not block.plan.keeps_input
+                or block.channels is not None
+            ):
                 continue
             x = torch.zeros(16, *block.plan.in_size, dtype=self.network.dtype)
             x = x.contiguous(memory_format=torch.channels_last)
             on = (torch.arange(16) % 2 == 0)[:, None].expand(-1, len(block.plan.paths))
             decision = Decision.of(on, dtype=self.network.dtype)
             runs = [functools.partial(block.run, x, decision, c) for c in CHUNKINGS]
-            known[shape] = CHUNKINGS[fastest(runs, turns=2, margin=1.15)]
-        by_size = {out_size: chunking for (_, out_size), chunking in known.items()}
-        return [by_size.get(block.plan.out_size, CHUNKINGS[0]) for block in self.network.blocks]
+            known[block.plan.out_size] = CHUNKINGS[fastest(runs, turns=2, margin=1.15)]
+        return [known.get(block.plan.out_size, CHUNKINGS[0]) for block in self.network.blocks]
 
     def _calibrate(self, image: Tensor) -> None:
         """Let blocks pick single channels up to the share at which that is faster than all of them.

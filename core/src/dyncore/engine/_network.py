@@ -56,7 +56,7 @@ class PlannedNetwork:
                     decision = path[index]
             pooled = self._next_pool(index, x, seen) if path is None else None
             x = block.run(x, decision, chunking, scales=scales, pooled=pooled)
-            decisions.append(decision or _always_on(x, len(plan.paths)))
+            decisions.append(decision or Decision.always_on(x, len(plan.paths)))
             features.append(feature)
             pools.append(seen)
         return Part(self.plan.head(x), decisions, features, pools, x)
@@ -100,11 +100,6 @@ class PlannedNetwork:
         ]
         x = torch.cat(parts) if len(parts) > 1 else parts[0]
         return x.contiguous(memory_format=torch.channels_last)
-
-
-def _always_on(x: Tensor, paths: int) -> Decision:
-    on = torch.ones(len(x), paths, dtype=torch.bool, device=x.device)
-    return Decision.of(on, dtype=x.dtype)
 
 
 def _scales(decision: Decision) -> bool:

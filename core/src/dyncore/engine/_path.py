@@ -51,7 +51,7 @@ def join(paths: Sequence[Sequence[FoldedLayer]]) -> tuple[FoldedLayer, ...]:
     """Layers that compute the sum of all ``paths`` of one block.
 
     First layers side by side, inner ones as groups; the last one sums over its concatenated input.
-    Activations of the last layers must be none.
+    Last layers have no activation.
     """
     if len(paths) == 1:
         return tuple(paths[0])
@@ -97,37 +97,37 @@ class Paths:
     def __init__(self, paths: Sequence[tuple[FoldedLayer, ...] | Path], *, portable: bool) -> None:
         self.paths = paths
         self.portable = portable
-        self._joined: dict[tuple[int, ...], FoldedPath | ModulePath] = {}
-
-    def chosen(self, subset: int) -> list[FoldedPath | ModulePath]:
-        """What to run, one after the other, for the paths in the bits of ``subset``."""
-        numbers = [n for n in range(len(self.paths)) if subset >> n & 1]
-        group = self.GROUP if self._can_join else 1
-        groups = (
-            tuple(n for n in numbers if n // group == which)
-            for which in range(-(-len(self.paths) // group))
-        )
-        return [self._path(numbers) for numbers in groups if numbers]
-
-    @property
-    def _can_join(self) -> bool:
-        return all(
+        joinable = all(
             not isinstance(path, Path)
             and path[-1].activation == "none"
             and path[-1].conv.groups == 1
-            for path in self.paths
+            for path in paths
         )
+        self._group = self.GROUP if joinable else 1
+        self._groups: dict[tuple[int, int], FoldedPath | ModulePath] = {}
+        self._chosen: dict[int, list[FoldedPath | ModulePath]] = {}
 
-    def _path(self, numbers: tuple[int, ...]) -> FoldedPath | ModulePath:
-        if numbers not in self._joined:
-            parts = [self.paths[n] for n in numbers]
-            first = parts[0]
-            self._joined[numbers] = (
-                ModulePath(first)
-                if isinstance(first, Path)
-                else FoldedPath(join(parts), portable=self.portable)  # type: ignore[arg-type]
+    def chosen(self, subset: int) -> list[FoldedPath | ModulePath]:
+        """What to run, one after the other, for the paths in the bits of ``subset``."""
+        if subset not in self._chosen:
+            self._chosen[subset] = [
+                self._within(first, bits)
+                for first in range(0, len(self.paths), self._group)
+                if (bits := subset >> first & (1 << self._group) - 1)
+            ]
+        return self._chosen[subset]
+
+    def _within(self, first: int, bits: int) -> FoldedPath | ModulePath:
+        """The paths in ``bits`` of the group that begins at ``first``, as one."""
+        if (first, bits) not in self._groups:
+            paths = [self.paths[first + n] for n in range(self._group) if bits >> n & 1]
+            folded = [path for path in paths if not isinstance(path, Path)]
+            self._groups[first, bits] = (
+                FoldedPath(join(folded), portable=self.portable)
+                if folded
+                else ModulePath(self.paths[first])  # type: ignore[arg-type]
             )
-        return self._joined[numbers]
+        return self._groups[first, bits]
 
 
 def add_all_(

@@ -41,6 +41,12 @@ class Decision:
         channel_weight = None if channel_on is None else channel_on.to(dtype)
         return cls(on, on.to(dtype), channel_on, channel_weight)
 
+    @classmethod
+    def always_on(cls, x: Float[Tensor, "batch ..."], paths: int) -> "Decision":
+        """Every one of ``paths`` on, for every image of ``x``."""
+        on = torch.ones(x.shape[0], paths, dtype=torch.bool, device=x.device)
+        return cls.of(on, dtype=x.dtype)
+
     def __getitem__(self, images: slice | Tensor) -> "Decision":
         """The same decision for some of the images."""
         optional = (

@@ -165,7 +165,7 @@ class DynamicNetwork(nn.Module):
                 block_noise = None if noise is None else noise[:, first:end]
                 decision = self.gates[key](feature, block_noise, relaxed=relaxed)
             x = execute(block, x, decision)
-            decisions.append(decision or _always_on(x, len(block.paths)))
+            decisions.append(decision or Decision.always_on(x, len(block.paths)))
             features.append(feature)
             pools.append(pooled)
             first = end
@@ -177,11 +177,6 @@ class DynamicNetwork(nn.Module):
             images=images,
             features=x,
         )
-
-
-def _always_on(x: Tensor, paths: int) -> Decision:
-    on = torch.ones(x.shape[0], paths, dtype=torch.bool, device=x.device)
-    return Decision.of(on, dtype=x.dtype)
 
 
 @torch.no_grad()
