@@ -105,6 +105,22 @@ def test_the_callers_thread_setting_is_kept(network):
     assert torch.get_num_threads() == before
 
 
+def test_threads_that_start_later_keep_their_setting(network):
+    """torch's default for new threads is what any thread set last."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        engine = Engine(network, torch.zeros(1, 3, 8, 8), threads=3)
+        engine(torch.zeros(8, 3, 8, 8))
+        seen: list[int] = []
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [3]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_it_answers_as_the_model(network):
     model = DynamicNetwork(network.config).eval().double().cuda()

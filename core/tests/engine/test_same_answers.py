@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import pickle
 import threading
 
 import pytest
@@ -176,3 +177,5 @@ def test_later_changes_of_the_model_do_not_reach_the_engine(networks, images):
         for parameter in network.parameters():
             parameter.zero_()
     assert engine(images).logits.equal(before)
+    again = pickle.loads(pickle.dumps(engine))
+    torch.testing.assert_close(again(images).logits, before)

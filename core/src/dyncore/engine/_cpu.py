@@ -7,6 +7,7 @@ would make both sleep between any two operations.
 """
 
 import functools
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ class CpuRunner:
     def __init__(self, plan: Plan, images: Tensor, threads: int, *, portable: bool) -> None:
         self.network = PlannedNetwork(plan, portable=portable)
         self.threads = threads
-        self._narrow = ThreadPoolExecutor(threads, "dyncore", torch.set_num_threads, (1,))
+        self._narrow = _single_threaded(threads)
         weakref.finalize(self, self._narrow.shutdown, wait=False)
         self._narrow.submit(self._calibrate, images[:1]).result()
         self._own = self._narrow.submit(self._choose).result()
@@ -141,6 +142,27 @@ class CpuRunner:
             worthwhile = share
         for block in blocks:
             block.limit(worthwhile)
+
+
+def _single_threaded(workers: int) -> ThreadPoolExecutor:
+    """So many threads whose operations use one thread each.
+
+    torch takes what a thread sets for itself as the default of threads that start later, too. So
+    all workers start here, and then the caller's number is set again.
+    """
+    before = torch.get_num_threads()
+    started = threading.Barrier(workers + 1)
+
+    def begin() -> None:
+        torch.set_num_threads(1)
+        started.wait()
+
+    pool = ThreadPoolExecutor(workers, "dyncore", begin)
+    for _ in range(workers):
+        pool.submit(int)
+    started.wait()
+    torch.set_num_threads(before)
+    return pool
 
 
 @contextmanager

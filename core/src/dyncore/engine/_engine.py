@@ -1,5 +1,7 @@
 """The skipping runtime."""
 
+import copy
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -42,8 +44,8 @@ class Engine:
         self.threads = threads or torch.get_num_threads()
         self.portable = portable
         self._image = image
-        self._model = model
-        planned = plan(model, image)
+        self._model = copy.deepcopy(model).eval().requires_grad_(False)
+        planned = plan(self._model, image)
         self._runner: CpuRunner | CudaRunner = (
             CudaRunner(planned)
             if image.is_cuda

@@ -1,6 +1,5 @@
 """What there is to run: a trained network as stem, routers, gates, folded paths and head."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -79,8 +78,10 @@ class _Method(nn.Module):
 
 @torch.no_grad()
 def plan(model: DynamicNetwork, image: Tensor) -> Plan:
-    """Plan ``model`` for images of the size of ``image`` (1, 3, H, W), on its device."""
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    """Plan ``model``, in evaluation, for images like ``image`` (1, 3, H, W), on its device.
+
+    The plan holds parts of ``model`` itself.
+    """
     stem = folded(_Method(model.backbone, "stem"), image)
     x = stem(image)
     state: RouterState = ()
