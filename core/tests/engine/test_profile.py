@@ -47,7 +47,9 @@ def test_saved_and_read_it_is_the_same(profiled, tmp_path):
     assert read_profile(tmp_path / "profile.json") == profile
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"table": 1}', '{"table": {}, "modules": []}'])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "", "[]", "{}", '{"table": 1}', '{"table": {}, "modules": []}']
+)
 def test_another_file_is_refused(tmp_path, text):
     (tmp_path / "other.json").write_text(text)
     with pytest.raises(ValueError, match=r"other.json is no profile.*dyn bench"):

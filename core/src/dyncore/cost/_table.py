@@ -1,9 +1,10 @@
 """The cost table: MACs of every part of a network for one input size."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -157,7 +158,12 @@ class CostTable:
 
     @classmethod
     def from_json(cls, text: str) -> "CostTable":
-        fields = json.loads(text)
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> "CostTable":
+        """A table from the JSON types of its fields."""
+        fields = dict(table)
         blocks = tuple(
             BlockCost(
                 gated=b["gated"],

@@ -5,7 +5,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from dyncore.engine._block import PlannedBlock
 from dyncore.engine._network import PlannedNetwork
 from dyncore.engine._rows import Chunking
 from dyncore.gating import Decision, RouterState
+from dyncore.hub import parse_json, replacing
 
 UNIT = "ns"
 TURNS = 7
@@ -36,17 +37,8 @@ class Profile:
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the profile as JSON, e.g. for a latency budget in training."""
-        target = Path(file)
-        text = {
-            "device": self.device,
-            "threads": self.threads,
-            "batch": self.batch,
-            "modules": list(self.modules),
-            "table": json.loads(self.table.to_json()),
-        }
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(target)
+        with replacing(Path(file)) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     def __str__(self) -> str:
         where = f"{self.device}, {self.threads} threads, batch {self.batch}"
@@ -57,8 +49,8 @@ class Profile:
 def read_profile(file: str | os.PathLike[str]) -> Profile:
     """What :meth:`Profile.save` wrote. Raises ValueError for a file that it did not write."""
     try:
-        saved = json.loads(Path(file).read_text(encoding="utf-8"))
-        table = CostTable.from_json(json.dumps(saved.pop("table")))
+        saved = parse_json(Path(file).read_bytes())
+        table = CostTable.from_dict(saved.pop("table"))
         return Profile(table=table, modules=tuple(saved.pop("modules")), **saved)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(

@@ -11,9 +11,10 @@ from torch import Tensor
 from dyncore.export._agreement import Agreement, Run, expect_agreement
 from dyncore.export._artefact import Artefact, metadata
 from dyncore.export._errors import ExportError
-from dyncore.export._file import checked_target, written
+from dyncore.export._file import checked_target
 from dyncore.export._requirements import require_onnx, require_torch
 from dyncore.export._subnet import Subnet
+from dyncore.hub import replacing
 from dyncore.network import DynamicNetwork
 
 
@@ -50,7 +51,8 @@ def export_onnx(
     if program is None:
         raise ExportError("torch.onnx.export returned no program")
     program.model.metadata_props.update(metadata(network, artefact.network.table.input_size))
-    with written(target) as temporary:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as temporary:
         program.save(temporary, external_data=False)
         return expect_agreement(load_onnx(temporary), artefact, images)
 

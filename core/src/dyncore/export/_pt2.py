@@ -8,9 +8,10 @@ from torch import Tensor
 
 from dyncore.export._agreement import Agreement, expect_agreement
 from dyncore.export._artefact import Artefact, metadata
-from dyncore.export._file import checked_target, written
+from dyncore.export._file import checked_target
 from dyncore.export._requirements import require_compiler, require_torch
 from dyncore.export._subnet import Subnet
+from dyncore.hub import replacing
 from dyncore.network import DynamicNetwork
 
 
@@ -41,7 +42,8 @@ def export_pt2(
     # Layouts that are chosen anew do not reach the branches of conditions: wrong in torch 2.12.1.
     layout = {"layout_optimization": False} if skip else {"freezing": True}
     settings = {**layout, "aot_inductor.metadata": described}
-    with written(target) as temporary:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as temporary:
         torch._inductor.aoti_compile_and_package(
             program, package_path=str(temporary), inductor_configs=settings
         )

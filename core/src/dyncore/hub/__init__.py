@@ -14,6 +14,7 @@ from dyncore.hub._json import parse_json
 from dyncore.hub._names import check_folder_name
 from dyncore.hub._provider import method_provider, provider
 from dyncore.hub._push import push_folder
+from dyncore.hub._replacing import replacing
 
 __all__ = [
     "HubError",
@@ -29,5 +30,6 @@ __all__ = [
     "read_config",
     "read_layout",
     "read_tensors",
+    "replacing",
     "save_folder",
 ]

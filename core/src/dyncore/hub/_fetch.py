@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from dyncore.hub._advice import advice, said, status_of
 from dyncore.hub._errors import HubError, ModelFileError
 from dyncore.hub._folder import CONFIG_FILE, WEIGHTS_FILE
 from dyncore.hub._json import parse_json
+from dyncore.hub._replacing import replacing
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE)
 RECORDS = "dyncore"
@@ -125,10 +127,7 @@ def _read_record(file: Path) -> dict[str, str] | None:
 
 
 def _write_record(file: Path, digests: dict[str, str]) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
+    with suppress(OSError):  # a cache that may only be read
         file.parent.mkdir(exist_ok=True)
-        temporary.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, file)
-    except OSError:  # a cache that may only be read
-        temporary.unlink(missing_ok=True)
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dyncore.hub._errors import ModelFileError
 from dyncore.hub._json import MAX_BYTES, parse_json
+from dyncore.hub._replacing import replacing
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -42,16 +43,13 @@ def save_folder(
     target = Path(folder)
     text = json.dumps(config, indent=2, allow_nan=False) + "\n"
     target.mkdir(parents=True, exist_ok=True)
-    temporary = {file: target / f".{file}.{os.getpid()}" for file in (WEIGHTS_FILE, CONFIG_FILE)}
-    try:
+    with (
+        replacing(target / CONFIG_FILE) as config_file,
+        replacing(target / WEIGHTS_FILE) as weights,
+    ):
         complete = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(complete, temporary[WEIGHTS_FILE], {"format": "pt"})
-        temporary[CONFIG_FILE].write_text(text, encoding="utf-8")
-        for file, written in temporary.items():
-            os.replace(written, target / file)
-    finally:
-        for left_over in temporary.values():
-            left_over.unlink(missing_ok=True)
+        save_file(complete, weights, {"format": "pt"})
+        config_file.write_text(text, encoding="utf-8")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

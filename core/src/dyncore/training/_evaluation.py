@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dyncore.cost import CostTable
 from dyncore.data import Batch, DataFileError, Preprocessing
+from dyncore.hub import replacing
 from dyncore.network import DynamicNetwork, Output
 
 Array = np.ndarray
@@ -109,9 +110,8 @@ class Evaluation:
         }
         target = Path(file)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        pq.write_table(pa.table(columns, metadata=described), temporary)
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            pq.write_table(pa.table(columns, metadata=described), temporary)
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> "Evaluation":

@@ -1,13 +1,13 @@
 """Metrics to a file, to trackers and to the progress bar."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
+from dyncore.hub import replacing
 from dyncore.training._storage import writing
 
 
@@ -23,10 +23,8 @@ class MetricsLog:
         self._file = file
         if accelerator.is_main_process:
             rows = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-            with writing(file):
-                temporary = file.with_name(f".{file.name}.{os.getpid()}")
+            with writing(file), replacing(file) as temporary:
                 temporary.write_bytes(b"".join(_kept(rows, resume_at, end)))
-                os.replace(temporary, file)
 
     def write(self, step: int, values: Mapping[str, float | str | list[float]]) -> None:
         """Raises StorageError if the row cannot be written."""

@@ -1,13 +1,12 @@
 """A run's folder: whether it may be used, and where its run goes on."""
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from dyncore.gating import config_to_dict
-from dyncore.hub import parse_json, printable
+from dyncore.hub import parse_json, printable, replacing
 from dyncore.training._checkpoint import Checkpoint, checkpoints, damage_of, load_checkpoint
 from dyncore.training._options import RunOptions
 from dyncore.training._recipe import Recipe
@@ -99,17 +98,16 @@ def save_recipe(folder: Path, recipe: Recipe, options: RunOptions) -> None:
     with writing(folder / RECIPE_FILE):
         folder.mkdir(parents=True, exist_ok=True)
         _remove_left_overs(folder)
-        temporary = folder / f".{RECIPE_FILE}.{os.getpid()}"
         text = json.dumps(_describe(recipe, options), indent=2)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, folder / RECIPE_FILE)
+        with replacing(folder / RECIPE_FILE) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _remove_left_overs(folder: Path) -> None:
-    """Delete files that a killed run had not yet given their names: ``.NAME.PROCESS``."""
+    """Delete files that a killed run had not yet given their names: ``.PROCESS.NAME``."""
     for place in (folder, folder / MODEL):
         for file in place.glob(".*"):
-            if re.fullmatch(r"\..+\.\d+", file.name) and file.is_file():
+            if re.fullmatch(r"\.\d+\..+", file.name) and file.is_file():
                 file.unlink()
 
 

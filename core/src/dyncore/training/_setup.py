@@ -1,7 +1,6 @@
 """What a run is made of: its recipe on its data, loaders and network."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -61,12 +60,6 @@ def build_loaders(
     return build(dataset.train, "train"), build(dataset.test, "test")
 
 
-def _public_name(recipe: Recipe, options: RunOptions, dataset: Dataset) -> str:
-    """The data set's name; a folder of this machine stands for the recipe's."""
-    local = options.data is not None and Path(options.data).exists()
-    return recipe.dataset if local else dataset.name
-
-
 def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> DynamicNetwork:
     """The network with its start, layout and compilation as the options say."""
     info = ModelInfo(
@@ -74,7 +67,7 @@ def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Dynami
         model=recipe.model,
         classes=dataset.classes,
         preprocessing=dataset.preprocessing,
-        dataset=_public_name(recipe, options, dataset),
+        dataset=dataset.name,
         recipe=config_to_dict(recipe),
     )
     model = DynamicNetwork(recipe.network, info)
