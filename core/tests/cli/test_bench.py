@@ -15,6 +15,12 @@ def saved(tmp_path):
     return tmp_path / "model"
 
 
+def test_a_model_of_another_type_runs_in_float32(tmp_path, capsys):
+    dyncore.create_model("vanilla-resnet20-cifar").double().save_pretrained(tmp_path)
+    main(["bench", str(tmp_path), "--size", "8", "--threads", "1"])
+    assert "ns for one 3×8×8 image" in capsys.readouterr().out
+
+
 def test_it_prints_and_writes_a_profile(saved, tmp_path, capsys):
     file = tmp_path / "profile.json"
     main(["bench", str(saved), "--size", "16", "--threads", "1", "--output", str(file)])

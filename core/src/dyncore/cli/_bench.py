@@ -14,7 +14,7 @@ from dyncore.registry import create_model, from_pretrained, list_models
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Measure what each part of a model takes in the engine, on this machine."""
+    """Measure what each part of a model takes in the engine, on this machine, in float32."""
 
     model: Annotated[str, tyro.conf.Positional]
     """Folder written by ``save_pretrained``, ``org/name`` on the Hub, or the name of a model, which
@@ -37,7 +37,7 @@ def run_bench(arguments: Sequence[str]) -> None:
     if options.model in list_models():
         model = create_model(options.model).eval()
     else:
-        model = from_pretrained(options.model, revision=options.revision)
+        model = from_pretrained(options.model, revision=options.revision).float()
     known = model.info.preprocessing
     usual = 32 if "-cifar" in options.model else 224
     size = options.size or (usual if known is None else known.size)
