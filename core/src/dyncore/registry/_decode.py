@@ -11,6 +11,7 @@ from cattrs.v import format_exception
 
 from dyncore.backbones import BackboneConfig
 from dyncore.gating import GateConfig, PartConfig, RouterConfig
+from dyncore.hub import printable
 from dyncore.registry._entry_points import registered, unknown
 
 Config = TypeVar("Config")
@@ -18,8 +19,7 @@ Config = TypeVar("Config")
 
 def _shown(value: Any) -> str:
     """A stranger's value, as short as a message needs it."""
-    shown = repr(value)
-    return shown if len(shown) <= 100 else f"{shown[:97]}..."
+    return printable(repr(value))
 
 
 def _exact(*accepted: type) -> Any:
