@@ -130,7 +130,7 @@ def test_any_forced_path(network, images, data):
 def test_picked_channels_and_all_of_them_give_the_same(networks, images, name, share):
     """Which form runs is decided by a clock: here each is forced."""
     network = networks[name]
-    engine = Engine(network, images, threads=1)
+    engine = Engine(network, images, threads=1, portable=True)
     for block in engine._runner.network.blocks:
         block.channels.limit(share)
     assert_same(engine(images), network(images))

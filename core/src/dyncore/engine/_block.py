@@ -1,22 +1,27 @@
 """One block: every image through what it chose, in place where shapes allow."""
 
+import copy
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from dyncore.blocks import Path
 from dyncore.engine._channels import ChannelPath, ChosenChannels
 from dyncore.engine._convolution import build_convolution
+from dyncore.engine._network import PlannedNetwork, Runnable
 from dyncore.engine._path import Paths, add_all_
-from dyncore.engine._plan import BlockPlan
+from dyncore.engine._plan import BlockPlan, Plan
 from dyncore.engine._rows import Chunking, put_, take
 from dyncore.gating import Decision
 
 
-class PlannedBlock:
+class PlannedBlock(Runnable):
     """Runs a block on channels-last tensors that it owns."""
 
-    def __init__(self, plan: BlockPlan, *, portable: bool) -> None:
+    def __init__(self, plan: BlockPlan, chunking: Chunking, *, portable: bool) -> None:
         self.plan = plan
+        self.chunking = chunking
         self.paths = Paths(plan.paths, portable=portable)
         self.shortcut = (
             build_convolution(plan.shortcut, "none", portable=portable)
@@ -32,20 +37,21 @@ class PlannedBlock:
         self.relu = plan.activation == "relu"
         self.all = (1 << len(plan.paths)) - 1
 
+    def chunked(self, chunking: Chunking) -> "PlannedBlock":
+        """The same block, the same weights, with images in other portions."""
+        other = copy.copy(self)
+        other.chunking = chunking
+        return other
+
     def run(
         self,
         x: Tensor,
         decision: Decision | None,
-        chunking: Chunking,
         *,
         scales: bool = False,
         pooled: Tensor | None = None,
     ) -> Tensor:
-        """The block's output. ``x`` may be overwritten.
-
-        ``scales``: weights may be other than 0 and 1. ``pooled`` (B, C') gets the output's average
-        for every image that the block changes: right after it is computed it is still in a cache.
-        """
+        """See :meth:`Runnable.run`."""
         images = len(x)
         subsets = [self.all] * images if decision is None else _subsets(decision.on)
         total = x if self.plan.keeps_input else self._total(x)
@@ -66,7 +72,7 @@ class PlannedBlock:
                 for image in rows:
                     self._scaled(total, x, decision, image, pooled)
             else:
-                self._chosen(total, x, subset, rows, chunking, pooled)
+                self._chosen(total, x, subset, rows, pooled)
         if skipped and not (self.plan.keeps_input and self.plan.settled):
             for chunk in Chunking(images, gather=False).chunks(skipped):
                 if self.relu:
@@ -88,11 +94,10 @@ class PlannedBlock:
         x: Tensor,
         subset: int,
         rows: list[int],
-        chunking: Chunking,
         pooled: Tensor | None,
     ) -> None:
         paths = self.paths.chosen(subset)
-        for chunk in chunking.chunks(rows):
+        for chunk in self.chunking.chunks(rows):
             if isinstance(chunk, slice):
                 add_all_(paths, total[chunk], x[chunk], relu=self.relu)
                 _pool(total, chunk, pooled)
@@ -144,3 +149,18 @@ def _subsets(on: Tensor) -> list[int]:
         return on[:, 0].tolist()
     bits = 2 ** torch.arange(on.shape[1], device=on.device)
     return (on * bits).sum(1).tolist()
+
+
+def planned_network(plan: Plan, blocks: Sequence[PlannedBlock]) -> PlannedNetwork:
+    """Blocks of ``plan`` on channels-last tensors, whose stem takes portions like the first one."""
+
+    def stem(images: Tensor) -> Tensor:
+        """A tensor that is not the caller's."""
+        parts = [
+            plan.stem(part.contiguous(memory_format=torch.channels_last))
+            for part in images.split(blocks[0].chunking.limit)
+        ]
+        x = torch.cat(parts) if len(parts) > 1 else parts[0]
+        return x.contiguous(memory_format=torch.channels_last)
+
+    return PlannedNetwork(plan, blocks, stem, torch.clone)

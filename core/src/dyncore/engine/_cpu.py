@@ -10,7 +10,7 @@ import functools
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dyncore.cost import CostTable
+from dyncore.engine._block import PlannedBlock, planned_network
 from dyncore.engine._convolution import fastest
 from dyncore.engine._network import Part, PlannedNetwork
 from dyncore.engine._path import Paths
@@ -44,26 +45,28 @@ class CpuRunner:
     """A planned network with its threads; may be called from several threads at once."""
 
     def __init__(self, plan: Plan, images: Tensor, threads: int, *, portable: bool) -> None:
-        self.network = PlannedNetwork(plan, portable=portable)
+        single = CHUNKINGS[0]
+        self._blocks = [PlannedBlock(block, single, portable=portable) for block in plan.blocks]
+        self.network = planned_network(plan, self._blocks)
         self.threads = threads
-        self._narrow = _single_threaded(threads)
+        self._narrow = single_threaded(threads)
         weakref.finalize(self, self._narrow.shutdown, wait=False)
         self._narrow.submit(self._calibrate, images[:1]).result()
-        self._own = self._narrow.submit(self._choose).result()
-        self._shared = [Chunking(SHARED, gather=own.gather) for own in self._own]
-        gathering = sum(own.gather for own in self._own)
-        self._deals = threads > 1 and 2 * gathering <= len(self._own)
+        own = self._narrow.submit(self._choose).result()
+        self._own = self._chunked(own)
+        self._shared = self._chunked([Chunking(SHARED, gather=c.gather) for c in own])
+        self._deals = threads > 1 and 2 * sum(c.gather for c in own) <= len(own)
         self._warm_up(images)
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """Parts in the order of the images."""
         if not self._spread(len(images)):
             with _threads(self.threads):
-                return [self.network.run(images, path, self._shared)]
+                return [self._shared.run(images, path)]
         futures = []
         for rows in self._deal(len(images)):
             some = None if path is None else path.images(rows)
-            futures.append(self._narrow.submit(self.network.run, images[rows], some, self._own))
+            futures.append(self._narrow.submit(self._own.run, images[rows], some))
         return [future.result() for future in futures]
 
     def profile(self, images: Tensor) -> CostTable:
@@ -71,9 +74,13 @@ class CpuRunner:
         if self._spread(len(images)):
             share = images[: -(-len(images) // self.threads)]
             run = functools.partial(measure, workers=self.threads)
-            return self._narrow.submit(run, self.network, share, self._own).result()
+            return self._narrow.submit(run, self._own, share).result()
         with _threads(self.threads):
-            return measure(self.network, images, self._shared)
+            return measure(self._shared, images)
+
+    def _chunked(self, chunkings: Sequence[Chunking]) -> PlannedNetwork:
+        pairs = zip(self._blocks, chunkings, strict=True)
+        return planned_network(self.network.plan, [block.chunked(c) for block, c in pairs])
 
     def _spread(self, images: int) -> bool:
         return self._deals and images >= 2 * self.threads
@@ -99,7 +106,7 @@ class CpuRunner:
         A block that changes its input's shape takes that of a neighbour.
         """
         known: dict[tuple[int, int, int], Chunking] = {}
-        for block in self.network.blocks:
+        for block in self._blocks:
             if (
                 block.plan.out_size in known
                 or not block.plan.keeps_input
@@ -110,9 +117,9 @@ class CpuRunner:
             x = x.contiguous(memory_format=torch.channels_last)
             on = (torch.arange(16) % 2 == 0)[:, None].expand(-1, len(block.plan.paths))
             decision = Decision.of(on, dtype=self.network.dtype)
-            runs = [functools.partial(block.run, x, decision, c) for c in CHUNKINGS]
+            runs = [functools.partial(block.chunked(c).run, x, decision) for c in CHUNKINGS]
             known[block.plan.out_size] = CHUNKINGS[fastest(runs, turns=2, margin=1.15)]
-        return [known.get(block.plan.out_size, CHUNKINGS[0]) for block in self.network.blocks]
+        return [known.get(block.plan.out_size, CHUNKINGS[0]) for block in self._blocks]
 
     def _calibrate(self, image: Tensor) -> None:
         """Let blocks pick single channels up to the share at which that is faster than all of them.
@@ -120,10 +127,9 @@ class CpuRunner:
         Timed on whole runs with drawn channels: between other work picking takes far longer than
         when it is repeated.
         """
-        blocks = [block.channels for block in self.network.blocks if block.channels is not None]
+        blocks = [block.channels for block in self._blocks if block.channels is not None]
         if not blocks:
             return
-        chunkings = [CHUNKINGS[0]] * len(self.network.blocks)
         worthwhile = 0.0
         for share in SHARES:
             paths = [self.network.drawn_channels(share, seed) for seed in range(DRAWS)]
@@ -132,10 +138,10 @@ class CpuRunner:
                 for block in blocks:
                     block.limit(most)
                 for path in paths:
-                    self.network.run(image, path, chunkings)
+                    self.network.run(image, path)
                 start = time.perf_counter()
                 for path in paths:
-                    self.network.run(image, path, chunkings)
+                    self.network.run(image, path)
                 seconds.append(time.perf_counter() - start)
             if seconds[0] > seconds[1]:
                 break
@@ -144,7 +150,7 @@ class CpuRunner:
             block.limit(worthwhile)
 
 
-def _single_threaded(workers: int) -> ThreadPoolExecutor:
+def single_threaded(workers: int) -> ThreadPoolExecutor:
     """So many threads whose operations use one thread each.
 
     torch takes what a thread sets for itself as the default of threads that start later, too. So

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from dyncore.cost import CostTable
-from dyncore.engine._network import Part, PlannedNetwork
+from dyncore.engine._block import PlannedBlock, planned_network
+from dyncore.engine._network import Part
 from dyncore.engine._plan import Plan
 from dyncore.engine._profile import measure
 from dyncore.engine._rows import Chunking
@@ -23,14 +24,15 @@ class CudaRunner:
     """A planned network on the current stream of its device."""
 
     def __init__(self, plan: Plan) -> None:
-        self.network = PlannedNetwork(plan, portable=True)
-        self.chunkings = [Chunking(MOST, gather=True)] * len(plan.blocks)
+        gathering = Chunking(MOST, gather=True)
+        blocks = [PlannedBlock(block, gathering, portable=True) for block in plan.blocks]
+        self.network = planned_network(plan, blocks)
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """All images as one part."""
         with torch.cuda.device(images.device):
-            return [self.network.run(images, path, self.chunkings)]
+            return [self.network.run(images, path)]
 
     def profile(self, images: Tensor) -> CostTable:
         """Times per image at this batch size."""
-        return measure(self.network, images, self.chunkings)
+        return measure(self.network, images)

@@ -7,10 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dyncore.blocks import Path
+from dyncore.engine._compiled import library
 from dyncore.engine._cpu import CpuRunner
 from dyncore.engine._cuda import CudaRunner
+from dyncore.engine._native import NativeRunner, supported
 from dyncore.engine._network import Part
-from dyncore.engine._plan import plan
+from dyncore.engine._plan import Plan, plan
 from dyncore.engine._profile import Profile
 from dyncore.gating import Decision, ExecutionPath
 from dyncore.network import DynamicNetwork, Output
@@ -46,11 +48,7 @@ class Engine:
         self._image = image
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
         planned = plan(self._model, image)
-        self._runner: CpuRunner | CudaRunner = (
-            CudaRunner(planned)
-            if image.is_cuda
-            else CpuRunner(planned, image, self.threads, portable=portable)
-        )
+        self._runner = _runner(planned, image, self.threads, portable=portable)
 
     def __call__(
         self,
@@ -103,6 +101,16 @@ class Engine:
             )
         if len(images) == 0:
             raise ValueError("images is an empty batch: give at least one image")
+
+
+def _runner(
+    planned: Plan, image: Tensor, threads: int, *, portable: bool
+) -> CpuRunner | CudaRunner | NativeRunner:
+    if image.is_cuda:
+        return CudaRunner(planned)
+    if not portable and supported(planned) and library(image.dtype) is not None:
+        return NativeRunner(planned, image, threads)
+    return CpuRunner(planned, image, threads, portable=portable)
 
 
 def _checked_example(model: DynamicNetwork, images: Tensor) -> Tensor:

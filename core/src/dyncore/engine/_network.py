@@ -1,14 +1,13 @@
 """A planned network on one device: all blocks, one after the other, for some images."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dyncore.engine._block import PlannedBlock
-from dyncore.engine._plan import Plan
-from dyncore.engine._rows import Chunking
+from dyncore.engine._plan import BlockPlan, Plan
 from dyncore.gating import Decision, ExecutionPath, RouterState
 
 
@@ -23,26 +22,59 @@ class Part:
     features: Tensor
 
 
+class Runnable(ABC):
+    """A block in the form in which it runs."""
+
+    plan: BlockPlan
+
+    @abstractmethod
+    def run(
+        self,
+        x: Tensor,
+        decision: Decision | None,
+        *,
+        scales: bool = False,
+        pooled: Tensor | None = None,
+    ) -> Tensor:
+        """The block's output. ``x`` may be overwritten; without ``decision`` everything runs.
+
+        ``scales``: weights may be other than 0 and 1. ``pooled`` (B, C') gets the output's average
+        for every image that the block changes: right after it is computed it is still in a cache.
+        """
+
+
 class PlannedNetwork:
     """Runs images on the calling thread."""
 
-    def __init__(self, plan: Plan, *, portable: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        blocks: Sequence[Runnable],
+        stem: Callable[[Tensor], Tensor],
+        copy: Callable[[Tensor], Tensor],
+        finish: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> None:
+        """``stem`` gives, and ``copy`` copies, maps in the memory layout that ``blocks`` take.
+
+        ``finish`` makes what the last block gives the caller's own.
+        """
         self.plan = plan
+        self.blocks = blocks
+        self.stem = stem
+        self.copy = copy
+        self.finish = finish
         weight = next(plan.head.parameters())
         self.device, self.dtype = weight.device, weight.dtype
-        self.blocks = [PlannedBlock(block, portable=portable) for block in plan.blocks]
 
     @torch.no_grad()
-    def run(
-        self, images: Tensor, path: ExecutionPath | None, chunkings: Sequence[Chunking]
-    ) -> Part:
-        """Decide, unless ``path`` does, and run. ``chunkings`` has one entry per block."""
-        x = self.stem(images, chunkings[0].limit)
+    def run(self, images: Tensor, path: ExecutionPath | None) -> Part:
+        """Decide, unless ``path`` does, and run."""
+        x = self.stem(images)
         state: RouterState = ()
         pooled = None
         decisions, features, pools = [], [], []
         forced_scales = path is not None and any(map(_scales, path))
-        for index, (block, chunking) in enumerate(zip(self.blocks, chunkings, strict=True)):
+        for index, block in enumerate(self.blocks):
             plan = block.plan
             decision = feature = seen = None
             scales = forced_scales
@@ -55,10 +87,11 @@ class PlannedNetwork:
                 else:
                     decision = path[index]
             pooled = self._next_pool(index, x, seen) if path is None else None
-            x = block.run(x, decision, chunking, scales=scales, pooled=pooled)
+            x = block.run(x, decision, scales=scales, pooled=pooled)
             decisions.append(decision or Decision.always_on(x, len(plan.paths)))
             features.append(feature)
             pools.append(seen)
+        x = self.finish(x)
         return Part(self.plan.head(x), decisions, features, pools, x)
 
     def _next_pool(self, index: int, x: Tensor, seen: Tensor | None) -> Tensor | None:
@@ -91,15 +124,6 @@ class PlannedNetwork:
             chosen = drawn if block.plan.channels else None
             decisions.append(Decision.of(on, chosen, dtype=self.dtype))
         return ExecutionPath(tuple(decisions))
-
-    def stem(self, images: Tensor, limit: int) -> Tensor:
-        """The stem's output, a channels-last tensor that is not the caller's."""
-        parts = [
-            self.plan.stem(part.contiguous(memory_format=torch.channels_last))
-            for part in images.split(limit)
-        ]
-        x = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return x.contiguous(memory_format=torch.channels_last)
 
 
 def _scales(decision: Decision) -> bool:

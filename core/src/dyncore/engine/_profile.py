@@ -4,7 +4,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 
 from dyncore.cost import BlockCost, CostTable, PathCost
-from dyncore.engine._block import PlannedBlock
-from dyncore.engine._network import PlannedNetwork
-from dyncore.engine._rows import Chunking
+from dyncore.engine._network import PlannedNetwork, Runnable
 from dyncore.gating import Decision, RouterState
 from dyncore.hub import parse_json, replacing
 
@@ -60,30 +58,28 @@ def read_profile(file: str | os.PathLike[str]) -> Profile:
 
 
 @torch.no_grad()
-def measure(
-    network: PlannedNetwork, images: Tensor, chunkings: Sequence[Chunking], *, workers: int = 1
-) -> CostTable:
+def measure(network: PlannedNetwork, images: Tensor, *, workers: int = 1) -> CostTable:
     """Times per image of ``images`` on this thread, as one of so many ``workers``.
 
     Decisions are forced, routers are timed apart.
     """
     count = workers * len(images)
-    stem = _median(lambda x: network.stem(x, chunkings[0].limit), images)
-    x = network.stem(images, chunkings[0].limit)
+    stem = _median(network.stem, images, torch.clone)
+    x = network.stem(images)
     state: RouterState = ()
     blocks = []
-    for block, chunking in zip(network.blocks, chunkings, strict=True):
+    for block in network.blocks:
         plan = block.plan
         router = 0.0
         if plan.router is not None and plan.gate is not None:
             before = state
-            router = _median(lambda x: _route(block, x, before), x)  # noqa: B023
+            router = _median(lambda x: _route(block, x, before), x, network.copy)  # noqa: B023
             state = _route(block, x, state)
-        off = _forced(block, x, chunking, 0)
-        alone = [_forced(block, x, chunking, 1 << n) - off for n in range(len(plan.paths))]
+        off = _forced(network, block, x, 0)
+        alone = [_forced(network, block, x, 1 << n) - off for n in range(len(plan.paths))]
         paths = tuple(_path(max(0.0, seconds), count) for seconds in alone)
         if plan.channels:
-            none = _forced(block, x, chunking, 1, channels=False) - off
+            none = _forced(network, block, x, 1, channels=False) - off
             paths = (_gated_path(none, alone[0], plan.channels, count),)
         blocks.append(
             BlockCost(
@@ -93,8 +89,8 @@ def measure(
                 paths=paths,
             )
         )
-        x = block.run(x, None, chunking)
-    head = _median(network.plan.head, x)
+        x = block.run(x, None)
+    head = _median(network.plan.head, x, network.copy)
     fixed = _per_image(stem, count) + _per_image(head, count)
     bodies = sum(b.shortcut + sum(path.total for path in b.paths) for b in blocks)
     return CostTable(
@@ -107,7 +103,7 @@ def measure(
     )
 
 
-def _route(block: PlannedBlock, x: Tensor, state: RouterState) -> RouterState:
+def _route(block: Runnable, x: Tensor, state: RouterState) -> RouterState:
     plan = block.plan
     assert plan.router is not None
     assert plan.gate is not None
@@ -117,7 +113,7 @@ def _route(block: PlannedBlock, x: Tensor, state: RouterState) -> RouterState:
 
 
 def _forced(
-    block: PlannedBlock, x: Tensor, chunking: Chunking, subset: int, *, channels: bool = True
+    network: PlannedNetwork, block: Runnable, x: Tensor, subset: int, *, channels: bool = True
 ) -> float:
     """Seconds of a block whose images all take the paths in the bits of ``subset``."""
     plan = block.plan
@@ -127,7 +123,7 @@ def _forced(
         chosen = torch.full((len(x), plan.channels), channels, device=x.device)
     decision = Decision.of(bits.expand(len(x), -1), chosen, dtype=x.dtype)
     scales = chosen is not None
-    return _median(lambda x: block.run(x, decision, chunking, scales=scales), x)
+    return _median(lambda x: block.run(x, decision, scales=scales), x, network.copy)
 
 
 def _path(seconds: float, images: int) -> PathCost:
@@ -145,10 +141,10 @@ def _per_image(seconds: float, images: int) -> int:
     return round(1e9 * seconds / images)
 
 
-def _median(run: Callable[[Tensor], object], x: Tensor) -> float:
+def _median(run: Callable[[Tensor], object], x: Tensor, copy: Callable[[Tensor], Tensor]) -> float:
     taken = []
     for _ in range(TURNS + 1):
-        own = x.clone(memory_format=torch.preserve_format)
+        own = copy(x)
         _wait(x)
         start = time.perf_counter()
         run(own)

@@ -1,0 +1,165 @@
+"""The engine's native code, compiled on the machine that runs it.
+
+``native/`` is one C++ file and its headers. A compiler on this machine builds it for this very
+processor, once per user: the library stays in a cache, under a name made of the sources, the
+compiler and the processor. Where there is no compiler, engines run without it.
+"""
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+from dyncore.hub import replacing
+
+SOURCES = Path(__file__).parent / "native"
+FLAGS = ("-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")
+SCALARS = {torch.float32: "float", torch.float64: "double"}
+
+logger = logging.getLogger(__name__)
+
+
+class Map(ctypes.Structure):
+    """See convolution.h."""
+
+    _fields_ = (
+        ("height", ctypes.c_int32),
+        ("width", ctypes.c_int32),
+        ("border", ctypes.c_int32),
+        ("pitch", ctypes.c_int64),
+    )
+
+
+class Convolution(ctypes.Structure):
+    """See convolution.h."""
+
+    _fields_ = (
+        ("kernel", ctypes.c_int32),
+        ("stride", ctypes.c_int32),
+        ("activation", ctypes.c_int32),
+        ("merged", ctypes.c_int32),
+        ("inputs", ctypes.c_int32),
+        ("outputs", ctypes.c_int32),
+        ("panels", ctypes.c_void_p),
+        ("rows", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    )
+
+
+class Stem(ctypes.Structure):
+    """See stem.h."""
+
+    _fields_ = (
+        ("convolution", ctypes.POINTER(Convolution)),
+        ("image", Map),
+        ("convolved", Map),
+        ("out", Map),
+        ("channels", ctypes.c_int32),
+        ("maximum", ctypes.c_int32),
+    )
+
+
+class Block(ctypes.Structure):
+    """See block.cpp."""
+
+    _fields_ = (
+        ("paths", ctypes.c_int32),
+        ("layers", ctypes.c_int32),
+        ("convolutions", ctypes.POINTER(Convolution)),
+        ("last", ctypes.POINTER(Convolution)),
+        ("last_bias", ctypes.c_void_p),
+        ("maps", ctypes.POINTER(Map)),
+        ("offsets", ctypes.POINTER(ctypes.c_int64)),
+        ("shortcut", ctypes.c_int32),
+        ("activation", ctypes.c_int32),
+        ("settled", ctypes.c_int32),
+        ("projection", ctypes.POINTER(Convolution)),
+        ("stride", ctypes.c_int32),
+        ("channels_before", ctypes.c_int32),
+        ("in_channels", ctypes.c_int32),
+        ("out_channels", ctypes.c_int32),
+        ("gated_channels", ctypes.c_int32),
+    )
+
+
+class Choice(ctypes.Structure):
+    """See block.cpp."""
+
+    _fields_ = (
+        ("on", ctypes.c_void_p),
+        ("weight", ctypes.c_void_p),
+        ("channel_on", ctypes.c_void_p),
+        ("channel_weight", ctypes.c_void_p),
+    )
+
+
+@functools.cache
+def library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The compiled code for tensors of ``dtype``; None where it cannot be had."""
+    compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
+    if dtype not in SCALARS or compiler is None:
+        return None
+    try:
+        loaded = ctypes.CDLL(str(_compile(compiler, SCALARS[dtype])))
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        logger.warning("engines run without native code, which does not compile here: %s", reason)
+        return None
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    loaded.new_team.restype = pointer
+    loaded.new_team.argtypes = [integer]
+    loaded.delete_team.argtypes = [pointer]
+    loaded.delete_team.restype = None
+    loaded.run_block.restype = None
+    loaded.run_block.argtypes = [pointer] * 5 + [integer] + [pointer] * 4
+    loaded.run_stem.restype = None
+    loaded.run_stem.argtypes = [pointer] * 4 + [integer] + [pointer] * 2
+    return loaded
+
+
+def _compile(compiler: str, scalar: str) -> Path:
+    version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
+    digest = hashlib.sha256(version + _processor().encode() + " ".join(FLAGS).encode())
+    for source in sorted(SOURCES.iterdir()):
+        digest.update(source.read_bytes())
+    target = _cache() / f"{digest.hexdigest()[:32]}-{scalar}.so"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with replacing(target) as temporary:
+            subprocess.run(
+                [
+                    compiler,
+                    *FLAGS,
+                    f"-DSCALAR={scalar}",
+                    str(SOURCES / "block.cpp"),
+                    "-o",
+                    str(temporary),
+                ],
+                capture_output=True,
+                check=True,
+                text=True,
+                timeout=300,
+            )
+    return target
+
+
+def _cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "dyncore" / "native"
+
+
+def _processor() -> str:
+    """What ``-march=native`` depends on."""
+    described = Path("/proc/cpuinfo")
+    if not described.exists():
+        return platform.platform() + platform.processor()
+    lines = described.read_text(encoding="utf-8", errors="replace").splitlines()
+    wanted = ("vendor_id", "cpu family", "model\t", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))

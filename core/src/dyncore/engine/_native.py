@@ -1,0 +1,238 @@
+"""A planned network in compiled code: each image runs alone, so time follows what it chose.
+
+Maps are padded and channels-last, see ``native/convolution.h``. A tensor of them, (B, C, H, W), is
+a view into a buffer that its block keeps: nothing is allocated between two blocks.
+"""
+
+import ctypes
+import weakref
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dyncore.blocks import PadShortcut, Path
+from dyncore.cost import CostTable
+from dyncore.engine._compiled import Block, Choice, Convolution, Map, library
+from dyncore.engine._cpu import single_threaded
+from dyncore.engine._network import Part, PlannedNetwork, Runnable
+from dyncore.engine._packing import ACTIVATIONS, Maps, Store, plain
+from dyncore.engine._path import join
+from dyncore.engine._plan import BlockPlan, FoldedLayer, Plan
+from dyncore.engine._profile import measure
+from dyncore.engine._stem import native_stem
+from dyncore.gating import Decision, ExecutionPath
+
+IDENTITY, CONVOLUTION, PADDING = range(3)
+MOST_PATHS = 64
+LARGEST_MAP = 2**25
+"""Bytes that the largest map of a portion of images may take: caches do not hold more."""
+
+
+def supported(plan: Plan) -> bool:
+    """Whether all of its blocks can run in compiled code."""
+    return all(
+        all(_plain(path) for path in block.paths)
+        and len(block.paths) <= MOST_PATHS
+        and (
+            isinstance(block.shortcut, (nn.Identity, PadShortcut))
+            or (isinstance(block.shortcut, nn.Conv2d) and plain(block.shortcut, (1, 3)))
+        )
+        for block in plan.blocks
+    )
+
+
+def _plain(path: tuple[FoldedLayer, ...] | Path) -> bool:
+    return (
+        not isinstance(path, Path)
+        and len(path) > 1
+        and path[-1].activation == "none"
+        and all(plain(layer.conv, (1, 3)) for layer in path)
+    )
+
+
+def _whole(conv: nn.Conv2d, store: Store) -> bool:
+    """Whether the map that it reads has its channels and no others."""
+    return store.filled(conv.in_channels) == conv.in_channels
+
+
+class NativeBlock(Runnable):
+    """Runs a block on the maps of a :class:`NativeRunner`."""
+
+    def __init__(self, plan: BlockPlan, before: Maps, store: Store, team: int) -> None:
+        self.plan = plan
+        self._before = before
+        self._team = team
+        self.maps = before if plan.keeps_input else Maps(plan.out_size, store)
+        code = library(store.dtype)
+        assert code is not None, "the runner was built with it"
+        self._code = code
+        self._dtype = store.dtype
+        paths = [path for path in plan.paths if not isinstance(path, Path)]
+        layers = len(paths[0])
+        convolutions = [
+            store.convolution(
+                layer.conv,
+                layer.activation,
+                picks=plan.channels > 0 and index == 0,
+                merged=not plan.channels and len(paths) == 1 and _whole(layer.conv, store),
+            )
+            for path in paths
+            for index, layer in enumerate(path[:-1])
+        ]
+        joined = join(paths)[-1].conv
+        biases = [path[-1].conv.bias for path in paths]
+        more = store.filled(plan.out_size[0]) - plan.out_size[0]
+        last_bias = F.pad(torch.stack([bias for bias in biases if bias is not None]), (0, more))
+        last = store.convolution(
+            joined, "none", merged=not plan.channels and len(paths) == 1 and _whole(joined, store)
+        )
+        sizes, offsets, pointers = [store.map(plan.in_size)], [], []
+        height, width = plan.in_size[1:]
+        for index, side_by_side in enumerate(zip(*paths, strict=True)):
+            conv = side_by_side[0].conv
+            kernel, stride = int(conv.kernel_size[0]), int(conv.stride[0])
+            height, width = (
+                (side + 2 * (kernel // 2) - kernel) // stride + 1 for side in (height, width)
+            )
+            widths = [store.filled(layer.conv.out_channels) for layer in side_by_side]
+            if index < layers - 1:
+                size = store.map((0, height, width), sum(widths))
+                numbers = (height + 2) * (width + 2) * sum(widths)
+                pointers.append(store.scratch(index, height, width, numbers))
+                offsets += [sum(widths[:n]) for n in range(len(widths))]
+                sizes.append(size)
+        sizes.append(store.map(plan.out_size))
+        self._scratch = (ctypes.c_void_p * (store.threads * (layers - 1)))(
+            *(hidden[thread].data_ptr() for thread in range(store.threads) for hidden in pointers)
+        )
+        lists = store.scratch(2 * sizes[1].pitch + sizes[-1].pitch)
+        self._lists = (ctypes.c_void_p * store.threads)(*(row.data_ptr() for row in lists))
+        shortcut = plan.shortcut
+        projection = shortcut if isinstance(shortcut, nn.Conv2d) else None
+        projected = projection and store.convolution(projection, "none")
+        padding = shortcut if isinstance(shortcut, PadShortcut) else None
+        self._block = Block(
+            len(paths),
+            layers,
+            (Convolution * len(convolutions))(*convolutions),
+            ctypes.pointer(last),
+            store.keep(last_bias),
+            (Map * len(sizes))(*sizes),
+            (ctypes.c_int64 * len(offsets))(*offsets),
+            CONVOLUTION if projection else PADDING if padding else IDENTITY,
+            ACTIVATIONS[plan.activation],
+            int(plan.settled),
+            ctypes.pointer(projected) if projected else None,
+            padding.stride if padding else 1,
+            padding.new_channels // 2 if padding else 0,
+            plan.in_size[0],
+            plan.out_size[0],
+            plan.channels,
+        )
+        self._store = store
+        self._address = ctypes.addressof(self._block)
+
+    def run(
+        self,
+        x: Tensor,
+        decision: Decision | None,
+        *,
+        scales: bool = False,
+        pooled: Tensor | None = None,
+    ) -> Tensor:
+        """See :meth:`Runnable.run`."""
+        images = len(x)
+        total = x if self.plan.keeps_input else self.maps.take(images)
+        given = self._given(decision, scales)
+        choice = Choice(*(None if tensor is None else tensor.data_ptr() for tensor in given))
+        order = torch.empty(images, dtype=torch.int32)
+        self._code.run_block(
+            self._address,
+            ctypes.addressof(choice),
+            self._before.start(x),
+            self.maps.start(total),
+            None if pooled is None else pooled.data_ptr(),
+            images,
+            self._scratch,
+            self._lists,
+            order.data_ptr(),
+            self._team,
+        )
+        return total
+
+    def _given(self, decision: Decision | None, scales: bool) -> Sequence[Tensor | None]:
+        if decision is None:
+            return (None,) * 4
+        on = decision.on.contiguous()
+        if not scales:
+            return on, None, None, None
+        weight = decision.weight.to(self._dtype).contiguous()
+        if decision.channel_on is None or decision.channel_weight is None:
+            return on, weight, None, None
+        salience = decision.channel_weight.to(self._dtype).contiguous()
+        return on, weight, decision.channel_on.contiguous(), salience
+
+
+class NativeRunner:
+    """A planned network with a team of threads; one call runs at a time.
+
+    Its few operations of torch run on a thread that uses no others: torch's would go on spinning
+    where the team wants to work, and to change the caller's setting costs a millisecond.
+    """
+
+    def __init__(self, plan: Plan, images: Tensor, threads: int) -> None:
+        """Raises ValueError where no compiled code can be had for this plan on this machine."""
+        code = library(images.dtype)
+        if code is None or not supported(plan):
+            raise ValueError("this plan does not run in compiled code here")
+        team = code.new_team(threads)
+        weakref.finalize(self, code.delete_team, team)
+        store = Store(images.dtype, code.lanes(), threads)
+        self._first = maps = Maps(plan.blocks[0].in_size, store)
+        blocks = []
+        for block in plan.blocks:
+            blocks.append(NativeBlock(block, maps, store, team))
+            maps = blocks[-1].maps
+        self.network = PlannedNetwork(plan, blocks, self._stem, self._copy, _copied)
+        self._native_stem = native_stem(plan.stem, images[:1], self._first, store, team)
+        self._maps = {m.size: m for m in (self._first, *(block.maps for block in blocks))}
+        largest = max(m.numbers for m in self._maps.values()) * images.element_size()
+        self._portion = max(LARGEST_MAP // largest, 2 * threads)
+        self._thread = single_threaded(1)
+        weakref.finalize(self, self._thread.shutdown, wait=False)
+
+    def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        """Parts in the order of the images."""
+        return self._thread.submit(self._run, images, path).result()
+
+    def profile(self, images: Tensor) -> CostTable:
+        """Times per image at this batch size."""
+        return self._thread.submit(measure, self.network, images).result()
+
+    def _run(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        parts = []
+        for first in range(0, len(images), self._portion):
+            rows = slice(first, first + self._portion)
+            some = None if path is None else path.images(rows)
+            parts.append(self.network.run(images[rows], some))
+        return parts
+
+    def _stem(self, images: Tensor) -> Tensor:
+        x = self._first.take(len(images))
+        if self._native_stem is not None:
+            self._native_stem.run(images, self._first.start(x))
+            return x
+        last = images.contiguous(memory_format=torch.channels_last)
+        return x.copy_(self.network.plan.stem(last))
+
+    def _copy(self, x: Tensor) -> Tensor:
+        if x.shape[1:] not in self._maps:
+            return x.clone()
+        return self._maps[x.shape[1:]].take(len(x), own=True).copy_(x)
+
+
+def _copied(x: Tensor) -> Tensor:
+    """The same maps without borders, pixel by pixel: torch copies (B, C, H, W) ten times slower."""
+    return x.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)

@@ -1,0 +1,126 @@
+"""Weights, maps and scratch memory as compiled code takes them."""
+
+import mmap
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dyncore.engine._compiled import Convolution, Map
+from dyncore.engine._convolution import Activation
+
+ACTIVATIONS: dict[Activation, int] = {"none": 0, "relu": 1, "relu6": 2}
+ARENA = 2**25
+"""Bytes that are asked for at a time."""
+ALIGNMENT = 64
+
+
+def plain(conv: nn.Conv2d, kernels: Sequence[int]) -> bool:
+    """Whether compiled code can run it: square, undivided, with zeros that keep the size."""
+    kernel = conv.kernel_size[0]
+    return (
+        kernel in kernels
+        and conv.kernel_size == (kernel, kernel)
+        and conv.stride[0] == conv.stride[1]
+        and conv.padding == (kernel // 2, kernel // 2)
+        and conv.padding_mode == "zeros"
+        and conv.groups == 1
+        and conv.dilation == (1, 1)
+    )
+
+
+class Store:
+    """Tensors that compiled code points to: as long as the store lives, they do."""
+
+    def __init__(self, dtype: torch.dtype, lanes: int, threads: int) -> None:
+        self.dtype, self.lanes, self.threads = dtype, lanes, threads
+        self._arenas: list[mmap.mmap] = []
+        self._free = self._used = 0
+        self._scratch: dict[tuple[int, ...], Tensor] = {}
+
+    def filled(self, channels: int) -> int:
+        """Up to whole vectors."""
+        return -(-channels // self.lanes) * self.lanes
+
+    def map(self, size: tuple[int, ...], pitch: int | None = None, border: int = 1) -> Map:
+        """Of (channels, height, width)."""
+        return Map(size[1], size[2], border, self.filled(size[0]) if pitch is None else pitch)
+
+    def scratch(self, *key: int) -> Tensor:
+        """(threads, ...) zeros, the same ones for the same key (..., numbers per thread)."""
+        if key not in self._scratch:
+            self._scratch[key] = torch.zeros(self.threads, key[-1], dtype=self.dtype)
+        return self._scratch[key]
+
+    def convolution(
+        self, conv: nn.Conv2d, activation: Activation, *, picks: bool = False, merged: bool = False
+    ) -> Convolution:
+        """``conv`` packed. ``picks``: single output channels can be asked for.
+
+        ``merged``: all channels of a map are read, so that a kernel's row lies together.
+        """
+        weight, bias = conv.weight.detach(), conv.bias
+        outputs, inputs, kernel, _ = weight.shape
+        more = self.filled(outputs) - outputs
+        panels = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, more))
+        panels = panels.unflatten(0, (-1, self.lanes)).permute(0, 3, 4, 2, 1)
+        padded = F.pad(weight.new_zeros(outputs) if bias is None else bias.detach(), (0, more))
+        rows = F.pad(weight.permute(0, 2, 3, 1), (0, self.filled(inputs) - inputs))
+        return Convolution(
+            kernel,
+            int(conv.stride[0]),
+            ACTIVATIONS[activation],
+            merged,
+            inputs * (kernel if merged else 1),
+            outputs,
+            self.keep(panels),
+            self.keep(rows) if picks else None,
+            self.keep(padded),
+        )
+
+    def keep(self, values: Tensor) -> int:
+        """The address of a copy, in huge pages where the system has them: weights are read once."""
+        taken = -(-values.numel() * self.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+        if taken > self._free:
+            size = max(taken, ARENA)
+            arena = mmap.mmap(-1, size)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                arena.madvise(mmap.MADV_HUGEPAGE)
+            self._arenas.append(arena)
+            self._free, self._used = size, 0
+        kept = torch.frombuffer(
+            self._arenas[-1], dtype=self.dtype, count=values.numel(), offset=self._used
+        )
+        kept.copy_(values.flatten())
+        self._free -= taken
+        self._used += taken
+        return kept.data_ptr()
+
+
+class Maps:
+    """A buffer for maps of one size (channels, height, width), as large as it was ever needed."""
+
+    def __init__(self, size: tuple[int, ...], store: Store) -> None:
+        self.size, self.dtype = size, store.dtype
+        self.map = store.map(size)
+        self.row = self.map.pitch * (size[2] + 2)
+        self.numbers = self.row * (size[1] + 2)
+        self._buffer = torch.empty(0)
+
+    def take(self, images: int, *, own: bool = False) -> Tensor:
+        """(images, channels, height, width), borders zero; ``own``: in a buffer of its own."""
+        needed = images * self.numbers
+        if own:
+            return self._view(torch.zeros(needed, dtype=self.dtype), images)
+        if len(self._buffer) < needed:
+            self._buffer = torch.zeros(needed, dtype=self.dtype)
+        return self._view(self._buffer, images)
+
+    def start(self, x: Tensor) -> int:
+        """Address of the first image's border."""
+        return x.data_ptr() - (self.row + self.map.pitch) * x.element_size()
+
+    def _view(self, buffer: Tensor, images: int) -> Tensor:
+        strides = (self.numbers, 1, self.row, self.map.pitch)
+        return buffer.as_strided((images, *self.size), strides, self.row + self.map.pitch)

@@ -1,0 +1,230 @@
+// One block of a network: every image through the paths and channels that it chose.
+//
+// Images are independent of each other, so time is proportional to what they chose. Each thread of
+// a team takes whole images; the last few, fewer than threads, are shared layer by layer.
+#include <algorithm>
+#include <atomic>
+
+#include "convolution.h"
+#include "picked.h"
+#include "stem.h"
+#include "team.h"
+
+enum Shortcut : int32_t { IDENTITY, CONVOLUTION, PADDING };
+
+struct Block {
+  int32_t paths, layers;
+  const Convolution* convolutions;  // [paths][layers - 1]
+  const Convolution* last;          // of all paths, side by side in its inputs
+  const real* last_bias;            // [paths][outputs of the last layer, filled up]
+  const Map* maps;                  // [layers + 1]: input, hidden ones, output
+  const int64_t* offsets;           // [layers - 1][paths]: a path's first channel in a hidden map
+  int32_t shortcut, activation;
+  int32_t settled;           // whether inputs already went through `activation`
+  const Convolution* projection;
+  int32_t stride, channels_before;  // of a padding shortcut
+  int32_t in_channels, out_channels;
+  int32_t gated_channels;
+};
+
+// What the images of a batch chose, in the order of the batch; null: everything, weight 1.
+struct Choice {
+  const uint8_t* on;              // [images][paths]
+  const real* weight;             // [images][paths]
+  const uint8_t* channel_on;      // [images][gated channels]
+  const real* channel_weight;     // [images][gated channels]
+};
+
+namespace {
+
+constexpr int MOST_PATHS = 64;
+
+struct Work {
+  const Block& block;
+  const Choice& choice;
+  const real* x;
+  real* total;
+  real* pooled;
+  real* const* scratch;  // [threads][layers - 1]
+  real* const* buffers;  // [threads]: a number per output channel, two per first hidden one
+  Team& team;
+};
+
+void pad(const Block& b, const real* x, real* total) {
+  const Map &in = b.maps[0], &out = b.maps[b.layers];
+  for (int y = 0; y < out.height; y++)
+    for (int c = 0; c < out.width; c++) {
+      real* to = total + out.at(y, c);
+      std::fill(to, to + out.pitch, real(0));
+      const real* from = x + in.at(y * b.stride, c * b.stride);
+      std::copy(from, from + b.in_channels, to + b.channels_before);
+    }
+}
+
+void finish(const Block& b, real* total) {
+  const Map& map = b.maps[b.layers];
+  for (int y = 0; y < map.height; y++) {
+    real* row = total + map.at(y, 0);
+    for (ptrdiff_t i = 0; i < map.width * map.pitch; i += LANES)
+      store(row + i, activate(load(row + i), b.activation));
+  }
+}
+
+void pool(const Block& b, const real* total, real* pooled, int part, int parts) {
+  const Map& map = b.maps[b.layers];
+  const int panels = map.pitch / LANES;
+  for (int panel = panels * part / parts; panel < panels * (part + 1) / parts; panel++) {
+    vec sums = {};
+    for (int y = 0; y < map.height; y++) {
+      const real* row = total + map.at(y, 0) + panel * LANES;
+      for (int c = 0; c < map.width; c++) sums += load(row + c * map.pitch);
+    }
+    sums /= real(map.height) * real(map.width);
+    const int left = std::min(LANES, b.out_channels - panel * LANES);
+    if (left > 0) std::memcpy(pooled + panel * LANES, &sums, left * sizeof(real));
+  }
+}
+
+// One image; by the whole team, of which this is thread `part`, where parts > 1.
+void run_image(const Work& work, int image, int part, int parts, int owner) {
+  const Block& b = work.block;
+  const Map &in = b.maps[0], &out = b.maps[b.layers];
+  const real* x = work.x + image * in.size();
+  real* total = work.total + image * out.size();
+  real* const* hidden = work.scratch + owner * (b.layers - 1);
+  auto wait = [&] {
+    if (parts > 1) work.team.barrier();
+  };
+
+  if (b.shortcut == CONVOLUTION) {
+    const Segment all{0, 0, b.projection->inputs, nullptr};
+    const Result result{total, out, false, 1, NONE, b.projection->bias, nullptr};
+    convolve(*b.projection, in, x, &all, 1, result, part, parts);
+  } else if (b.shortcut == PADDING && part == 0) {
+    pad(b, x, total);
+  }
+  if (b.shortcut != IDENTITY) wait();
+
+  int chosen[MOST_PATHS], count = 0;
+  bool same = true;  // whether all weights are 1
+  for (int n = 0; n < b.paths; n++) {
+    const ptrdiff_t at = (ptrdiff_t)image * b.paths + n;
+    if (work.choice.on && !work.choice.on[at]) continue;
+    chosen[count++] = n;
+    same = same && (!work.choice.weight || work.choice.weight[at] == 1);
+  }
+
+  const bool gated = b.gated_channels && work.choice.channel_on;
+  // Each thread finds the channels for itself: that is faster than to wait for another one.
+  real* const bias = work.buffers[parts == 1 ? owner : part];
+  real* const channel_scale = bias + out.pitch;
+  int32_t* const wanted = (int32_t*)(channel_scale + b.maps[1].pitch);
+  int picked = 0;
+  if (gated && count) {
+    const uint8_t* on = work.choice.channel_on + (ptrdiff_t)image * b.gated_channels;
+    const real* weight = work.choice.channel_weight + (ptrdiff_t)image * b.gated_channels;
+    for (int c = 0; c < b.gated_channels; c++) {
+      channel_scale[c] = on[c] ? weight[c] : 0;
+      if (on[c]) wanted[picked++] = c;
+    }
+  }
+  const bool sparse = gated && 8 * picked <= 7 * b.gated_channels;
+
+  for (int layer = 0; count && layer < b.layers - 1; layer++) {
+    const Map& from = b.maps[layer];
+    const Map& to = b.maps[layer + 1];
+    const real* input = layer ? hidden[layer - 1] : x;
+    for (int i = 0; i < count; i++) {
+      const Convolution& conv = b.convolutions[chosen[i] * (b.layers - 1) + layer];
+      const int64_t first = layer ? b.offsets[(layer - 1) * b.paths + chosen[i]] : 0;
+      const int64_t offset = b.offsets[layer * b.paths + chosen[i]];
+      const bool scaled = gated && layer == 0;
+      const Result result{hidden[layer] + offset, to,        false, 1, conv.activation,
+                          conv.bias,              scaled ? channel_scale : nullptr};
+      if (scaled && sparse) {
+        convolve_picked(conv, from, x, wanted, picked, result, part, parts);
+      } else {
+        const bool some = sparse && layer == 1;
+        const Segment segment{first, 0, some ? picked : conv.inputs, some ? wanted : nullptr};
+        convolve(conv, from, input, &segment, 1, result, part, parts);
+      }
+    }
+    wait();
+  }
+
+  if (count) {
+    const int layer = b.layers - 1, inputs = b.last->inputs / b.paths;
+    const bool some = sparse && layer == 1;
+    Segment segments[MOST_PATHS];
+    for (int i = 0; i < count; i++)
+      segments[i] = {b.offsets[(layer - 1) * b.paths + chosen[i]], chosen[i] * inputs,
+                     some ? picked : inputs, some ? wanted : nullptr};
+    // Paths whose weights differ cannot be summed before they are scaled.
+    for (int first = 0, last; first < count; first = last) {
+      last = same ? count : first + 1;
+      std::fill(bias, bias + out.pitch, real(0));
+      for (int i = first; i < last; i++)
+        for (ptrdiff_t c = 0; c < out.pitch; c++) bias[c] += b.last_bias[chosen[i] * out.pitch + c];
+      const real scale = same ? 1 : work.choice.weight[(ptrdiff_t)image * b.paths + chosen[first]];
+      const Result result{total, out,  true,   scale, last == count ? b.activation : NONE,
+                          bias,  nullptr};
+      convolve(*b.last, b.maps[layer], hidden[layer - 1], segments + first, last - first, result,
+               part, parts);
+    }
+  } else if (part == 0 && !(b.shortcut == IDENTITY && b.settled)) {
+    finish(b, total);
+  }
+  wait();
+  if (work.pooled) pool(b, total, work.pooled + (ptrdiff_t)image * b.out_channels, part, parts);
+  wait();
+}
+
+}  // namespace
+
+extern "C" {
+
+int lanes() { return LANES; }
+
+Team* new_team(int threads) { return new Team(threads); }
+
+void delete_team(Team* team) { delete team; }
+
+// `total` is `x` where the shortcut is the identity. `pooled` [images][channels] is written for the
+// images that the block changes. `order` has room for `images` numbers.
+void run_block(const Block* block, const Choice* choice, const real* x, real* total, real* pooled,
+               int images, real* const* scratch, real* const* buffers, int32_t* order, Team* team) {
+  const Work work{*block, *choice, x, total, pooled, scratch, buffers, *team};
+  const bool free = block->shortcut == IDENTITY && block->settled;
+  int active = 0;
+  for (int image = 0; image < images; image++) {
+    const uint8_t* on = choice->on ? choice->on + (ptrdiff_t)image * block->paths : nullptr;
+    if (!free || !on || std::any_of(on, on + block->paths, [](uint8_t value) { return value; }))
+      order[active++] = image;
+  }
+  if (!active) return;
+  const int threads = team->size(), whole = active / threads * threads;
+  std::atomic<int> next{0};
+  team->run([&](int thread) {
+    for (int i; (i = next.fetch_add(1)) < whole;) run_image(work, order[i], 0, 1, thread);
+    if (whole == active) return;
+    team->barrier();
+    for (int i = whole; i < active; i++) run_image(work, order[i], thread, threads, 0);
+  });
+}
+
+// `strides` of images, channels, rows and columns.
+void run_stem(const Stem* stem, const real* images, const int64_t* strides, real* x, int count,
+              real* const* scratch, Team* team) {
+  const int threads = team->size(), whole = count / threads * threads;
+  team->run([&](int thread) {
+    const auto run = [&](int i, int owner, int part, int parts) {
+      run_stem_on(*stem, images + i * strides[0], strides + 1, x + i * stem->out.size(),
+                  scratch + 2 * owner, part, parts, *team);
+    };
+    for (int i = thread; i < whole; i += threads) run(i, thread, 0, 1);
+    team->barrier();
+    for (int i = whole; i < count; i++) run(i, 0, thread, threads);
+  });
+}
+
+}

@@ -1,0 +1,175 @@
+"""The engine's compiled code, against the model in float64."""
+
+import logging
+import platform
+import shutil
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from dyncore import Engine, ExecutionPath
+from dyncore.backbones import ResNetConfig
+from dyncore.blocks import Granularity
+from dyncore.engine import _compiled
+from dyncore.engine._native import NativeRunner
+from dyncore.gating import (
+    GumbelSoftmaxGateConfig,
+    IdentityRouterConfig,
+    ReLU1GateConfig,
+    ShortRangeRouterConfig,
+)
+from dyncore.network import DynamicConfig, DynamicNetwork
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
+)
+
+
+def build(
+    block: str, widths: tuple[int, ...], stem: str, paths: int, channels: bool, shortcut: str
+):
+    config = DynamicConfig(
+        backbone=ResNetConfig(
+            block=block, depths=(2,) * len(widths), widths=widths, stem=stem, shortcut=shortcut
+        ),
+        num_classes=3,
+        granularity=Granularity(paths=paths, channels=channels),
+        router=IdentityRouterConfig() if channels else ShortRangeRouterConfig(dim=4),
+        gate=ReLU1GateConfig() if channels else GumbelSoftmaxGateConfig(),
+    )
+    model = DynamicNetwork(config).eval().double()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.3, 0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.bias, -0.3, 0.3)
+    return model
+
+
+def drawn(
+    model: DynamicNetwork, images: int, share: float, generator: torch.Generator
+) -> ExecutionPath:
+    """A path whose decisions are drawn; weights are 1."""
+    on, channel_on = (
+        torch.rand(images, sum(columns), generator=generator) < share
+        for columns in (model.paths_per_block, model.channels_per_block)
+    )
+    channels = model.channels_per_block
+    return ExecutionPath.of(
+        on,
+        model.paths_per_block,
+        channel_on if sum(channels) else None,
+        channels,
+        dtype=torch.float64,
+    )
+
+
+def assert_agrees(engine: Engine, model: DynamicNetwork, images: torch.Tensor, path) -> None:
+    with torch.no_grad():
+        expected = model(images, path=path)
+    ours = engine(images, path=path)
+    for name in ("logits", "features"):
+        torch.testing.assert_close(
+            getattr(ours, name), getattr(expected, name), rtol=1e-9, atol=1e-9
+        )
+
+
+@needs_compiler
+@settings(max_examples=30)
+@given(data=st.data())
+def test_any_size_of_maps_batches_and_teams(data):
+    """Tiles are cut by width, channels by vectors, images and rows by threads: all at odds."""
+    draw = data.draw
+    channels = draw(st.booleans())
+    model = build(
+        draw(st.sampled_from(["basic", "bottleneck"])),
+        draw(st.sampled_from([(3, 5), (8,), (16, 24), (33,)])),
+        draw(st.sampled_from(["cifar", "cifar2", "imagenet"])),
+        1 if channels else draw(st.integers(1, 3)),
+        channels,
+        draw(st.sampled_from(["projection", "pad"])),
+    )
+    size, images = (draw(st.integers(5, 37)), draw(st.integers(5, 37))), draw(st.integers(1, 5))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+    given_images = torch.randn(images, 3, *size, generator=generator, dtype=torch.float64)
+    engine = Engine(model, given_images[:1], threads=draw(st.integers(1, 3)))
+    assert isinstance(engine._runner, NativeRunner)
+    path = drawn(model, images, draw(st.sampled_from([0.0, 0.4, 0.9, 1.0])), generator)
+    assert_agrees(engine, model, given_images, path)
+    assert_agrees(engine, model, given_images, None)
+
+
+@needs_compiler
+def test_weights_other_than_one_scale_each_path():
+    model = build("bottleneck", (8,), "cifar", 3, False, "projection")
+    images = torch.randn(4, 3, 9, 9, dtype=torch.float64)
+    path = drawn(model, 4, 0.7, torch.Generator().manual_seed(0))
+    for decision in path:
+        decision.weight.mul_(torch.rand_like(decision.weight))
+    assert_agrees(Engine(model, images, threads=2), model, images, path)
+
+
+@needs_compiler
+def test_large_batches_run_in_portions():
+    model = build("basic", (4, 8), "cifar", 1, False, "pad")
+    images = torch.randn(7, 3, 8, 8, dtype=torch.float64)
+    engine = Engine(model, images, threads=2)
+    engine._runner._portion = 3
+    path = drawn(model, 7, 0.5, torch.Generator().manual_seed(1))
+    assert_agrees(engine, model, images, path)
+
+
+@needs_compiler
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86")
+@pytest.mark.parametrize("flags", [("-mavx2", "-mfma"), ("-msse2",)])
+def test_processors_with_shorter_vectors(monkeypatch, tmp_path, flags):
+    others = tuple(flag for flag in _compiled.FLAGS if not flag.startswith("-march"))
+    monkeypatch.setattr(_compiled, "FLAGS", others + flags)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    _compiled.library.cache_clear()
+    try:
+        for channels in (False, True):
+            model = build("bottleneck", (12, 24), "cifar", 1, channels, "projection")
+            images = torch.randn(3, 3, 15, 9, dtype=torch.float64)
+            engine = Engine(model, images, threads=2)
+            assert isinstance(engine._runner, NativeRunner)
+            path = drawn(model, 3, 0.6, torch.Generator().manual_seed(2))
+            assert_agrees(engine, model, images, path)
+    finally:
+        _compiled.library.cache_clear()
+
+
+@needs_compiler
+def test_compiled_once_per_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    _compiled.library.cache_clear()
+    try:
+        _compiled.library(torch.float32)
+        (built,) = tmp_path.rglob("*.so")
+        before = built.stat().st_mtime_ns
+        _compiled.library.cache_clear()
+        _compiled.library(torch.float32)
+        assert [file.stat().st_mtime_ns for file in tmp_path.rglob("*.so")] == [before]
+    finally:
+        _compiled.library.cache_clear()
+
+
+def test_without_a_working_compiler_engines_run_and_say_so(monkeypatch, tmp_path, caplog):
+    compiler = tmp_path / "c++"
+    compiler.write_text("#!/bin/sh\necho no such luck >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    _compiled.library.cache_clear()
+    try:
+        model = build("basic", (4,), "cifar", 1, False, "projection")
+        images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+        with caplog.at_level(logging.WARNING):
+            engine = Engine(model, images, threads=1)
+        assert not isinstance(engine._runner, NativeRunner)
+        assert "without native code" in caplog.text
+        assert_agrees(engine, model, images, None)
+    finally:
+        _compiled.library.cache_clear()
