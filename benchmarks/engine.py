@@ -2,14 +2,17 @@
 
 ``python benchmarks/engine.py [--quick] [--only NAME …] [--device cuda]`` prints, per network, batch
 size and rate, efficiency = (time of the best static engine × MACs ratio) / time of ours. 1 is the
-limit: time in proportion to work. Routers run, and their time counts; what they decide is replaced
-by draws of the given rate. *of dense* is our time over that of this engine without routers and with
-every block on. Writes JSON to ``benchmarks/results/``.
+limit: time in proportion to work. Weights are random; each gate's bias is such that it is on for
+the given share of random images, so decisions are the routers' own and differ between images.
+*of dense* is our time over that of this engine without routers and with every block on. Writes JSON
+to ``benchmarks/results/``.
 """
 
+import functools
+import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -20,13 +23,15 @@ import tyro
 from record import record
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
 import dyncore
-from dyncore.gating import Decision, Gate
+from dyncore.gating import ReLU1Gate
 
 RATES = (0.3, 0.5, 0.7, 1.0)
 ROUNDS = 3
+CALIBRATION = 32
+"""Images that gates' biases are set by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,53 +102,44 @@ class Options:
     """Static engines; none: all that are installed."""
 
 
-class RandomGate(Gate):
-    """Does the work of a gate, and draws where it would compare."""
-
-    rate: float = 1.0
-    """Of all of them; set on the class."""
-
-    def __init__(self, gate: Gate, paths: int, channels: int) -> None:
-        super().__init__()
-        self.head = gate.head
-        self.paths, self.channels = paths, channels
-        self.scales = gate.scales  # type: ignore[misc]
-
-    def forward(self, feature: Tensor, noise: Tensor | None = None, *, relaxed: bool) -> Decision:
-        """A decision of ones and zeros; channels that are on count half."""
-        score = self.head(feature)
-        drawn = torch.rand(len(score), self.channels or self.paths, device=score.device) < self.rate
-        if not self.channels:
-            return Decision(drawn, drawn.to(score.dtype))
-        weight = score.new_ones(len(score), self.paths)
-        return Decision(weight > 0, weight, drawn, 0.5 * drawn)
-
-
-def randomised(workload: Workload) -> dyncore.DynamicNetwork:
-    """The model with random weights, whose decisions are draws."""
+@torch.no_grad()
+def calibrated(workload: Workload, rate: float, images: Tensor) -> dyncore.DynamicNetwork:
+    """The model with random weights, each of whose gates is on for a share ``rate`` of images."""
     torch.manual_seed(0)
-    model = dyncore.create_model(workload.model, router=workload.router)
-    for key, gate in list(model.gates.items()):
-        block = int(key)
-        model.gates[key] = RandomGate(
-            gate,  # type: ignore[arg-type]
-            model.paths_per_block[block],
-            model.channels_per_block[block],
-        )
-    return model.eval()
+    model = dyncore.create_model(workload.model, router=workload.router).eval().to(images.device)
+    hooks = [
+        gate.register_forward_pre_hook(functools.partial(_shift, rate=rate))
+        for gate in model.gates.values()
+    ]
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    return model
+
+
+def _shift(gate: nn.Module, inputs: tuple[Tensor, ...], *, rate: float) -> None:
+    """Move a gate's bias, now that all gates before it have theirs; ReLU-1 has every path on."""
+    weight, bias = gate.head.weight, gate.head.bias
+    if isinstance(gate, ReLU1Gate):
+        paths = gate.paths if gate.blocks else 0
+        weight[:paths], bias[:paths] = 0, 1
+        on, scores = bias[paths:], gate.head(inputs[0])[:, paths:]
+    else:
+        logits = gate.head(inputs[0])
+        on, scores = bias[1::2], logits[:, 1::2] - logits[:, ::2]
+    on -= scores.quantile(1 - rate, dim=0) if rate < 1 else scores.min() - 1 - scores.abs().max()
 
 
 class Dynamic:
-    """One engine at one rate; remembers the MACs ratio of each run."""
+    """One engine at one rate; remembers the execution path of each run."""
 
-    def __init__(self, engine: dyncore.Engine, images: Tensor, rate: float) -> None:
-        self.engine, self.images, self.rate = engine, images, rate
+    def __init__(self, engine: dyncore.Engine, batches: Sequence[Tensor]) -> None:
+        self.engine, self.batches = engine, itertools.cycle(batches)
         self.paths: list[dyncore.ExecutionPath] = []
 
     def __call__(self) -> None:
-        """Run once."""
-        RandomGate.rate = self.rate
-        self.paths.append(self.engine(self.images).path)
+        """Run the next batch."""
+        self.paths.append(self.engine(next(self.batches)).path)
 
     def forget(self) -> None:
         """The last run does not count."""
@@ -188,16 +184,18 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     static_model = dyncore.create_model(workloads[0].static).eval().to(device)
     example = torch.randn(1, 3, size, size, device=device)
     dense = dyncore.Engine(static_model, example)
-    RandomGate.rate = 0.5
+    drawn = torch.randn(CALIBRATION, 3, size, size, device=device)
     engines, tables = {}, {}
     for workload in workloads:
-        model = randomised(workload).to(device)
+        for rate in workload.rates:
+            model = calibrated(workload, rate, drawn)
+            engines[workload.name, rate] = dyncore.Engine(model, example)
         tables[workload.name] = dyncore.cost_table(model, (3, size, size))
-        engines[workload.name] = dyncore.Engine(model, example)
     kinds = static_engines.GPU if device.type == "cuda" else static_engines.CPU
     rows: list[dict[str, object]] = []
     for batch in options.batches or sorted({b for w in workloads for b in w.batches}):
-        images = torch.randn(batch, 3, size, size, device=device)
+        many = [torch.randn(batch, 3, size, size, device=device) for _ in range(-(-16 // batch))]
+        images = many[0]
         runs: dict[str, Callable[[], object]] = {"dense": lambda images=images: dense(images)}
         for name, build in kinds.items():
             if not options.engines or name in options.engines:
@@ -206,7 +204,7 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
                 except ImportError as missing:
                     print(f"without {name}: {missing}")
         dynamic = {
-            (workload.name, rate): Dynamic(engines[workload.name], images, rate)
+            (workload.name, rate): Dynamic(engines[workload.name, rate], many)
             for workload in workloads
             for rate in workload.rates
         }

@@ -1,5 +1,7 @@
 """The engine's compiled code, against the model in float64."""
 
+import copy
+import functools
 import logging
 import platform
 import shutil
@@ -14,7 +16,7 @@ from dyncore import Engine, ExecutionPath
 from dyncore.backbones import ResNetConfig
 from dyncore.blocks import Granularity
 from dyncore.engine import _compiled
-from dyncore.engine._native import NativeRunner
+from dyncore.engine._native_runner import NativeRunner
 from dyncore.gating import (
     GumbelSoftmaxGateConfig,
     IdentityRouterConfig,
@@ -110,6 +112,25 @@ def test_weights_other_than_one_scale_each_path():
     for decision in path:
         decision.weight.mul_(torch.rand_like(decision.weight))
     assert_agrees(Engine(model, images, threads=2), model, images, path)
+
+
+@needs_compiler
+def test_routers_that_are_known_run_without_torch(networks, images):
+    for name, network in networks.items():
+        runner = Engine(network, images, threads=2)._runner
+        if isinstance(runner, NativeRunner):
+            assert runner.network._steps is not None, name
+
+
+@needs_compiler
+def test_a_router_of_ones_own_runs_as_it_is(networks, images):
+    model = copy.deepcopy(networks["blend"])
+    for router in model.routers.values():
+        router.lean = functools.partial(lambda module: module, router)
+    engine = Engine(model, images, threads=2)
+    assert isinstance(engine._runner, NativeRunner)
+    assert engine._runner.network._steps is None
+    assert_agrees(engine, model, images, None)
 
 
 @needs_compiler

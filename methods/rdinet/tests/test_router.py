@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from dyn_rdinet import RelationalRouterConfig
-from dyncore.gating import Router, RouterConfig, RouterState, ShortRangeRouterConfig
+from dyncore.gating import (
+    LeanRouter,
+    Router,
+    RouterConfig,
+    RouterState,
+    ShortRangeRouterConfig,
+)
 
 CHANNELS = (3, 3, 5, 5, 5, 8, 8, 8, 8)
 DIM, BATCH = 6, 4
@@ -177,3 +183,20 @@ def test_half_precision_keeps_its_type():
 def test_bad_fields_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         RelationalRouterConfig(**fields)
+
+
+@pytest.mark.parametrize("history", [0, 1, 6, 20])
+@torch.no_grad()
+def test_lean_routers_are_the_routers(history):
+    routers = chain(RelationalRouterConfig(dim=DIM, history=history, decay=0.7, norm=False))
+    state: RouterState = ()
+    for router, x, expected in zip(routers, pooled(), run(routers, pooled()), strict=True):
+        lean = router.lean()
+        assert isinstance(lean, LeanRouter)
+        feature, state = lean(x, state)
+        torch.testing.assert_close(feature, expected, rtol=0, atol=1e-12)
+
+
+def test_cosine_edges_stay_a_module():
+    (router, *_) = chain(RelationalRouterConfig(dim=DIM, edges="cosine", norm=False))
+    assert router.lean() is router

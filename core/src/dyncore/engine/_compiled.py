@@ -1,8 +1,8 @@
 """The engine's native code, compiled on the machine that runs it.
 
-``native/`` is one C++ file and its headers. A compiler on this machine builds it for this very
-processor, once per user: the library stays in a cache, under a name made of the sources, the
-compiler and the processor. Where there is no compiler, engines run without it.
+``native/`` is one C++ file, ``network.cpp``, and its headers. A compiler on this machine builds it
+for this very processor, once per user: the library stays in a cache, under a name made of the
+sources, the compiler and the processor. Where there is no compiler, engines run without it.
 """
 
 import ctypes
@@ -67,7 +67,7 @@ class Stem(ctypes.Structure):
 
 
 class Block(ctypes.Structure):
-    """See block.cpp."""
+    """See block.h."""
 
     _fields_ = (
         ("paths", ctypes.c_int32),
@@ -90,13 +90,75 @@ class Block(ctypes.Structure):
 
 
 class Choice(ctypes.Structure):
-    """See block.cpp."""
+    """See block.h."""
 
     _fields_ = (
         ("on", ctypes.c_void_p),
         ("weight", ctypes.c_void_p),
         ("channel_on", ctypes.c_void_p),
         ("channel_weight", ctypes.c_void_p),
+    )
+
+
+class Router(ctypes.Structure):
+    """See decide.h."""
+
+    _fields_ = (
+        ("align", ctypes.POINTER(Convolution)),
+        ("mix", ctypes.POINTER(Convolution)),
+        ("history", ctypes.POINTER(Convolution)),
+        ("earlier", ctypes.c_int32),
+        ("decays", ctypes.c_void_p),
+    )
+
+
+class Gate(ctypes.Structure):
+    """See decide.h."""
+
+    _fields_ = (
+        ("head", ctypes.POINTER(Convolution)),
+        ("paths", ctypes.c_int32),
+        ("channels", ctypes.c_int32),
+        ("clamps", ctypes.c_int32),
+        ("decides_paths", ctypes.c_int32),
+        ("keep_one", ctypes.c_int32),
+    )
+
+
+class Step(ctypes.Structure):
+    """See network.cpp."""
+
+    _fields_ = (
+        ("block", ctypes.POINTER(Block)),
+        ("router", ctypes.POINTER(Router)),
+        ("gate", ctypes.POINTER(Gate)),
+        ("scratch", ctypes.c_void_p),
+        ("buffers", ctypes.c_void_p),
+        ("in_map", ctypes.c_int32),
+        ("out_map", ctypes.c_int32),
+        ("pools", ctypes.c_int32),
+        ("pooled", ctypes.c_int64),
+        ("feature", ctypes.c_int64),
+        ("on", ctypes.c_int64),
+        ("channels", ctypes.c_int64),
+        ("earlier", ctypes.POINTER(ctypes.c_int64)),
+    )
+
+
+class Batch(ctypes.Structure):
+    """See network.cpp."""
+
+    _fields_ = (
+        ("maps", ctypes.c_void_p),
+        ("pooled", ctypes.c_void_p),
+        ("feature", ctypes.c_void_p),
+        ("weight", ctypes.c_void_p),
+        ("channel_weight", ctypes.c_void_p),
+        ("on", ctypes.c_void_p),
+        ("channel_on", ctypes.c_void_p),
+        ("scratch", ctypes.c_void_p),
+        ("orders", ctypes.c_void_p),
+        ("images", ctypes.c_int32),
     )
 
 
@@ -119,6 +181,8 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     loaded.delete_team.restype = None
     loaded.run_block.restype = None
     loaded.run_block.argtypes = [pointer] * 5 + [integer] + [pointer] * 4
+    loaded.run_network.restype = None
+    loaded.run_network.argtypes = [pointer, integer, pointer, pointer]
     loaded.run_stem.restype = None
     loaded.run_stem.argtypes = [pointer] * 4 + [integer] + [pointer] * 2
     return loaded
@@ -138,7 +202,7 @@ def _compile(compiler: str, scalar: str) -> Path:
                     compiler,
                     *FLAGS,
                     f"-DSCALAR={scalar}",
-                    str(SOURCES / "block.cpp"),
+                    str(SOURCES / "network.cpp"),
                     "-o",
                     str(temporary),
                 ],

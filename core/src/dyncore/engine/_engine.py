@@ -10,7 +10,8 @@ from dyncore.blocks import Path
 from dyncore.engine._compiled import library
 from dyncore.engine._cpu import CpuRunner
 from dyncore.engine._cuda import CudaRunner
-from dyncore.engine._native import NativeRunner, supported
+from dyncore.engine._native import supported
+from dyncore.engine._native_runner import NativeRunner
 from dyncore.engine._network import Part
 from dyncore.engine._plan import Plan, plan
 from dyncore.engine._profile import Profile

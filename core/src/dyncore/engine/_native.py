@@ -5,7 +5,6 @@ a view into a buffer that its block keeps: nothing is allocated between two bloc
 """
 
 import ctypes
-import weakref
 from collections.abc import Sequence
 
 import torch
@@ -13,16 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyncore.blocks import PadShortcut, Path
-from dyncore.cost import CostTable
 from dyncore.engine._compiled import Block, Choice, Convolution, Map, library
-from dyncore.engine._cpu import single_threaded
-from dyncore.engine._network import Part, PlannedNetwork, Runnable
+from dyncore.engine._network import Runnable
 from dyncore.engine._packing import ACTIVATIONS, Maps, Store, plain
 from dyncore.engine._path import join
 from dyncore.engine._plan import BlockPlan, FoldedLayer, Plan
-from dyncore.engine._profile import measure
-from dyncore.engine._stem import native_stem
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Decision
 
 IDENTITY, CONVOLUTION, PADDING = range(3)
 MOST_PATHS = 64
@@ -62,7 +57,7 @@ class NativeBlock(Runnable):
 
     def __init__(self, plan: BlockPlan, before: Maps, store: Store, team: int) -> None:
         self.plan = plan
-        self._before = before
+        self.before = before
         self._team = team
         self.maps = before if plan.keeps_input else Maps(plan.out_size, store)
         code = library(store.dtype)
@@ -104,16 +99,16 @@ class NativeBlock(Runnable):
                 offsets += [sum(widths[:n]) for n in range(len(widths))]
                 sizes.append(size)
         sizes.append(store.map(plan.out_size))
-        self._scratch = (ctypes.c_void_p * (store.threads * (layers - 1)))(
+        self.scratch = (ctypes.c_void_p * (store.threads * (layers - 1)))(
             *(hidden[thread].data_ptr() for thread in range(store.threads) for hidden in pointers)
         )
         lists = store.scratch(2 * sizes[1].pitch + sizes[-1].pitch)
-        self._lists = (ctypes.c_void_p * store.threads)(*(row.data_ptr() for row in lists))
+        self.buffers = (ctypes.c_void_p * store.threads)(*(row.data_ptr() for row in lists))
         shortcut = plan.shortcut
         projection = shortcut if isinstance(shortcut, nn.Conv2d) else None
         projected = projection and store.convolution(projection, "none")
         padding = shortcut if isinstance(shortcut, PadShortcut) else None
-        self._block = Block(
+        self.block = Block(
             len(paths),
             layers,
             (Convolution * len(convolutions))(*convolutions),
@@ -132,7 +127,6 @@ class NativeBlock(Runnable):
             plan.channels,
         )
         self._store = store
-        self._address = ctypes.addressof(self._block)
 
     def run(
         self,
@@ -149,14 +143,14 @@ class NativeBlock(Runnable):
         choice = Choice(*(None if tensor is None else tensor.data_ptr() for tensor in given))
         order = torch.empty(images, dtype=torch.int32)
         self._code.run_block(
-            self._address,
+            ctypes.addressof(self.block),
             ctypes.addressof(choice),
-            self._before.start(x),
+            self.before.start(x),
             self.maps.start(total),
             None if pooled is None else pooled.data_ptr(),
             images,
-            self._scratch,
-            self._lists,
+            self.scratch,
+            self.buffers,
             order.data_ptr(),
             self._team,
         )
@@ -173,66 +167,3 @@ class NativeBlock(Runnable):
             return on, weight, None, None
         salience = decision.channel_weight.to(self._dtype).contiguous()
         return on, weight, decision.channel_on.contiguous(), salience
-
-
-class NativeRunner:
-    """A planned network with a team of threads; one call runs at a time.
-
-    Its few operations of torch run on a thread that uses no others: torch's would go on spinning
-    where the team wants to work, and to change the caller's setting costs a millisecond.
-    """
-
-    def __init__(self, plan: Plan, images: Tensor, threads: int) -> None:
-        """Raises ValueError where no compiled code can be had for this plan on this machine."""
-        code = library(images.dtype)
-        if code is None or not supported(plan):
-            raise ValueError("this plan does not run in compiled code here")
-        team = code.new_team(threads)
-        weakref.finalize(self, code.delete_team, team)
-        store = Store(images.dtype, code.lanes(), threads)
-        self._first = maps = Maps(plan.blocks[0].in_size, store)
-        blocks = []
-        for block in plan.blocks:
-            blocks.append(NativeBlock(block, maps, store, team))
-            maps = blocks[-1].maps
-        self.network = PlannedNetwork(plan, blocks, self._stem, self._copy, _copied)
-        self._native_stem = native_stem(plan.stem, images[:1], self._first, store, team)
-        self._maps = {m.size: m for m in (self._first, *(block.maps for block in blocks))}
-        largest = max(m.numbers for m in self._maps.values()) * images.element_size()
-        self._portion = max(LARGEST_MAP // largest, 2 * threads)
-        self._thread = single_threaded(1)
-        weakref.finalize(self, self._thread.shutdown, wait=False)
-
-    def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
-        """Parts in the order of the images."""
-        return self._thread.submit(self._run, images, path).result()
-
-    def profile(self, images: Tensor) -> CostTable:
-        """Times per image at this batch size."""
-        return self._thread.submit(measure, self.network, images).result()
-
-    def _run(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
-        parts = []
-        for first in range(0, len(images), self._portion):
-            rows = slice(first, first + self._portion)
-            some = None if path is None else path.images(rows)
-            parts.append(self.network.run(images[rows], some))
-        return parts
-
-    def _stem(self, images: Tensor) -> Tensor:
-        x = self._first.take(len(images))
-        if self._native_stem is not None:
-            self._native_stem.run(images, self._first.start(x))
-            return x
-        last = images.contiguous(memory_format=torch.channels_last)
-        return x.copy_(self.network.plan.stem(last))
-
-    def _copy(self, x: Tensor) -> Tensor:
-        if x.shape[1:] not in self._maps:
-            return x.clone()
-        return self._maps[x.shape[1:]].take(len(x), own=True).copy_(x)
-
-
-def _copied(x: Tensor) -> Tensor:
-    """The same maps without borders, pixel by pixel: torch copies (B, C, H, W) ten times slower."""
-    return x.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)

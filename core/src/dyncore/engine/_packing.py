@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dyncore.engine._compiled import Convolution, Map
 from dyncore.engine._convolution import Activation
+from dyncore.gating import Affine
 
 ACTIVATIONS: dict[Activation, int] = {"none": 0, "relu": 1, "relu6": 2}
 ARENA = 2**25
@@ -60,7 +61,23 @@ class Store:
 
         ``merged``: all channels of a map are read, so that a kernel's row lies together.
         """
-        weight, bias = conv.weight.detach(), conv.bias
+        stride = int(conv.stride[0])
+        return self._packed(conv.weight, conv.bias, stride, activation, picks, merged)
+
+    def affine(self, affine: Affine) -> Convolution:
+        """``affine`` packed, for maps with an image's row of numbers in the place of a pixel."""
+        return self._packed(affine.weight[:, :, None, None], affine.bias)
+
+    def _packed(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: int = 1,
+        activation: Activation = "none",
+        picks: bool = False,
+        merged: bool = False,
+    ) -> Convolution:
+        weight = weight.detach()
         outputs, inputs, kernel, _ = weight.shape
         more = self.filled(outputs) - outputs
         panels = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, more))
@@ -69,7 +86,7 @@ class Store:
         rows = F.pad(weight.permute(0, 2, 3, 1), (0, self.filled(inputs) - inputs))
         return Convolution(
             kernel,
-            int(conv.stride[0]),
+            stride,
             ACTIVATIONS[activation],
             merged,
             inputs * (kernel if merged else 1),

@@ -11,6 +11,7 @@ from dyncore.gating._gates import (
     StraightThroughGateConfig,
     TwoLogitGate,
 )
+from dyncore.gating._lean import Affine, LeanGate, LeanRouter
 from dyncore.gating._linear import he_linear
 from dyncore.gating._router import Evaluation, Router, RouterConfig, RouterState
 from dyncore.gating._routers import (
@@ -23,6 +24,7 @@ from dyncore.gating._routers import (
 )
 
 __all__ = [
+    "Affine",
     "ContextRouter",
     "ContextRouterConfig",
     "Decision",
@@ -33,6 +35,8 @@ __all__ = [
     "GumbelSoftmaxGateConfig",
     "IdentityRouter",
     "IdentityRouterConfig",
+    "LeanGate",
+    "LeanRouter",
     "PartConfig",
     "ReLU1Gate",
     "ReLU1GateConfig",

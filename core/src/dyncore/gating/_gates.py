@@ -1,6 +1,5 @@
 """The gates of the five papers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from dyncore.gating._decision import Decision
 from dyncore.gating._gate import Gate, GateConfig
+from dyncore.gating._lean import Affine, LeanGate, at_least_float32, keep_one
 from dyncore.gating._linear import he_linear
 
 Noise = Literal["gumbel", "gaussian", "none"]
@@ -28,18 +28,6 @@ def _draw(
         return torch.randn(shape, generator=generator, device=device)
     exponential = torch.empty(shape, device=device).exponential_(generator=generator)
     return -exponential.clamp_min(torch.finfo(torch.float32).tiny).log()
-
-
-def _keep_one(
-    on: Bool[Tensor, "batch path"], score: Float[Tensor, "batch path"]
-) -> Bool[Tensor, "batch path"]:
-    best = F.one_hot(score.argmax(1), on.shape[1]).bool()
-    return on | (best & ~on.any(1, keepdim=True))
-
-
-def _at_least_float32(score: Float[Tensor, "batch score"]) -> Float[Tensor, "batch score"]:
-    """Decisions, rates and MACs do not fit into 16 bits."""
-    return score.float() if score.dtype in (torch.bfloat16, torch.float16) else score
 
 
 class TwoLogitGate(Gate):
@@ -74,7 +62,7 @@ class TwoLogitGate(Gate):
         *,
         relaxed: bool,
     ) -> Decision:
-        logits = _at_least_float32(self.head(feature)).unflatten(1, (-1, 2))
+        logits = at_least_float32(self.head(feature)).unflatten(1, (-1, 2))
         margin = logits[..., 1] - logits[..., 0]
         noisy = margin
         if noise is not None:
@@ -89,17 +77,11 @@ class TwoLogitGate(Gate):
         noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
         return Decision(on, weight, noise_free=noise_free)
 
-    def lean(self) -> Callable[[Tensor], Decision]:
+    def lean(self) -> LeanGate:
         """See :meth:`Gate.lean`: one logit per path, on minus off."""
-        weight = (self.head.weight[1::2] - self.head.weight[::2]).T
+        weight = self.head.weight[1::2] - self.head.weight[::2]
         bias = self.head.bias[1::2] - self.head.bias[::2]
-
-        def decide(feature: Tensor) -> Decision:
-            margin = _at_least_float32(torch.addmm(bias, feature, weight))
-            on = self._on(margin)
-            return Decision(on, on.to(margin.dtype))
-
-        return decide
+        return LeanGate(Affine(weight, bias), len(weight), keep_one=self.keep_one)
 
     def anneal(self, factor: float) -> None:
         """See :meth:`Gate.anneal`."""
@@ -107,7 +89,7 @@ class TwoLogitGate(Gate):
 
     def _on(self, margin: Float[Tensor, "batch path"]) -> Bool[Tensor, "batch path"]:
         on = margin > 0
-        return _keep_one(on, margin) if self.keep_one else on
+        return keep_one(on, margin) if self.keep_one else on
 
 
 def _straight_through(
@@ -209,7 +191,7 @@ class ReLU1Gate(Gate):
         *,
         relaxed: bool,
     ) -> Decision:
-        score = _at_least_float32(self.head(feature))
+        score = at_least_float32(self.head(feature))
         if not self.blocks:
             score = F.pad(score, (self.paths, 0), value=1.0)
         clamped = score.clamp(0, 1)
@@ -218,7 +200,7 @@ class ReLU1Gate(Gate):
         path_on, channel_on = on[:, : self.paths], on[:, self.paths :]
         path_weight, channel_weight = weight[:, : self.paths], weight[:, self.paths :]
         if self.keep_one:
-            path_on = _keep_one(path_on, score[:, : self.paths])
+            path_on = keep_one(path_on, score[:, : self.paths])
         decision = Decision(path_on, path_weight)
         if relaxed:
             # A salience scales what it keeps: all of them at 0.7 look cheap, and everything runs.
@@ -230,6 +212,17 @@ class ReLU1Gate(Gate):
             counted = _straight_through(channel_on, channel_weight)
             decision = replace(decision, channel_noise_free=counted)
         return decision
+
+    def lean(self) -> LeanGate:
+        """See :meth:`Gate.lean`."""
+        return LeanGate(
+            Affine(self.head.weight, self.head.bias),
+            self.paths,
+            channels=self.head.out_features - (self.paths if self.blocks else 0),
+            clamps=True,
+            decides_paths=self.blocks,
+            keep_one=self.keep_one,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.gating._lean import Affine, LeanRouter
 from dyncore.gating._linear import he_linear
 from dyncore.gating._router import Evaluation, Router, RouterConfig, RouterState
 
@@ -28,6 +28,10 @@ class IdentityRouter(Router):
         self, pooled: Float[Tensor, "batch channel"], state: RouterState
     ) -> tuple[Float[Tensor, "batch channel"], RouterState]:
         return pooled, state
+
+    def lean(self) -> Evaluation:
+        """See :meth:`Router.lean`."""
+        return LeanRouter()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +68,9 @@ class ShortRangeRouter(Router):
         """See :meth:`Router.lean`."""
         if not isinstance(self.norm, nn.Identity):
             return self
-        align, bias, mix = self.align.weight.T, self.align.bias, self.mix.weight.T
-
-        def run(pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
-            aligned = torch.addmm(bias, pooled, align).relu_()
-            return torch.mm(aligned, mix).relu_(), state
-
-        return run
+        return LeanRouter(
+            align=Affine(self.align.weight, self.align.bias), mix=Affine(self.mix.weight)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +116,12 @@ class ContextRouter(Router):
         """See :meth:`Router.lean`."""
         if not isinstance(self.norm, nn.Identity):
             return self
-        context, bias = self.context.weight.T, self.context.bias
-        history = None if self.history is None else (self.history.bias, self.history.weight.T)
-
-        def run(pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
-            feature = torch.addmm(bias, pooled, context).relu_()
-            if history is not None:
-                feature += torch.addmm(history[0], state[0], history[1]).relu_()
-            return feature, (feature,)
-
-        return run
+        history = self.history
+        return LeanRouter(
+            align=Affine(self.context.weight, self.context.bias),
+            history=None if history is None else Affine(history.weight, history.bias),
+            memory=1,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

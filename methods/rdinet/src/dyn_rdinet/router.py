@@ -8,7 +8,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.gating import Evaluation, Router, RouterConfig, RouterState, he_linear
+from dyncore.gating import (
+    Affine,
+    Evaluation,
+    LeanRouter,
+    Router,
+    RouterConfig,
+    RouterState,
+    he_linear,
+)
 
 Edges = Literal["decay", "cosine"]
 
@@ -75,20 +83,14 @@ class RelationalRouter(Router):
 
     def lean(self) -> Evaluation:
         """See :meth:`dyncore.gating.Router.lean`."""
-        if not isinstance(self.norm, nn.Identity):
+        if not isinstance(self.norm, nn.Identity) or not isinstance(self.edges, DecayEdges):
             return self
-        align, bias, mix = self.align.weight.T, self.align.bias, self.mix.weight.T
-
-        def run(pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
-            aggregated = torch.addmm(bias, pooled, align).relu_()
-            if state:
-                features = torch.stack((*state, aggregated), dim=1)
-                aggregated = torch.matmul(self.edges(features).unsqueeze(-2), features).squeeze(-2)
-            feature = torch.mm(aggregated, mix).relu_()
-            forgotten = max(0, len(state) + 1 - self.history)
-            return feature, (*state, feature)[forgotten:]
-
-        return run
+        return LeanRouter(
+            align=Affine(self.align.weight, self.align.bias),
+            decays=tuple(self.edges.powers.flip(0)[1:].tolist()),
+            mix=Affine(self.mix.weight),
+            memory=self.history,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,13 @@
 //
 // Images are independent of each other, so time is proportional to what they chose. Each thread of
 // a team takes whole images; the last few, fewer than threads, are shared layer by layer.
+#pragma once
+
 #include <algorithm>
 #include <atomic>
 
 #include "convolution.h"
 #include "picked.h"
-#include "stem.h"
 #include "team.h"
 
 enum Shortcut : int32_t { IDENTITY, CONVOLUTION, PADDING };
@@ -35,8 +36,6 @@ struct Choice {
   const real* channel_weight;     // [images][gated channels]
 };
 
-namespace {
-
 constexpr int MOST_PATHS = 64;
 
 struct Work {
@@ -50,7 +49,7 @@ struct Work {
   Team& team;
 };
 
-void pad(const Block& b, const real* x, real* total) {
+static void pad(const Block& b, const real* x, real* total) {
   const Map &in = b.maps[0], &out = b.maps[b.layers];
   for (int y = 0; y < out.height; y++)
     for (int c = 0; c < out.width; c++) {
@@ -61,7 +60,7 @@ void pad(const Block& b, const real* x, real* total) {
     }
 }
 
-void finish(const Block& b, real* total) {
+static void finish(const Block& b, real* total) {
   const Map& map = b.maps[b.layers];
   for (int y = 0; y < map.height; y++) {
     real* row = total + map.at(y, 0);
@@ -70,8 +69,7 @@ void finish(const Block& b, real* total) {
   }
 }
 
-void pool(const Block& b, const real* total, real* pooled, int part, int parts) {
-  const Map& map = b.maps[b.layers];
+static void pool(const Map& map, int channels, const real* total, real* pooled, int part, int parts) {
   const int panels = map.pitch / LANES;
   for (int panel = panels * part / parts; panel < panels * (part + 1) / parts; panel++) {
     vec sums = {};
@@ -80,13 +78,13 @@ void pool(const Block& b, const real* total, real* pooled, int part, int parts) 
       for (int c = 0; c < map.width; c++) sums += load(row + c * map.pitch);
     }
     sums /= real(map.height) * real(map.width);
-    const int left = std::min(LANES, b.out_channels - panel * LANES);
+    const int left = std::min(LANES, channels - panel * LANES);
     if (left > 0) std::memcpy(pooled + panel * LANES, &sums, left * sizeof(real));
   }
 }
 
 // One image; by the whole team, of which this is thread `part`, where parts > 1.
-void run_image(const Work& work, int image, int part, int parts, int owner) {
+static void run_image(const Work& work, int image, int part, int parts, int owner) {
   const Block& b = work.block;
   const Map &in = b.maps[0], &out = b.maps[b.layers];
   const real* x = work.x + image * in.size();
@@ -175,56 +173,30 @@ void run_image(const Work& work, int image, int part, int parts, int owner) {
     finish(b, total);
   }
   wait();
-  if (work.pooled) pool(b, total, work.pooled + (ptrdiff_t)image * b.out_channels, part, parts);
+  if (work.pooled) 
+    pool(out, b.out_channels, total, work.pooled + (ptrdiff_t)image * b.out_channels, part, parts);
   wait();
 }
 
-}  // namespace
-
-extern "C" {
-
-int lanes() { return LANES; }
-
-Team* new_team(int threads) { return new Team(threads); }
-
-void delete_team(Team* team) { delete team; }
-
-// `total` is `x` where the shortcut is the identity. `pooled` [images][channels] is written for the
-// images that the block changes. `order` has room for `images` numbers.
-void run_block(const Block* block, const Choice* choice, const real* x, real* total, real* pooled,
-               int images, real* const* scratch, real* const* buffers, int32_t* order, Team* team) {
-  const Work work{*block, *choice, x, total, pooled, scratch, buffers, *team};
-  const bool free = block->shortcut == IDENTITY && block->settled;
+// The images that the block changes, by number.
+static int active_images(const Block& block, const uint8_t* on, int images, int32_t* order) {
+  const bool free = block.shortcut == IDENTITY && block.settled;
   int active = 0;
   for (int image = 0; image < images; image++) {
-    const uint8_t* on = choice->on ? choice->on + (ptrdiff_t)image * block->paths : nullptr;
-    if (!free || !on || std::any_of(on, on + block->paths, [](uint8_t value) { return value; }))
+    const uint8_t* chosen = on ? on + (ptrdiff_t)image * block.paths : nullptr;
+    const auto taken = [](uint8_t value) { return value != 0; };
+    if (!free || !chosen || std::any_of(chosen, chosen + block.paths, taken))
       order[active++] = image;
   }
-  if (!active) return;
-  const int threads = team->size(), whole = active / threads * threads;
-  std::atomic<int> next{0};
-  team->run([&](int thread) {
-    for (int i; (i = next.fetch_add(1)) < whole;) run_image(work, order[i], 0, 1, thread);
-    if (whole == active) return;
-    team->barrier();
-    for (int i = whole; i < active; i++) run_image(work, order[i], thread, threads, 0);
-  });
+  return active;
 }
 
-// `strides` of images, channels, rows and columns.
-void run_stem(const Stem* stem, const real* images, const int64_t* strides, real* x, int count,
-              real* const* scratch, Team* team) {
-  const int threads = team->size(), whole = count / threads * threads;
-  team->run([&](int thread) {
-    const auto run = [&](int i, int owner, int part, int parts) {
-      run_stem_on(*stem, images + i * strides[0], strides + 1, x + i * stem->out.size(),
-                  scratch + 2 * owner, part, parts, *team);
-    };
-    for (int i = thread; i < whole; i += threads) run(i, thread, 0, 1);
-    team->barrier();
-    for (int i = whole; i < count; i++) run(i, 0, thread, threads);
-  });
-}
-
+// What thread `thread` has to do; `next` is shared and begins at 0.
+static void run_images(const Work& work, const int32_t* order, int active, std::atomic<int>& next,
+                       int thread) {
+  const int threads = work.team.size(), whole = active / threads * threads;
+  for (int i; (i = next.fetch_add(1)) < whole;) run_image(work, order[i], 0, 1, thread);
+  if (whole == active) return;
+  work.team.barrier();
+  for (int i = whole; i < active; i++) run_image(work, order[i], thread, threads, 0);
 }

@@ -1,0 +1,96 @@
+"""Routers and gates in evaluation, as weights: what an engine needs to run them its own way."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from dyncore.gating._decision import Decision
+from dyncore.gating._router import RouterState
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``weight x + bias``."""
+
+    weight: Float[Tensor, "out in"]
+    bias: Float[Tensor, "out"] | None = None
+
+    def __call__(self, x: Float[Tensor, "batch in"]) -> Float[Tensor, "batch out"]:
+        return F.linear(x, self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class LeanRouter:
+    """``s_n = relu(mix(relu(align(pooled)) + Σ_k decays_k s_{n-k})) + relu(history(s_{n-1}))``.
+
+    What is None is left out, with its ReLU; without ``align`` the feature is the pooled input. The
+    state is the last ``memory`` features, newest last. Of ``decays``, nearest first, as many count
+    as there are features.
+    """
+
+    align: Affine | None = None
+    decays: tuple[float, ...] = ()
+    mix: Affine | None = None
+    history: Affine | None = None
+    memory: int = 0
+
+    def __call__(self, pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
+        """See :meth:`Router.forward`."""
+        if self.align is None:
+            return pooled, state
+        feature = self.align(pooled).relu_()
+        for decay, earlier in zip(self.decays, reversed(state), strict=False):
+            feature.add_(earlier, alpha=decay)
+        if self.mix is not None:
+            feature = self.mix(feature).relu_()
+        if self.history is not None:
+            feature += self.history(state[-1]).relu_()
+        return feature, (*state, feature)[-self.memory :] if self.memory else state
+
+
+@dataclass(frozen=True)
+class LeanGate:
+    """Scores → a hard decision: on where a score is positive.
+
+    With ``clamps`` the weights are the scores clamped to [0, 1], of paths (unless they are always
+    on) and then of channels; else they are 0 or 1, and there are no channels.
+    """
+
+    head: Affine
+    paths: int
+    channels: int = 0
+    clamps: bool = False
+    decides_paths: bool = True
+    keep_one: bool = False
+
+    def __call__(self, feature: Float[Tensor, "batch feature"]) -> Decision:
+        """See :meth:`Gate.forward`, not relaxed."""
+        score = at_least_float32(self.head(feature))
+        if not self.decides_paths:
+            score = F.pad(score, (self.paths, 0), value=1.0)
+        weight = score.clamp(0, 1) if self.clamps else None
+        on = score > 0
+        path_on = on[:, : self.paths]
+        if self.keep_one:
+            path_on = keep_one(path_on, score[:, : self.paths])
+        if weight is None:
+            return Decision(path_on, path_on.to(score.dtype))
+        if not self.channels:
+            return Decision(path_on, weight)
+        return Decision(
+            path_on, weight[:, : self.paths], on[:, self.paths :], weight[:, self.paths :]
+        )
+
+
+def keep_one(on: Tensor, score: Tensor) -> Tensor:
+    """``on`` (B, N), and where nothing is on the path of the highest score."""
+    best = F.one_hot(score.argmax(1), on.shape[1]).bool()
+    return on | (best & ~on.any(1, keepdim=True))
+
+
+def at_least_float32(score: Tensor) -> Tensor:
+    """Decisions, rates and MACs do not fit into 16 bits."""
+    return score.float() if score.dtype in (torch.bfloat16, torch.float16) else score
