@@ -13,7 +13,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
@@ -185,11 +185,13 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     example = torch.randn(1, 3, size, size, device=device)
     dense = dyncore.Engine(static_model, example)
     drawn = torch.randn(CALIBRATION, 3, size, size, device=device)
-    engines, tables = {}, {}
+    engines, tables, agreements = {}, {}, {}
     for workload in workloads:
         for rate in workload.rates:
             model = calibrated(workload, rate, drawn)
-            engines[workload.name, rate] = dyncore.Engine(model, example)
+            engine = engines[workload.name, rate] = dyncore.Engine(model, example)
+            agreements[workload.name, rate] = engine.compare(drawn)
+            print(f"{workload.name}, rate {rate}: {agreements[workload.name, rate]}")
         tables[workload.name] = dyncore.cost_table(model, (3, size, size))
     kinds = static_engines.GPU if device.type == "cuda" else static_engines.CPU
     rows: list[dict[str, object]] = []
@@ -221,7 +223,7 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
                     own,
                 )
                 | {"rate": rate, "workload": workload.name, "model": workload.model}
-                | {"batch": batch}
+                | {"batch": batch, "agreement": asdict(agreements[workload.name, rate])}
                 for rate in workload.rates
             ]
             Console(width=130).print(shown(of_workload))

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dyncore.blocks import Path
+from dyncore.engine._agreement import Agreement, compare
 from dyncore.engine._compiled import library
 from dyncore.engine._cpu import CpuRunner
 from dyncore.engine._cuda import CudaRunner
@@ -64,6 +65,14 @@ class Engine:
         self._check(images)
         self._model.check_path(len(images), path)
         return _output(self._runner(images, path), images)
+
+    def compare(self, images: Float[Tensor, "batch 3 height width"]) -> Agreement:
+        """Count where this engine and the model it was built from differ, and by how much.
+
+        Both are compared with the model in float64. Raises ValueError as a call does.
+        """
+        exact = copy.deepcopy(self._model).double()
+        return compare(self._model, exact, images, self(images))
 
     def profile(self, batch: int = 1) -> Profile:
         """Measure what stem, head and each block's router, shortcut and paths take here.
