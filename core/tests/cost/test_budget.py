@@ -38,11 +38,12 @@ def gradients(loss: torch.Tensor, path: ExecutionPath) -> list[torch.Tensor | No
     return torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=True)
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 0.15])
 @pytest.mark.parametrize("name", NAMES)
-def test_execution_rate_loss_is_the_equation(networks, name):
+def test_execution_rate_loss_is_the_equation(networks, name, tolerance):
     table, path, target = cost_table(networks[name], SIZE), random_path(networks[name]), 0.3
 
-    loss = execution_rate_loss(path, table, target)
+    loss = execution_rate_loss(path, table, target, tolerance)
 
     expected = 0.0
     for _, decision in gated(table, path):
@@ -51,8 +52,15 @@ def test_execution_rate_loss_is_the_equation(networks, name):
         for image in range(batch):
             for n in range(paths):
                 z += decision.weight[image, n].item() / (batch * paths)
-        expected += (z - target) ** 2
+        expected += max(0.0, abs(z - target) - tolerance) ** 2
     assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_rates_within_the_tolerance_are_left_alone(networks):
+    table, path = cost_table(networks["blend"], SIZE), random_path(networks["blend"])
+    loss = execution_rate_loss(path, table, target=0.5, tolerance=0.5)
+    assert loss.item() == 0
+    assert all(g is None or not g.any() for g in gradients(loss, path))
 
 
 @pytest.mark.parametrize("name", NAMES + CHANNELS)

@@ -93,3 +93,15 @@ def test_two_packages_with_one_recipe_are_named(monkeypatch):
     monkeypatch.setattr(recipes_module, "registered", lambda group: packages)
     with pytest.raises(RegistryError, match=r"'static' and 'other'.*'static-resnet20-digits'"):
         recipes()
+
+
+def test_short_runs_hold_the_network_to_its_target_and_blocks_loosely():
+    """Where the paper has one rate for every block; other networks keep that."""
+    small = find_recipe("vanilla-resnet20-cifar10-b0.6").objective
+    rate, flops = small["rate"], small["flops"]
+    assert (rate.target, flops.target) == (0.6, 0.6)
+    assert 0 < rate.target - rate.tolerance < rate.target + rate.tolerance < 1
+    for name in ("vanilla-resnet20-digits-b0.6", "vanilla-resnet32-cifar10-b0.6"):
+        objective = find_recipe(name).objective
+        assert objective["rate"].tolerance == 0
+        assert "flops" not in objective

@@ -9,11 +9,14 @@ from dyncore.cost._table import CostTable
 from dyncore.gating import ExecutionPath
 
 
-def execution_rate_loss(path: ExecutionPath, table: CostTable, target: float) -> Float[Tensor, ""]:
+def execution_rate_loss(
+    path: ExecutionPath, table: CostTable, target: float, tolerance: float = 0.0
+) -> Float[Tensor, ""]:
     """``Σ_l (z_l - target)²`` over gated blocks, z_l the mean weight over batch and paths.
 
     CDB Eq. 10–11, DMNN Eq. 11–12 (e), RDI-Net Eq. 15 and SP-Net section 4.3 (t). The mean is over
-    the global batch.
+    the global batch. With a ``tolerance`` (ours), a rate costs only what it is further away than
+    that.
     """
     means = [
         decision.weight.mean()
@@ -21,7 +24,7 @@ def execution_rate_loss(path: ExecutionPath, table: CostTable, target: float) ->
         if block.gated
     ]
     rates = global_mean(torch.stack(means))
-    return (rates - target).square().sum()
+    return ((rates - target).abs() - tolerance).relu().square().sum()
 
 
 def flops_ratio_loss(path: ExecutionPath, table: CostTable, target: float) -> Float[Tensor, ""]:

@@ -65,16 +65,19 @@ class CrossEntropyConfig(ObjectiveConfig):
 class ExecutionRate(ObjectivePart):
     """See :func:`dyncore.cost.execution_rate_loss`."""
 
-    def __init__(self, table: CostTable, target: float, weight: float, reads: Reads) -> None:
+    def __init__(
+        self, table: CostTable, target: float, tolerance: float, weight: float, reads: Reads
+    ) -> None:
         super().__init__()
         self.table = table
         self.target = target
+        self.tolerance = tolerance
         self.weight = weight
         self.reads: Reads = reads
 
     def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         path = _read(output.path, self.reads)
-        loss = execution_rate_loss(path, self.table, self.target)
+        loss = execution_rate_loss(path, self.table, self.target, self.tolerance)
         return {"rate": self.weight * loss}
 
 
@@ -85,6 +88,8 @@ class ExecutionRateConfig(ObjectiveConfig):
     name: ClassVar[str] = "execution-rate"
     target: float
     """Target rate (e in CDB and DMNN, t in RDI-Net and SP-Net)."""
+    tolerance: float = 0.0
+    """How far from the target a block's rate may be at no cost (ours)."""
     weight: float = 1.0
     """Weight of the term."""
     reads: Reads = "noise-free"
@@ -93,11 +98,12 @@ class ExecutionRateConfig(ObjectiveConfig):
 
     def __post_init__(self) -> None:
         _check_fraction("target", self.target)
+        _check_fraction("tolerance", self.tolerance)
         _check_weight(self.weight)
         _check_reads(self.reads)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> ExecutionRate:
-        return ExecutionRate(table, self.target, self.weight, self.reads)
+        return ExecutionRate(table, self.target, self.tolerance, self.weight, self.reads)
 
 
 class FlopsRatio(ObjectivePart):
