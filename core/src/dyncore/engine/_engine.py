@@ -38,10 +38,10 @@ class Engine:
         """Plan, fold and pack ``model`` for normalised images like ``example_input``.
 
         The batch size may differ from call to call; height, width, dtype and device may not.
-        ``threads`` defaults to torch's setting. ``portable`` does without compiled code and oneDNN's
-        private operators, which are otherwise used where they work. Building takes about a second,
-        and some more the first time on a machine, when code is compiled. Raises ValueError for an
-        input the model cannot take.
+        ``threads`` defaults to torch's setting. ``portable`` does without compiled code and
+        oneDNN's private operators, which are otherwise used where they work. Building takes about a
+        second, and some more the first time on a machine, when code is compiled. Raises ValueError
+        for an input the model cannot take.
         """
         image = _checked_example(model, example_input)
         if threads is not None and threads < 1:

@@ -5,7 +5,8 @@ a view into a buffer that its block keeps: nothing is allocated between two bloc
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,47 @@ def _whole(conv: nn.Conv2d, store: Store) -> bool:
     return store.filled(conv.in_channels) == conv.in_channels
 
 
+@dataclass(frozen=True)
+class _Hidden:
+    """Maps between the layers of a block, which all of its paths share side by side."""
+
+    maps: list[Map]
+    offsets: list[int]
+    """Of each path in each map: its first channel."""
+    memory: list[Tensor]
+    """Of each map, one for each thread."""
+
+
+def _hidden(plan: BlockPlan, paths: Sequence[Sequence[FoldedLayer]], store: Store) -> _Hidden:
+    hidden = _Hidden([], [], [])
+    height, width = plan.in_size[1:]
+    *inner, _ = zip(*paths, strict=True)
+    for index, layers in enumerate(inner):
+        conv = layers[0].conv
+        kernel, stride = int(conv.kernel_size[0]), int(conv.stride[0])
+        height, width = (
+            (side + 2 * (kernel // 2) - kernel) // stride + 1 for side in (height, width)
+        )
+        widths = [store.filled(layer.conv.out_channels) for layer in layers]
+        numbers = (height + 2) * (width + 2) * sum(widths)
+        hidden.maps.append(store.map((0, height, width), sum(widths)))
+        hidden.offsets.extend(sum(widths[:n]) for n in range(len(widths)))
+        hidden.memory.append(store.scratch(index, height, width, numbers))
+    return hidden
+
+
+def _last_biases(paths: Sequence[Sequence[FoldedLayer]], channels: int) -> Tensor:
+    """(paths, channels) of the last layers, filled up."""
+    biases = [path[-1].conv.bias for path in paths]
+    known = torch.stack([bias.detach() for bias in biases if bias is not None])
+    return F.pad(known, (0, channels - known.shape[1]))
+
+
+def _pointers(rows: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    addresses = [row.data_ptr() for row in rows]
+    return (ctypes.c_void_p * len(addresses))(*addresses)
+
+
 class NativeBlock(Runnable):
     """Runs a block on the maps of a :class:`NativeRunner`."""
 
@@ -64,69 +106,51 @@ class NativeBlock(Runnable):
         assert code is not None, "the runner was built with it"
         self._code = code
         self._dtype = store.dtype
+        self._store = store
         paths = [path for path in plan.paths if not isinstance(path, Path)]
-        layers = len(paths[0])
-        convolutions = [
+        hidden = _hidden(plan, paths, store)
+        maps = [store.map(plan.in_size), *hidden.maps, store.map(plan.out_size)]
+        self.scratch = _pointers(
+            row for thread in zip(*hidden.memory, strict=True) for row in thread
+        )
+        # A number per output channel and two per channel of the first hidden map, see block.h.
+        self.buffers = _pointers(store.scratch(maps[-1].pitch + 2 * maps[1].pitch))
+        one = not plan.channels and len(paths) == 1
+        inner = [
             store.convolution(
                 layer.conv,
                 layer.activation,
                 picks=plan.channels > 0 and index == 0,
-                merged=not plan.channels and len(paths) == 1 and _whole(layer.conv, store),
+                merged=one and _whole(layer.conv, store),
             )
             for path in paths
             for index, layer in enumerate(path[:-1])
         ]
         joined = join(paths)[-1].conv
-        biases = [path[-1].conv.bias for path in paths]
-        more = store.filled(plan.out_size[0]) - plan.out_size[0]
-        last_bias = F.pad(torch.stack([bias for bias in biases if bias is not None]), (0, more))
-        last = store.convolution(
-            joined, "none", merged=not plan.channels and len(paths) == 1 and _whole(joined, store)
-        )
-        sizes, offsets, pointers = [store.map(plan.in_size)], [], []
-        height, width = plan.in_size[1:]
-        for index, side_by_side in enumerate(zip(*paths, strict=True)):
-            conv = side_by_side[0].conv
-            kernel, stride = int(conv.kernel_size[0]), int(conv.stride[0])
-            height, width = (
-                (side + 2 * (kernel // 2) - kernel) // stride + 1 for side in (height, width)
-            )
-            widths = [store.filled(layer.conv.out_channels) for layer in side_by_side]
-            if index < layers - 1:
-                size = store.map((0, height, width), sum(widths))
-                numbers = (height + 2) * (width + 2) * sum(widths)
-                pointers.append(store.scratch(index, height, width, numbers))
-                offsets += [sum(widths[:n]) for n in range(len(widths))]
-                sizes.append(size)
-        sizes.append(store.map(plan.out_size))
-        self.scratch = (ctypes.c_void_p * (store.threads * (layers - 1)))(
-            *(hidden[thread].data_ptr() for thread in range(store.threads) for hidden in pointers)
-        )
-        lists = store.scratch(2 * sizes[1].pitch + sizes[-1].pitch)
-        self.buffers = (ctypes.c_void_p * store.threads)(*(row.data_ptr() for row in lists))
+        last = store.convolution(joined, "none", merged=one and _whole(joined, store))
         shortcut = plan.shortcut
-        projection = shortcut if isinstance(shortcut, nn.Conv2d) else None
-        projected = projection and store.convolution(projection, "none")
         padding = shortcut if isinstance(shortcut, PadShortcut) else None
+        projection = None
+        if isinstance(shortcut, nn.Conv2d):
+            projection = ctypes.pointer(store.convolution(shortcut, "none"))
         self.block = Block(
             len(paths),
-            layers,
-            (Convolution * len(convolutions))(*convolutions),
+            len(maps) - 1,
+            (Convolution * len(inner))(*inner),
             ctypes.pointer(last),
-            store.keep(last_bias),
-            (Map * len(sizes))(*sizes),
-            (ctypes.c_int64 * len(offsets))(*offsets),
+            store.keep(_last_biases(paths, store.filled(plan.out_size[0]))),
+            (Map * len(maps))(*maps),
+            (ctypes.c_int64 * len(hidden.offsets))(*hidden.offsets),
             CONVOLUTION if projection else PADDING if padding else IDENTITY,
             ACTIVATIONS[plan.activation],
             int(plan.settled),
-            ctypes.pointer(projected) if projected else None,
+            projection,
             padding.stride if padding else 1,
             padding.new_channels // 2 if padding else 0,
             plan.in_size[0],
             plan.out_size[0],
             plan.channels,
         )
-        self._store = store
 
     def run(
         self,
