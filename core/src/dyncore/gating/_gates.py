@@ -15,9 +15,6 @@ from dyncore.gating._linear import he_linear
 
 Noise = Literal["gumbel", "gaussian", "none"]
 
-LEAK = 0.03
-"""Slope that budgets see where the on-probability is flat (ours)."""
-
 
 def _draw(
     noise: Noise,
@@ -77,8 +74,7 @@ class TwoLogitGate(Gate):
         probability = torch.sigmoid(noisy / self.temperature.to(noisy.dtype))
         weight = _straight_through(on, probability) if self.straight_through else probability
         # The on-probability under Gumbel noise: its gradient does not vanish with the temperature.
-        # The leak keeps one where a gate is sure, so that a budget reaches what is always on.
-        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin) + LEAK * margin)
+        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
         return Decision(on, weight, noise_free=noise_free)
 
     def lean(self) -> LeanGate:
