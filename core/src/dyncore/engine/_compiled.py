@@ -36,6 +36,12 @@ class Map(ctypes.Structure):
         ("pitch", ctypes.c_int64),
     )
 
+    @property
+    def numbers(self) -> int:
+        """How many there are in it, border included."""
+        border = 2 * self.border
+        return int((self.height + border) * (self.width + border) * self.pitch)
+
 
 class Convolution(ctypes.Structure):
     """See convolution.h."""
@@ -157,7 +163,6 @@ class Batch(ctypes.Structure):
         ("on", ctypes.c_void_p),
         ("channel_on", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
-        ("orders", ctypes.c_void_p),
         ("images", ctypes.c_int32),
     )
 
@@ -180,7 +185,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     loaded.delete_team.argtypes = [pointer]
     loaded.delete_team.restype = None
     loaded.run_block.restype = None
-    loaded.run_block.argtypes = [pointer] * 5 + [integer] + [pointer] * 4
+    loaded.run_block.argtypes = [pointer] * 5 + [integer] + [pointer] * 3
     loaded.run_network.restype = None
     loaded.run_network.argtypes = [pointer, integer, pointer, pointer]
     loaded.run_stem.restype = None

@@ -5,7 +5,7 @@ a view into a buffer that its block keeps: nothing is allocated between two bloc
 """
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyncore.blocks import PadShortcut, Path
-from dyncore.engine._compiled import Block, Choice, Convolution, Map, library
+from dyncore.engine._compiled import Block, Choice, Convolution, Map
 from dyncore.engine._network import Runnable
-from dyncore.engine._packing import ACTIVATIONS, Maps, Store, plain
+from dyncore.engine._packing import ACTIVATIONS, Maps, Store, plain, pointers
 from dyncore.engine._path import join
 from dyncore.engine._plan import BlockPlan, FoldedLayer, Plan
 from dyncore.gating import Decision
@@ -75,10 +75,10 @@ def _hidden(plan: BlockPlan, paths: Sequence[Sequence[FoldedLayer]], store: Stor
             (side + 2 * (kernel // 2) - kernel) // stride + 1 for side in (height, width)
         )
         widths = [store.filled(layer.conv.out_channels) for layer in layers]
-        numbers = (height + 2) * (width + 2) * sum(widths)
-        hidden.maps.append(store.map((0, height, width), sum(widths)))
+        between = store.map((0, height, width), sum(widths))
+        hidden.maps.append(between)
         hidden.offsets.extend(sum(widths[:n]) for n in range(len(widths)))
-        hidden.memory.append(store.scratch(index, height, width, numbers))
+        hidden.memory.append(store.scratch((index, height, width), between.numbers))
     return hidden
 
 
@@ -89,32 +89,22 @@ def _last_biases(paths: Sequence[Sequence[FoldedLayer]], channels: int) -> Tenso
     return F.pad(known, (0, channels - known.shape[1]))
 
 
-def _pointers(rows: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-    addresses = [row.data_ptr() for row in rows]
-    return (ctypes.c_void_p * len(addresses))(*addresses)
-
-
 class NativeBlock(Runnable):
     """Runs a block on the maps of a :class:`NativeRunner`."""
 
-    def __init__(self, plan: BlockPlan, before: Maps, store: Store, team: int) -> None:
+    def __init__(self, plan: BlockPlan, before: Maps, store: Store) -> None:
         self.plan = plan
         self.before = before
-        self._team = team
         self.maps = before if plan.keeps_input else Maps(plan.out_size, store)
-        code = library(store.dtype)
-        assert code is not None, "the runner was built with it"
-        self._code = code
-        self._dtype = store.dtype
         self._store = store
         paths = [path for path in plan.paths if not isinstance(path, Path)]
         hidden = _hidden(plan, paths, store)
         maps = [store.map(plan.in_size), *hidden.maps, store.map(plan.out_size)]
-        self.scratch = _pointers(
+        self.scratch = pointers(
             row for thread in zip(*hidden.memory, strict=True) for row in thread
         )
         # A number per output channel and two per channel of the first hidden map, see block.h.
-        self.buffers = _pointers(store.scratch(maps[-1].pitch + 2 * maps[1].pitch))
+        self.buffers = pointers(store.scratch("lists", maps[-1].pitch + 2 * maps[1].pitch))
         one = not plan.channels and len(paths) == 1
         inner = [
             store.convolution(
@@ -165,8 +155,7 @@ class NativeBlock(Runnable):
         total = x if self.plan.keeps_input else self.maps.take(images)
         given = self._given(decision, scales)
         choice = Choice(*(None if tensor is None else tensor.data_ptr() for tensor in given))
-        order = torch.empty(images, dtype=torch.int32)
-        self._code.run_block(
+        self._store.code.run_block(
             ctypes.addressof(self.block),
             ctypes.addressof(choice),
             self.before.start(x),
@@ -175,8 +164,7 @@ class NativeBlock(Runnable):
             images,
             self.scratch,
             self.buffers,
-            order.data_ptr(),
-            self._team,
+            self._store.team,
         )
         return total
 
@@ -186,8 +174,8 @@ class NativeBlock(Runnable):
         on = decision.on.contiguous()
         if not scales:
             return on, None, None, None
-        weight = decision.weight.to(self._dtype).contiguous()
+        weight = decision.weight.to(self._store.dtype).contiguous()
         if decision.channel_on is None or decision.channel_weight is None:
             return on, weight, None, None
-        salience = decision.channel_weight.to(self._dtype).contiguous()
+        salience = decision.channel_weight.to(self._store.dtype).contiguous()
         return on, weight, decision.channel_on.contiguous(), salience

@@ -7,10 +7,10 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from dyncore.engine._compiled import Batch, Gate, Router, Step, library
+from dyncore.engine._compiled import Batch, Gate, Router, Step
 from dyncore.engine._native import NativeBlock
 from dyncore.engine._network import Part, PlannedNetwork
-from dyncore.engine._packing import Store
+from dyncore.engine._packing import Store, pointers
 from dyncore.engine._plan import Plan
 from dyncore.gating import Affine, Decision, ExecutionPath, LeanGate, LeanRouter
 
@@ -37,18 +37,17 @@ class NativeNetwork(PlannedNetwork):
     blocks: Sequence[NativeBlock]
     _steps: ctypes.Array[Step] | None = None
 
-    def route_natively(self, store: Store, team: int) -> None:
+    def route_natively(self, store: Store) -> None:
         """From now on do without torch between the blocks where no path is forced."""
-        code = library(store.dtype)
-        assert code is not None, "the runner was built with it"
-        self._code, self._store, self._team = code, store, team
+        self._store = store
         self._maps = [self.blocks[0].before]
-        self._pooled: list[int] = []
-        self._features: list[int] = []
         self._widest = store.lanes
+        pooled: list[int] = []
+        features: list[int] = []
+        paths: list[int] = []
+        channels: list[int] = []
         state: list[int] = []
         steps = []
-        on = channels = 0
         for index, block in enumerate(self.blocks):
             plan = block.plan
             before = len(self._maps) - 1
@@ -62,30 +61,30 @@ class NativeNetwork(PlannedNetwork):
                 in_map=before,
                 out_map=len(self._maps) - 1,
                 pools=any(after.plan.router is not None for after in following),
-                pooled=sum(self._pooled),
-                feature=sum(self._features),
-                on=on,
-                channels=channels,
+                pooled=sum(pooled),
+                feature=sum(features),
+                on=sum(paths),
+                channels=sum(channels),
             )
-            if isinstance(plan.router, LeanRouter) and isinstance(plan.gate, LeanGate):
+            router, gate = plan.router, plan.gate
+            if isinstance(router, LeanRouter) and isinstance(gate, LeanGate):
                 earlier = list(reversed(state))
-                step.router = ctypes.pointer(self._router(plan.router, len(earlier)))
-                step.gate = ctypes.pointer(self._gate(plan.gate))
-                step.earlier = (ctypes.c_int64 * max(1, len(earlier)))(*earlier)
-                if plan.router.memory:
-                    state = [*state, sum(self._features)][-plan.router.memory :]
-                aligned = plan.router.align
-                width = 0 if aligned is None else store.filled(aligned.weight.shape[0])
-                self._features.append(width)
-                self._pooled.append(plan.in_size[0])
-                self._widest = max(
-                    self._widest, width, store.filled(plan.gate.head.weight.shape[0])
-                )
-                on += plan.gate.paths
-                channels += plan.gate.channels
+                step.router = ctypes.pointer(self._router(router, len(earlier)))
+                step.gate = ctypes.pointer(self._gate(gate))
+                step.earlier = (ctypes.c_int64 * len(earlier))(*earlier)
+                if router.memory:
+                    state = [*state, sum(features)][-router.memory :]
+                width = 0 if router.align is None else store.filled(router.align.weight.shape[0])
+                features.append(width)
+                pooled.append(plan.in_size[0])
+                paths.append(gate.paths)
+                channels.append(gate.channels)
+                scores = store.filled(gate.head.weight.shape[0])
+                self._widest = max(self._widest, width, scores)
             steps.append(step)
+        self._pooled, self._features = _Rows(pooled), _Rows(features)
+        self._paths, self._channels = _Rows(paths), _Rows(channels)
         self._steps = (Step * len(steps))(*steps)
-        self._gates = [b.plan.gate for b in self.blocks if isinstance(b.plan.gate, LeanGate)]
 
     def run(self, images: Tensor, path: ExecutionPath | None) -> Part:
         """See :meth:`PlannedNetwork.run`."""
@@ -95,21 +94,19 @@ class NativeNetwork(PlannedNetwork):
 
     @torch.no_grad()
     def _run(self, images: Tensor) -> Part:
-        count, dtype, gates = len(images), self._store.dtype, self._gates
+        assert self._steps is not None
+        count, dtype, threads = len(images), self._store.dtype, self._store.threads
         maps = [self.stem(images), *(m.take(count) for m in self._maps[1:])]
-        paths, channels = [gate.paths for gate in gates], [gate.channels for gate in gates]
-        pooled = torch.empty(count * sum(self._pooled), dtype=dtype)
-        features = torch.empty(count * sum(self._features), dtype=dtype)
-        weight = torch.empty(count * sum(paths), dtype=dtype)
-        on = torch.empty(count * sum(paths), dtype=torch.bool)
-        channel_weight = torch.empty(count * sum(channels), dtype=dtype)
-        channel_on = torch.empty(count * sum(channels), dtype=torch.bool)
-        threads = self._store.threads
+        pooled = self._pooled.empty(count, dtype)
+        features = self._features.empty(count, dtype)
+        weight = self._paths.empty(count, dtype)
+        on = self._paths.empty(count, torch.bool)
+        channel_weight = self._channels.empty(count, dtype)
+        channel_on = self._channels.empty(count, torch.bool)
         scratch = torch.empty(threads, 2 * -(-count // threads) * self._widest, dtype=dtype)
-        orders = torch.empty(threads, count, dtype=torch.int32)
-        starts = _array([m.start(x) for m, x in zip(self._maps, maps, strict=True)])
-        of_threads = _array([row.data_ptr() for row in scratch])
-        of_orders = _array([row.data_ptr() for row in orders])
+        of_threads = pointers(scratch)
+        addresses = [m.start(x) for m, x in zip(self._maps, maps, strict=True)]
+        starts = (ctypes.c_void_p * len(addresses))(*addresses)
         batch = Batch(
             ctypes.addressof(starts),
             pooled.data_ptr(),
@@ -119,21 +116,19 @@ class NativeNetwork(PlannedNetwork):
             on.data_ptr(),
             channel_on.data_ptr(),
             ctypes.addressof(of_threads),
-            ctypes.addressof(of_orders),
             count,
         )
-        assert self._steps is not None
-        self._code.run_network(self._steps, len(self._steps), ctypes.addressof(batch), self._team)
-        decided = iter(
-            zip(
-                _rows(on, paths, count),
-                _rows(weight, paths, count),
-                _rows(channel_on, channels, count),
-                _rows(channel_weight, channels, count),
-                _rows(pooled, self._pooled, count),
-                _rows(features, self._features, count),
-                strict=True,
-            )
+        self._store.code.run_network(
+            self._steps, len(self._steps), ctypes.addressof(batch), self._store.team
+        )
+        decided = zip(
+            self._paths.split(on, count),
+            self._paths.split(weight, count),
+            self._channels.split(channel_on, count),
+            self._channels.split(channel_weight, count),
+            self._pooled.split(pooled, count),
+            self._features.split(features, count),
+            strict=True,
         )
         x = self.finish(maps[-1])
         decisions: list[Decision] = []
@@ -175,16 +170,22 @@ class NativeNetwork(PlannedNetwork):
         return None if affine is None else ctypes.pointer(self._store.affine(affine))
 
 
-def _array(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(addresses))(*addresses)
+class _Rows:
+    """So many numbers of every image for each router; a batch's lie together, router by router."""
 
+    def __init__(self, widths: Sequence[int]) -> None:
+        self.total = sum(widths)
+        self._alike = [(width, len(list(same))) for width, same in groupby(widths)]
 
-def _rows(buffer: Tensor, widths: Sequence[int], images: int) -> list[Tensor]:
-    """A buffer of so many numbers per image for each router, as one (images, width) for each."""
-    rows: list[Tensor] = []
-    for width, same in groupby(widths):
-        count = len(list(same))
-        first = images * sum(widths[: len(rows)])
-        part = buffer[first : first + count * images * width]
-        rows += part.view(count, images, width).unbind(0)
-    return rows
+    def empty(self, images: int, dtype: torch.dtype) -> Tensor:
+        """For a batch."""
+        return torch.empty(images * self.total, dtype=dtype)
+
+    def split(self, buffer: Tensor, images: int) -> list[Tensor]:
+        """(images, width) of each router."""
+        parts = buffer.split([images * width * count for width, count in self._alike])
+        return [
+            rows
+            for part, (width, count) in zip(parts, self._alike, strict=True)
+            for rows in part.view(count, images, width).unbind(0)
+        ]

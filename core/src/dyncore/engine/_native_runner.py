@@ -33,20 +33,18 @@ class NativeRunner:
         code = library(images.dtype)
         if code is None or not supported(plan):
             raise ValueError("this plan does not run in compiled code here")
-        team = code.new_team(threads)
-        weakref.finalize(self, code.delete_team, team)
-        store = Store(images.dtype, code.lanes(), threads)
+        store = Store(code, images.dtype, threads)
         self._first = maps = Maps(plan.blocks[0].in_size, store)
         blocks = []
         for block in plan.blocks:
-            blocks.append(NativeBlock(block, maps, store, team))
+            blocks.append(NativeBlock(block, maps, store))
             maps = blocks[-1].maps
         self.network = NativeNetwork(plan, blocks, self._stem, self._copy, _copied)
         if routes_natively(plan):
-            self.network.route_natively(store, team)
-        self._native_stem = native_stem(plan.stem, images[:1], self._first, store, team)
+            self.network.route_natively(store)
+        self._native_stem = native_stem(plan.stem, images[:1], self._first, store)
         self._maps = {m.size: m for m in (self._first, *(block.maps for block in blocks))}
-        largest = max(m.numbers for m in self._maps.values()) * images.element_size()
+        largest = max(m.map.numbers for m in self._maps.values()) * images.element_size()
         self._portion = max(LARGEST_MAP // largest, 2 * threads)
         self._thread = single_threaded(1)
         weakref.finalize(self, self._thread.shutdown, wait=False)

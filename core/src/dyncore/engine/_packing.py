@@ -1,7 +1,9 @@
 """Weights, maps and scratch memory as compiled code takes them."""
 
+import ctypes
 import mmap
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,14 +33,23 @@ def plain(conv: nn.Conv2d, kernels: Sequence[int]) -> bool:
     )
 
 
-class Store:
-    """Tensors that compiled code points to: as long as the store lives, they do."""
+def pointers(rows: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    """Their addresses as an array in C."""
+    addresses = [row.data_ptr() for row in rows]
+    return (ctypes.c_void_p * len(addresses))(*addresses)
 
-    def __init__(self, dtype: torch.dtype, lanes: int, threads: int) -> None:
-        self.dtype, self.lanes, self.threads = dtype, lanes, threads
+
+class Store:
+    """Compiled code, its threads, and the memory that it points to: they live as long as this."""
+
+    def __init__(self, code: ctypes.CDLL, dtype: torch.dtype, threads: int) -> None:
+        self.code, self.dtype, self.threads = code, dtype, threads
+        self.lanes = int(code.lanes())
+        self.team = code.new_team(threads)
+        weakref.finalize(self, code.delete_team, self.team)
         self._arenas: list[mmap.mmap] = []
         self._free = self._used = 0
-        self._scratch: dict[tuple[int, ...], Tensor] = {}
+        self._scratch: dict[object, Tensor] = {}
 
     def filled(self, channels: int) -> int:
         """Up to whole vectors."""
@@ -48,10 +59,11 @@ class Store:
         """Of (channels, height, width)."""
         return Map(size[1], size[2], border, self.filled(size[0]) if pitch is None else pitch)
 
-    def scratch(self, *key: int) -> Tensor:
-        """(threads, ...) zeros, the same ones for the same key (..., numbers per thread)."""
+    def scratch(self, use: object, numbers: int) -> Tensor:
+        """(threads, numbers) zeros, the same ones for the same use."""
+        key = use, numbers
         if key not in self._scratch:
-            self._scratch[key] = torch.zeros(self.threads, key[-1], dtype=self.dtype)
+            self._scratch[key] = torch.zeros(self.threads, numbers, dtype=self.dtype)
         return self._scratch[key]
 
     def convolution(
@@ -122,12 +134,11 @@ class Maps:
         self.size, self.dtype = size, store.dtype
         self.map = store.map(size)
         self.row = self.map.pitch * (size[2] + 2)
-        self.numbers = self.row * (size[1] + 2)
         self._buffer = torch.empty(0)
 
     def take(self, images: int, *, own: bool = False) -> Tensor:
         """(images, channels, height, width), borders zero; ``own``: in a buffer of its own."""
-        needed = images * self.numbers
+        needed = images * self.map.numbers
         if own:
             return self._view(torch.zeros(needed, dtype=self.dtype), images)
         if len(self._buffer) < needed:
@@ -139,5 +150,5 @@ class Maps:
         return x.data_ptr() - (self.row + self.map.pitch) * x.element_size()
 
     def _view(self, buffer: Tensor, images: int) -> Tensor:
-        strides = (self.numbers, 1, self.row, self.map.pitch)
+        strides = (self.map.numbers, 1, self.row, self.map.pitch)
         return buffer.as_strided((images, *self.size), strides, self.row + self.map.pitch)

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dyncore.engine._compiled import Stem, library
+from dyncore.engine._compiled import Stem
 from dyncore.engine._convolution import Activation
 from dyncore.engine._fold import agree
-from dyncore.engine._packing import Maps, Store, plain
+from dyncore.engine._packing import Maps, Store, plain, pointers
 
 FORMS: tuple[tuple[Activation, bool, Callable[[Tensor], Tensor]], ...] = (
     ("relu", True, lambda x: F.max_pool2d(x.relu(), 3, 2, 1)),
@@ -32,15 +32,10 @@ class NativeStem:
         image: Tensor,
         out: Maps,
         store: Store,
-        team: int,
     ) -> None:
-        code = library(store.dtype)
-        assert code is not None, "the runner was built with it"
-        self._code, self._team = code, team
         channels, kernel = image.shape[1], int(conv.kernel_size[0])
         placed = store.map(tuple(image.shape[1:]), channels, kernel // 2)
-        size = tuple(conv(image).shape[1:])
-        convolved = store.map(size)
+        convolved = store.map(tuple(conv(image).shape[1:]))
         self._store = store
         self._stem = Stem(
             ctypes.pointer(store.convolution(conv, activation, merged=True)),
@@ -50,31 +45,25 @@ class NativeStem:
             channels,
             maximum,
         )
-        sizes = [(m.height + 2 * m.border) * (m.width + 2 * m.border) * m.pitch for m in
-                 (placed, convolved)]  # fmt: skip
-        hidden = [store.scratch(-1 - n, size) for n, size in enumerate(sizes)]
-        self._scratch = (ctypes.c_void_p * (2 * store.threads))(
-            *(row[thread].data_ptr() for thread in range(store.threads) for row in hidden)
-        )
+        memory = [store.scratch(("stem", n), m.numbers) for n, m in enumerate((placed, convolved))]
+        self._scratch = pointers(row for thread in zip(*memory, strict=True) for row in thread)
 
     def run(self, images: Tensor, out: int) -> None:
         """Write maps at the address ``out``."""
         strides = (ctypes.c_int64 * 4)(*images.stride())
-        self._code.run_stem(
+        self._store.code.run_stem(
             ctypes.addressof(self._stem),
             images.data_ptr(),
             strides,
             out,
             len(images),
             self._scratch,
-            self._team,
+            self._store.team,
         )
 
 
 @torch.no_grad()
-def native_stem(
-    stem: nn.Module, image: Tensor, out: Maps, store: Store, team: int
-) -> NativeStem | None:
+def native_stem(stem: nn.Module, image: Tensor, out: Maps, store: Store) -> NativeStem | None:
     """The compiled form of ``stem``; None where what it computes is none of the known forms."""
     convs = [part for part in stem.modules() if isinstance(part, nn.Conv2d)]
     used: list[nn.Conv2d] = []
@@ -87,5 +76,5 @@ def native_stem(
         return None
     for activation, maximum, follows in FORMS:
         if agree(follows(used[0](tried)), expected):
-            return NativeStem(used[0], activation, maximum, image, out, store, team)
+            return NativeStem(used[0], activation, maximum, image, out, store)
     return None

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
 #include "convolution.h"
 #include "picked.h"
@@ -173,30 +174,27 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
     finish(b, total);
   }
   wait();
-  if (work.pooled) 
+  if (work.pooled)
     pool(out, b.out_channels, total, work.pooled + (ptrdiff_t)image * b.out_channels, part, parts);
   wait();
 }
 
 // The images that the block changes, by number.
-static int active_images(const Block& block, const uint8_t* on, int images, int32_t* order) {
+static void find_active(const Block& block, const uint8_t* on, int images, std::vector<int>& active) {
   const bool free = block.shortcut == IDENTITY && block.settled;
-  int active = 0;
+  active.clear();
   for (int image = 0; image < images; image++) {
     const uint8_t* chosen = on ? on + (ptrdiff_t)image * block.paths : nullptr;
     const auto taken = [](uint8_t value) { return value != 0; };
     if (!free || !chosen || std::any_of(chosen, chosen + block.paths, taken))
-      order[active++] = image;
+      active.push_back(image);
   }
-  return active;
 }
 
 // What thread `thread` has to do; `next` is shared and begins at 0.
-static void run_images(const Work& work, const int32_t* order, int active, std::atomic<int>& next,
+static void run_images(const Work& work, const std::vector<int>& active, std::atomic<int>& next,
                        int thread) {
-  const int threads = work.team.size(), whole = active / threads * threads;
-  for (int i; (i = next.fetch_add(1)) < whole;) run_image(work, order[i], 0, 1, thread);
-  if (whole == active) return;
-  work.team.barrier();
-  for (int i = whole; i < active; i++) run_image(work, order[i], thread, threads, 0);
+  work.team.deal(int(active.size()), next, thread, [&](int i, int owner, int part, int parts) {
+    run_image(work, active[i], part, parts, owner);
+  });
 }

@@ -1,13 +1,14 @@
 // What Python calls: a stem, one block, or all blocks with the routers between them.
 #include <atomic>
 #include <memory>
+#include <vector>
 
 #include "block.h"
 #include "decide.h"
 #include "stem.h"
 #include "team.h"
 
-// A block and what decides about it. Places are in numbers per image: those of a batch lie together.
+// A block and what decides about it. Places are in numbers per image; those of a batch lie together.
 struct Step {
   const Block* block;
   const Router* router;  // null: not gated
@@ -25,14 +26,13 @@ struct Batch {
   real* const* maps;
   real *pooled, *feature, *weight, *channel_weight;
   uint8_t *on, *channel_on;
-  real* const* scratch;    // [threads]: see decide
-  int32_t* const* orders;  // [threads][images]
+  real* const* scratch;  // [threads]: see decide
   int32_t images;
 };
 
 constexpr int MOST_EARLIER = 64;
 
-// The part of thread `thread` in the routers before a block; returns where its input's averages are.
+// The part of thread `thread` in the router before a block; `pooled`: its input's averages are there.
 static void route(const Step& step, const Batch& batch, bool pooled, int thread, int threads) {
   const Block& block = *step.block;
   const int images = batch.images;
@@ -65,14 +65,15 @@ Team* new_team(int threads) { return new Team(threads); }
 void delete_team(Team* team) { delete team; }
 
 // `total` is `x` where the shortcut is the identity. `pooled` [images][channels] is written for the
-// images that the block changes. `order` has room for `images` numbers.
+// images that the block changes.
 void run_block(const Block* block, const Choice* choice, const real* x, real* total, real* pooled,
-               int images, real* const* scratch, real* const* buffers, int32_t* order, Team* team) {
+               int images, real* const* scratch, real* const* buffers, Team* team) {
   const Work work{*block, *choice, x, total, pooled, scratch, buffers, *team};
-  const int active = active_images(*block, choice->on, images, order);
-  if (!active) return;
+  std::vector<int> active;
+  find_active(*block, choice->on, images, active);
+  if (active.empty()) return;
   std::atomic<int> next{0};
-  team->run([&](int thread) { run_images(work, order, active, next, thread); });
+  team->run([&](int thread) { run_images(work, active, next, thread); });
 }
 
 // All blocks of a network whose routers and gates are known, from the maps of the stem.
@@ -81,10 +82,12 @@ void run_network(const Step* steps, int count, const Batch* batch, Team* team) {
   const int images = batch->images;
   team->run([&](int thread) {
     bool pooled = false;
+    std::vector<int> active;
     for (int s = 0; s < count; s++) {
       const Step& step = steps[s];
       const Block& block = *step.block;
-      const int64_t before = step.pooled * images, after = steps[std::min(s + 1, count - 1)].pooled * images;
+      const int64_t before = step.pooled * images;
+      const int64_t after = steps[std::min(s + 1, count - 1)].pooled * images;
       Choice choice{};
       if (step.router) {
         route(step, *batch, pooled, thread, team->size());
@@ -111,9 +114,8 @@ void run_network(const Step* steps, int count, const Batch* batch, Team* team) {
                       step.scratch,
                       step.buffers,
                       *team};
-      int32_t* order = batch->orders[thread];
-      const int active = active_images(block, choice.on, images, order);
-      run_images(work, order, active, next[s], thread);
+      find_active(block, choice.on, images, active);
+      run_images(work, active, next[s], thread);
       team->barrier();
     }
   });
@@ -122,15 +124,12 @@ void run_network(const Step* steps, int count, const Batch* batch, Team* team) {
 // `strides` of images, channels, rows and columns.
 void run_stem(const Stem* stem, const real* images, const int64_t* strides, real* x, int count,
               real* const* scratch, Team* team) {
-  const int threads = team->size(), whole = count / threads * threads;
+  std::atomic<int> next{0};
   team->run([&](int thread) {
-    const auto run = [&](int i, int owner, int part, int parts) {
+    team->deal(count, next, thread, [&](int i, int owner, int part, int parts) {
       run_stem_on(*stem, images + i * strides[0], strides + 1, x + i * stem->out.size(),
                   scratch + 2 * owner, part, parts, *team);
-    };
-    for (int i = thread; i < whole; i += threads) run(i, thread, 0, 1);
-    team->barrier();
-    for (int i = whole; i < count; i++) run(i, 0, thread, threads);
+    });
   });
 }
 

@@ -38,6 +38,18 @@ class Team {
     barrier();
   }
 
+  // For every thread of the team: its part of `count` pieces of work. Each takes the next whole piece
+  // until fewer are left than threads; those are shared, one after the other. `next` begins at 0.
+  // Calls work(piece, thread whose memory it may use, part, parts).
+  template <typename F>
+  void deal(int count, std::atomic<int>& next, int thread, const F& work) {
+    const int whole = count / size_ * size_;
+    for (int i; (i = next.fetch_add(1)) < whole;) work(i, thread, 0, 1);
+    if (whole == count) return;
+    barrier();
+    for (int i = whole; i < count; i++) work(i, 0, thread, size_);
+  }
+
   // Waits until every thread of the team is here.
   void barrier() {
     if (size_ == 1) return;
