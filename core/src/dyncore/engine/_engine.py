@@ -145,6 +145,16 @@ def _rebuild(model: DynamicNetwork, image: Tensor, threads: int, portable: bool)
 
 
 def _output(parts: list[Part], images: Tensor) -> Output:
+    if len(parts) == 1:
+        (all_of_it,) = parts
+        return Output(
+            logits=all_of_it.logits,
+            path=ExecutionPath(tuple(all_of_it.decisions)),
+            router_features=all_of_it.router_features,
+            pooled=all_of_it.pooled,
+            images=images,
+            features=all_of_it.features,
+        )
     blocks = range(len(parts[0].decisions))
     return Output(
         logits=torch.cat([part.logits for part in parts]),
@@ -160,14 +170,10 @@ def _output(parts: list[Part], images: Tensor) -> Output:
 
 def _cat(tensors: list[Tensor | None]) -> Tensor | None:
     known = [tensor for tensor in tensors if tensor is not None]
-    if len(known) == 1:
-        return known[0]
     return torch.cat(known) if known else None
 
 
 def _joined(decisions: list[Decision]) -> Decision:
-    if len(decisions) == 1:
-        return decisions[0]
     return Decision(
         torch.cat([d.on for d in decisions]),
         torch.cat([d.weight for d in decisions]),

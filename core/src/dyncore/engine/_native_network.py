@@ -1,13 +1,14 @@
 """A network whose routers and gates run in compiled code, too: one call from stem to head."""
 
 import ctypes
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from itertools import groupby, repeat
 
 import torch
 from torch import Tensor
 
 from dyncore.engine._compiled import Batch, Gate, Router, Step
+from dyncore.engine._head import NativeHead
 from dyncore.engine._native import NativeBlock
 from dyncore.engine._network import Part, PlannedNetwork
 from dyncore.engine._packing import Store, pointers
@@ -35,6 +36,7 @@ class NativeNetwork(PlannedNetwork):
     """Compiled blocks, and compiled routers where they are known."""
 
     blocks: Sequence[NativeBlock]
+    head: NativeHead | None = None
     _steps: ctypes.Array[Step] | None = None
 
     def route_natively(self, store: Store) -> None:
@@ -46,6 +48,7 @@ class NativeNetwork(PlannedNetwork):
         features: list[int] = []
         paths: list[int] = []
         channels: list[int] = []
+        dim = 0
         state: list[int] = []
         steps = []
         for index, block in enumerate(self.blocks):
@@ -74,7 +77,8 @@ class NativeNetwork(PlannedNetwork):
                 step.earlier = (ctypes.c_int64 * len(earlier))(*earlier)
                 if router.memory:
                     state = [*state, sum(features)][-router.memory :]
-                width = 0 if router.align is None else store.filled(router.align.weight.shape[0])
+                dim = 0 if router.align is None else router.align.weight.shape[0]
+                width = store.filled(dim)
                 features.append(width)
                 pooled.append(plan.in_size[0])
                 paths.append(gate.paths)
@@ -82,8 +86,9 @@ class NativeNetwork(PlannedNetwork):
                 scores = store.filled(gate.head.weight.shape[0])
                 self._widest = max(self._widest, width, scores)
             steps.append(step)
-        self._pooled, self._features = _Rows(pooled), _Rows(features)
+        self._pooled, self._features = _Rows(pooled), _Rows(features, dim)
         self._paths, self._channels = _Rows(paths), _Rows(channels)
+        self._not_gated = {len(b.plan.paths) for b in self.blocks if not b.plan.router}
         self._steps = (Step * len(steps))(*steps)
 
     def run(self, images: Tensor, path: ExecutionPath | None) -> Part:
@@ -121,35 +126,36 @@ class NativeNetwork(PlannedNetwork):
         self._store.code.run_network(
             self._steps, len(self._steps), ctypes.addressof(batch), self._store.team
         )
-        decided = zip(
+        logits, x = self.answer(maps[-1])
+        averages = self._pooled.split(pooled, count)
+        decided = map(
+            Decision,
             self._paths.split(on, count),
             self._paths.split(weight, count),
-            self._channels.split(channel_on, count),
-            self._channels.split(channel_weight, count),
-            self._pooled.split(pooled, count),
-            self._features.split(features, count),
-            strict=True,
+            self._of_channels(channel_on, count),
+            self._of_channels(channel_weight, count),
         )
-        x = self.finish(maps[-1])
-        decisions: list[Decision] = []
-        router_features: list[Tensor | None] = []
-        pools: list[Tensor | None] = []
-        for block in self.blocks:
-            router = block.plan.router
-            if not isinstance(router, LeanRouter):
-                decisions.append(Decision.always_on(x, len(block.plan.paths)))
-                router_features.append(None)
-                pools.append(None)
-                continue
-            chosen, by, channel_chosen, channel_by, seen, feature = next(decided)
-            some = bool(block.plan.channels)
-            decisions.append(
-                Decision(chosen, by, channel_chosen if some else None, channel_by if some else None)
-            )
-            width = 0 if router.align is None else router.align.weight.shape[0]
-            router_features.append(feature[:, :width] if width else seen)
-            pools.append(seen)
-        return Part(self.plan.head(x), decisions, router_features, pools, x)
+        own = self._features.split(features, count) if self._features.total else averages
+        routed = zip(decided, own, averages, strict=False)
+        always = {n: Decision.always_on(x, n) for n in self._not_gated}
+        by_block: list[tuple[Decision, Tensor | None, Tensor | None]] = [
+            next(routed) if block.plan.router else (always[len(block.plan.paths)], None, None)
+            for block in self.blocks
+        ]
+        decisions, router_features, pools = (list(column) for column in zip(*by_block, strict=True))
+        return Part(logits, decisions, router_features, pools, x)
+
+    def _of_channels(self, buffer: Tensor, images: int) -> Iterable[Tensor | None]:
+        if not self._channels.total:
+            return repeat(None)
+        rows = self._channels.split(buffer, images)
+        return (row if row.shape[1] else None for row in rows)
+
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`PlannedNetwork.answer`."""
+        if self.head is None:
+            return super().answer(x)
+        return self.head.run(x, self.blocks[-1].maps), self.finish(x)
 
     def _router(self, router: LeanRouter, earlier: int) -> Router:
         decays = torch.tensor(router.decays[:earlier], dtype=self._store.dtype)
@@ -173,8 +179,10 @@ class NativeNetwork(PlannedNetwork):
 class _Rows:
     """So many numbers of every image for each router; a batch's lie together, router by router."""
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, widths: Sequence[int], shown: int | None = None) -> None:
+        """``shown``: how many of a row's numbers mean something; None: all."""
         self.total = sum(widths)
+        self._shown = shown
         self._alike = [(width, len(list(same))) for width, same in groupby(widths)]
 
     def empty(self, images: int, dtype: torch.dtype) -> Tensor:
@@ -187,5 +195,5 @@ class _Rows:
         return [
             rows
             for part, (width, count) in zip(parts, self._alike, strict=True)
-            for rows in part.view(count, images, width).unbind(0)
+            for rows in part.view(count, images, width)[:, :, : self._shown].unbind(0)
         ]

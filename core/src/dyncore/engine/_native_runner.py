@@ -8,6 +8,7 @@ from torch import Tensor
 from dyncore.cost import CostTable
 from dyncore.engine._compiled import library
 from dyncore.engine._cpu import single_threaded
+from dyncore.engine._head import native_head
 from dyncore.engine._native import NativeBlock, supported
 from dyncore.engine._native_network import NativeNetwork, routes_natively
 from dyncore.engine._network import Part
@@ -40,6 +41,7 @@ class NativeRunner:
             blocks.append(NativeBlock(block, maps, store))
             maps = blocks[-1].maps
         self.network = NativeNetwork(plan, blocks, self._stem, self._copy, _copied)
+        self.network.head = native_head(plan.head, plan.blocks[-1].out_size, store)
         if routes_natively(plan):
             self.network.route_natively(store)
         self._native_stem = native_stem(plan.stem, images[:1], self._first, store)

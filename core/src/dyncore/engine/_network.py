@@ -91,8 +91,13 @@ class PlannedNetwork:
             decisions.append(decision or Decision.always_on(x, len(plan.paths)))
             features.append(feature)
             pools.append(seen)
+        logits, x = self.answer(x)
+        return Part(logits, decisions, features, pools, x)
+
+    def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and what the last block gave as the caller's own."""
         x = self.finish(x)
-        return Part(self.plan.head(x), decisions, features, pools, x)
+        return self.plan.head(x), x
 
     def _next_pool(self, index: int, x: Tensor, seen: Tensor | None) -> Tensor | None:
         """Where a block leaves what the next router reads; images it skips keep what was seen."""

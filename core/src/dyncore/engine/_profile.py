@@ -90,7 +90,7 @@ def measure(network: PlannedNetwork, images: Tensor, *, workers: int = 1) -> Cos
             )
         )
         x = block.run(x, None)
-    head = _median(network.plan.head, x, network.copy)
+    head = _median(network.answer, x, network.copy)
     fixed = _per_image(stem, count) + _per_image(head, count)
     bodies = sum(b.shortcut + sum(path.total for path in b.paths) for b in blocks)
     return CostTable(

@@ -176,7 +176,6 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
   wait();
   if (work.pooled)
     pool(out, b.out_channels, total, work.pooled + (ptrdiff_t)image * b.out_channels, part, parts);
-  wait();
 }
 
 // The images that the block changes, by number.

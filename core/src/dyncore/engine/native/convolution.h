@@ -108,17 +108,19 @@ INLINE const real* first_pixel(const Convolution& conv, const Map& in, const rea
   return x + in.at(y * conv.stride - half, c * conv.stride - half);
 }
 
-// Adds to sums[P pixels of a row][N vectors of output channels]. `next`: from pixel to pixel.
-template <int P, int N>
-INLINE void accumulate(vec (&sums)[P][N], const real* x, ptrdiff_t next, const Convolution& conv,
-                       const real* panel, const Taps& taps, const Segment& segment) {
-  constexpr int GROUPS = (P + 2) / 3;  // three pixels share an address register
+// Adds to sums[P pixels][N vectors of output channels]; W pixels lie in each row. `next` and `row`:
+// from pixel to pixel and from row to row.
+template <int P, int N, int W>
+INLINE void accumulate(vec (&sums)[P][N], const real* x, ptrdiff_t next, ptrdiff_t row,
+                       const Convolution& conv, const real* panel, const Taps& taps,
+                       const Segment& segment) {
+  constexpr int IN_ROW = (W + 2) / 3, GROUPS = P / W * IN_ROW;  // three share an address register
   const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
   const int32_t* const list = segment.list;
   for (int k = 0; k < taps.count; k++) {
     const real* from[GROUPS];
     for (int g = 0; g < GROUPS; g++)
-      from[g] = x + taps.offset[k] + segment.map_channel + 3 * g * next;
+      from[g] = x + taps.offset[k] + segment.map_channel + g / IN_ROW * row + g % IN_ROW * 3 * next;
     const real* weights = panel + (k * inputs + segment.weight_channel) * LANES;
     for (ptrdiff_t j = 0; j < segment.count; j++) {
       const real* weight = weights + (list ? list[j] : j) * LANES;
@@ -127,8 +129,9 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, ptrdiff_t next, const C
       for (int n = 0; n < N; n++) w[n] = load(weight + n * panel_size);
 #pragma GCC unroll 16
       for (int p = 0; p < P; p++) {
-        const real* pixel = from[p / 3] + j;
-        const real value = p % 3 == 0 ? pixel[0] : p % 3 == 1 ? pixel[next] : pixel[2 * next];
+        const int column = p % W;
+        const real* pixel = from[p / W * IN_ROW + column / 3] + j;
+        const real value = column % 3 == 0 ? pixel[0] : column % 3 == 1 ? pixel[next] : pixel[2 * next];
 #pragma GCC unroll 2
         for (int n = 0; n < N; n++) sums[p][n] += value * w[n];
       }
@@ -136,7 +139,7 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, ptrdiff_t next, const C
   }
 }
 
-template <int P, int N>
+template <int P, int N, int W = P>
 static __attribute__((noinline)) void tile(const Convolution& conv, const Map& in, const real* x,
                                            const Taps& taps, const Segment* segments, int count,
                                            const Result& result, int panel, int y, int c) {
@@ -147,18 +150,19 @@ static __attribute__((noinline)) void tile(const Convolution& conv, const Map& i
   }
   const real* pixels = first_pixel(conv, in, x, y, c);
   const real* weights = conv.panels + (ptrdiff_t)panel * taps.count * conv.inputs * LANES;
-  const ptrdiff_t next = conv.stride * in.pitch;
+  const ptrdiff_t next = conv.stride * in.pitch, row = conv.stride * in.row();
   for (int s = 0; s < count; s++) {
     if (segments[s].list)
-      accumulate<P, N>(sums, pixels, next, conv, weights, taps, segments[s]);
+      accumulate<P, N, W>(sums, pixels, next, row, conv, weights, taps, segments[s]);
     else
-      accumulate<P, N>(sums, pixels, next, conv, weights, taps,
-                       {segments[s].map_channel, segments[s].weight_channel, segments[s].count, nullptr});
+      accumulate<P, N, W>(
+          sums, pixels, next, row, conv, weights, taps,
+          {segments[s].map_channel, segments[s].weight_channel, segments[s].count, nullptr});
   }
-  real* out = result.out + result.map.at(y, c) + panel * LANES;
+  real* out = result.out + panel * LANES;
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) {
-      real* to = out + p * result.map.pitch + n * LANES;
+      real* to = out + result.map.at(y + p / W, c + p % W) + n * LANES;
       vec value = sums[p][n] * result.scale;
       if (result.add) value += load(to);
       value = activate(value, result.activation);
@@ -173,6 +177,14 @@ static void panels(const Convolution& conv, const Map& in, const real* x, const 
                    const Segment* segments, int count, const Result& result, int panel, int first,
                    int last) {
   const int width = result.map.width;
+// Whole rows of a small map, as many as a tile holds: each weight then meets more pixels.
+#define TILES(W)                                                                                  \
+  if constexpr (WIDEST / W > 1)                                                                   \
+    for (; width == W && last - first >= WIDEST / W; first += WIDEST / W)                         \
+      tile<WIDEST / W * W, N, W>(conv, in, x, taps, segments, count, result, panel, first, 0)
+  TILES(7);
+  TILES(4);
+#undef TILES
   for (int y = first; y < last; y++)
     for (int c = 0; c < width;) {
       const int left = width - c;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "convolution.h"
+#include "team.h"
 
 // See LeanRouter in dyncore/gating. Without `align` the feature is the pooled input.
 struct Router {
@@ -29,11 +30,40 @@ struct Decided {
   real* channel_weight;
 };
 
+// The images that a thread decides for: all by itself, or, where parts > 1, some of each layer's
+// outputs while the rest of the team does the others.
+struct Share {
+  int first, last, part, parts;
+  Team& team;
+
+  int rows() const { return last - first; }
+  void wait() const {
+    if (parts > 1) team.barrier();
+  }
+};
+
+static Share share_of(int images, int thread, Team& team) {
+  const int threads = team.size();
+  if (images < threads) return {0, images, thread, threads, team};
+  return {images * thread / threads, images * (thread + 1) / threads, 0, 1, team};
+}
+
 static void affine(const Convolution& weights, const real* x, int64_t pitch, real* out,
-                   int64_t out_pitch, int rows, int32_t activation) {
+                   int64_t out_pitch, int32_t activation, const Share& share) {
   const Segment all{0, 0, weights.inputs, nullptr};
-  const Result result{out, {1, rows, 0, out_pitch}, false, 1, activation, weights.bias, nullptr};
-  convolve(weights, {1, rows, 0, pitch}, x, &all, 1, result, 0, 1);
+  const Map from{1, share.rows(), 0, pitch}, to{1, share.rows(), 0, out_pitch};
+  const Result result{out, to, false, 1, activation, weights.bias, nullptr};
+  convolve(weights, from, x, &all, 1, result, share.part, share.parts);
+}
+
+// out += factor * x, for the outputs that `affine` gave this thread.
+static void add_own(real* out, real factor, const real* x, int64_t pitch, const Share& share) {
+  const int panels = pitch / LANES, pairs = (panels + 1) / 2;
+  const int first = 2 * (pairs * share.part / share.parts);
+  const int last = std::min(panels, 2 * (pairs * (share.part + 1) / share.parts));
+  for (int row = 0; row < share.rows(); row++)
+    for (int64_t i = row * pitch + first * LANES; i < row * pitch + last * LANES; i += LANES)
+      store(out + i, load(out + i) + factor * load(x + i));
 }
 
 INLINE int64_t filled(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
@@ -61,38 +91,38 @@ static void decide_on(const Gate& gate, const real* score, uint8_t* on, real* we
   }
 }
 
-// Images `first` to `last`. `scratch` holds two rows of the widest layer for each of them.
+// `scratch` holds two rows of the widest layer for each image of the share.
 static void decide(const Router& router, const Gate& gate, const Decided& to, int64_t channels,
-                   int first, int last, real* scratch) {
-  const int rows = last - first;
-  if (rows <= 0) return;
+                   const Share& share, real* scratch) {
+  const int first = share.first, rows = share.rows();
   const real* pooled = to.pooled + first * channels;
   const real* feature = pooled;
   int64_t pitch = channels;
   real* score = scratch;
   if (router.align) {
-    const int64_t aligned_pitch = filled(router.align->outputs);
-    real* own = to.feature + first * aligned_pitch;
+    pitch = filled(router.align->outputs);
+    real* own = to.feature + first * pitch;
     real* aligned = router.mix ? scratch : own;
-    affine(*router.align, pooled, channels, aligned, aligned_pitch, rows, RELU);
-    for (int k = 0; k < router.earlier; k++) {
-      const real* before = to.earlier[k] + first * aligned_pitch;
-      for (int64_t i = 0; i < rows * aligned_pitch; i += LANES)
-        store(aligned + i, load(aligned + i) + router.decays[k] * load(before + i));
+    affine(*router.align, pooled, channels, aligned, pitch, RELU, share);
+    for (int k = 0; k < router.earlier; k++)
+      add_own(aligned, router.decays[k], to.earlier[k] + first * pitch, pitch, share);
+    if (router.mix) {
+      share.wait();
+      affine(*router.mix, aligned, pitch, own, pitch, RELU, share);
     }
-    if (router.mix) affine(*router.mix, aligned, aligned_pitch, own, aligned_pitch, rows, RELU);
     if (router.history) {
-      const real* before = to.earlier[0] + first * aligned_pitch;
-      affine(*router.history, before, aligned_pitch, scratch, aligned_pitch, rows, RELU);
-      for (int64_t i = 0; i < rows * aligned_pitch; i += LANES)
-        store(own + i, load(own + i) + load(scratch + i));
+      if (router.mix) share.wait();
+      affine(*router.history, to.earlier[0] + first * pitch, pitch, scratch, pitch, RELU, share);
+      add_own(own, 1, scratch, pitch, share);
     }
+    share.wait();
     feature = own;
-    pitch = aligned_pitch;
-    score = scratch + rows * aligned_pitch;
+    score = scratch + rows * pitch;
   }
   const int64_t score_pitch = filled(gate.head->outputs);
-  affine(*gate.head, feature, pitch, score, score_pitch, rows, NONE);
+  affine(*gate.head, feature, pitch, score, score_pitch, NONE, share);
+  if (gate.head->panel_count() > 2) share.wait();  // two panels or less are the last thread's
+  if (share.part + 1 < share.parts) return;
   for (int row = 0; row < rows; row++) {
     const int64_t image = first + row;
     decide_on(gate, score + row * score_pitch, to.on + image * gate.paths,

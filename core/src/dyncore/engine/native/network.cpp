@@ -26,23 +26,25 @@ struct Batch {
   real* const* maps;
   real *pooled, *feature, *weight, *channel_weight;
   uint8_t *on, *channel_on;
-  real* const* scratch;  // [threads]: see decide
+  real* const* scratch;  // [threads]: see decide; they lie together
   int32_t images;
 };
 
 constexpr int MOST_EARLIER = 64;
 
 // The part of thread `thread` in the router before a block; `pooled`: its input's averages are there.
-static void route(const Step& step, const Batch& batch, bool pooled, int thread, int threads) {
+static void route(const Step& step, const Batch& batch, bool pooled, int thread, Team& team) {
   const Block& block = *step.block;
   const int images = batch.images;
-  const int first = images * thread / threads, last = images * (thread + 1) / threads;
+  const Share share = share_of(images, thread, team);
   const Map& map = block.maps[0];
   real* averages = batch.pooled + step.pooled * images;
-  if (!pooled)
-    for (int image = first; image < last; image++)
+  if (!pooled) {
+    for (int image = share.first; image < share.last; image++)
       pool(map, block.in_channels, batch.maps[step.in_map] + image * map.size(),
-           averages + image * block.in_channels, 0, 1);
+           averages + image * block.in_channels, share.part, share.parts);
+    share.wait();
+  }
   const real* earlier[MOST_EARLIER];
   for (int k = 0; k < std::max(step.router->earlier, int(step.router->history != nullptr)); k++)
     earlier[k] = batch.feature + step.earlier[k] * images;
@@ -53,7 +55,8 @@ static void route(const Step& step, const Batch& batch, bool pooled, int thread,
                    batch.weight + step.on * images,
                    batch.channel_on + step.channels * images,
                    batch.channel_weight + step.channels * images};
-  decide(*step.router, *step.gate, to, block.in_channels, first, last, batch.scratch[thread]);
+  decide(*step.router, *step.gate, to, block.in_channels, share,
+         batch.scratch[share.parts > 1 ? 0 : thread]);
 }
 
 extern "C" {
@@ -90,7 +93,7 @@ void run_network(const Step* steps, int count, const Batch* batch, Team* team) {
       const int64_t after = steps[std::min(s + 1, count - 1)].pooled * images;
       Choice choice{};
       if (step.router) {
-        route(step, *batch, pooled, thread, team->size());
+        route(step, *batch, pooled, thread, *team);
         const bool channels = step.gate->channels;
         choice.on = batch->on + step.on * images;
         if (step.gate->clamps) choice.weight = batch->weight + step.on * images;
@@ -130,6 +133,21 @@ void run_stem(const Stem* stem, const real* images, const int64_t* strides, real
       run_stem_on(*stem, images + i * strides[0], strides + 1, x + i * stem->out.size(),
                   scratch + 2 * owner, part, parts, *team);
     });
+  });
+}
+
+// Averages [images][channels] of maps and a linear layer of them, whose rows are filled up.
+void run_head(const Convolution* linear, const Map* map, const real* x, real* pooled, real* logits,
+              int images, Team* team) {
+  team->run([&](int thread) {
+    const Share share = share_of(images, thread, *team);
+    const int64_t channels = linear->inputs;
+    for (int image = share.first; image < share.last; image++)
+      pool(*map, channels, x + image * map->size(), pooled + image * channels, share.part, share.parts);
+    share.wait();
+    const int64_t pitch = filled(linear->outputs);
+    affine(*linear, pooled + share.first * channels, channels, logits + share.first * pitch, pitch,
+           NONE, share);
   });
 }
 

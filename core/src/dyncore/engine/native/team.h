@@ -46,7 +46,7 @@ class Team {
     const int whole = count / size_ * size_;
     for (int i; (i = next.fetch_add(1)) < whole;) work(i, thread, 0, 1);
     if (whole == count) return;
-    barrier();
+    if (whole) barrier();
     for (int i = whole; i < count; i++) work(i, 0, thread, size_);
   }
 
