@@ -5,6 +5,7 @@ import functools
 import logging
 import platform
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,9 +18,12 @@ from dyncore.backbones import ResNetConfig
 from dyncore.blocks import Granularity
 from dyncore.engine import _compiled
 from dyncore.engine._native_runner import NativeRunner
+from dyncore.engine._packing import Store
 from dyncore.gating import (
+    Affine,
     GumbelSoftmaxGateConfig,
     IdentityRouterConfig,
+    LeanRouter,
     ReLU1GateConfig,
     ShortRangeRouterConfig,
 )
@@ -120,6 +124,56 @@ def test_routers_that_are_known_run_without_torch(networks, images):
         runner = Engine(network, images, threads=2)._runner
         if isinstance(runner, NativeRunner):
             assert runner.network._steps is not None, name
+
+
+def drawn_router(in_channels: int, dim: int, index: int) -> LeanRouter:
+    """One with everything that a router may have; the first has no predecessor."""
+    affine = [
+        Affine(torch.randn(dim, inputs).double() / inputs**0.5, torch.randn(dim).double())
+        for inputs in (in_channels, dim, dim)
+    ]
+    return LeanRouter(affine[0], (0.5, 0.25), affine[1], affine[2] if index else None, memory=2)
+
+
+@needs_compiler
+@settings(max_examples=15)
+@given(dim=st.integers(1, 90), images=st.integers(1, 4), threads=st.integers(1, 3))
+def test_threads_share_the_routers_of_fewer_images(dim, images, threads):
+    """Against the same routers in torch, one layer after the other."""
+    torch.manual_seed(dim)
+    model = build("basic", (8, 24), "cifar", 1, False, "projection")
+    for index in range(4):
+        model.gates[str(index)].head = nn.Linear(dim, 2).double()
+        lean = drawn_router(model.routers[str(index)].align.in_features, dim, index)
+        model.routers[str(index)].lean = functools.partial(lambda lean: lean, lean)
+        model.routers[str(index)].forward = lean
+    given_images = torch.randn(images, 3, 9, 9, dtype=torch.float64)
+    engine = Engine(model, given_images, threads=threads)
+    ours = engine(given_images)
+    assert engine._runner.network._steps is not None
+    engine._runner.network._steps = None
+    expected = engine(given_images)
+    torch.testing.assert_close(ours.logits, expected.logits, rtol=1e-9, atol=1e-9)
+    for name in ("router_features", "pooled"):
+        for a, b in zip(getattr(ours, name), getattr(expected, name), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    for a, b in zip(ours.path, expected.path, strict=True):
+        assert a.on.equal(b.on)
+
+
+@needs_compiler
+@pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc")
+def test_weights_lie_in_private_memory():
+    """Linux gives huge pages to no other; Python's maps are shared unless told otherwise."""
+    code = _compiled.library(torch.float32)
+    store = Store(code, torch.float32, threads=1)
+    address = store.keep(torch.zeros(8))
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, _, last = line.split()[0].partition("-")
+        if int(first, 16) <= address < int(last, 16):
+            assert line.split()[1].endswith("p")
+            return
+    raise AssertionError("the arena is not mapped")
 
 
 @needs_compiler

@@ -96,7 +96,7 @@ def test_two_packages_with_one_recipe_are_named(monkeypatch):
 
 
 def test_short_runs_hold_the_network_to_its_target_and_blocks_loosely():
-    """Where the paper has one rate for every block; other networks keep that."""
+    """Where the papers have one rate for every block; other networks keep that."""
     small = find_recipe("vanilla-resnet20-cifar10-b0.6").objective
     rate, flops = small["rate"], small["flops"]
     assert (rate.target, flops.target) == (0.6, 0.6)

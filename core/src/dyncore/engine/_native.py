@@ -48,11 +48,6 @@ def _plain(path: tuple[FoldedLayer, ...] | Path) -> bool:
     )
 
 
-def _whole(conv: nn.Conv2d, store: Store) -> bool:
-    """Whether the map that it reads has its channels and no others."""
-    return store.filled(conv.in_channels) == conv.in_channels
-
-
 @dataclass(frozen=True)
 class _Hidden:
     """Maps between the layers of a block, which all of its paths share side by side."""
@@ -111,13 +106,13 @@ class NativeBlock(Runnable):
                 layer.conv,
                 layer.activation,
                 picks=plan.channels > 0 and index == 0,
-                merged=one and _whole(layer.conv, store),
+                merged=one and store.whole(layer.conv.in_channels),
             )
             for path in paths
             for index, layer in enumerate(path[:-1])
         ]
         joined = join(paths)[-1].conv
-        last = store.convolution(joined, "none", merged=one and _whole(joined, store))
+        last = store.convolution(joined, "none", merged=one and store.whole(joined.in_channels))
         shortcut = plan.shortcut
         padding = shortcut if isinstance(shortcut, PadShortcut) else None
         projection = None
@@ -128,7 +123,7 @@ class NativeBlock(Runnable):
             len(maps) - 1,
             (Convolution * len(inner))(*inner),
             ctypes.pointer(last),
-            store.keep(_last_biases(paths, store.filled(plan.out_size[0]))),
+            store.keep(_last_biases(paths, maps[-1].pitch)),
             (Map * len(maps))(*maps),
             (ctypes.c_int64 * len(hidden.offsets))(*hidden.offsets),
             CONVOLUTION if projection else PADDING if padding else IDENTITY,

@@ -16,6 +16,7 @@ from dyncore.gating import Affine
 ACTIVATIONS: dict[Activation, int] = {"none": 0, "relu": 1, "relu6": 2}
 ARENA = 2**25
 """Bytes that are asked for at a time."""
+PAGE, HUGE_PAGE = 2**12, 2**21
 ALIGNMENT = 64
 
 
@@ -39,6 +40,26 @@ def pointers(rows: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(addresses))(*addresses)
 
 
+def _memory(size: int) -> mmap.mmap:
+    """``size`` bytes of zeros, in huge pages where the system has them.
+
+    They must be private: Linux gives shared ones small pages.
+    """
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
+def _zeros(numbers: int, dtype: torch.dtype) -> Tensor:
+    """Small ones come from the allocator, which packs them better."""
+    size = numbers * dtype.itemsize
+    if size < HUGE_PAGE:
+        return torch.zeros(numbers, dtype=dtype)
+    return torch.frombuffer(_memory(size), dtype=dtype)
+
+
 class Store:
     """Compiled code, its threads, and the memory that it points to: they live as long as this."""
 
@@ -56,14 +77,27 @@ class Store:
         return -(-channels // self.lanes) * self.lanes
 
     def map(self, size: tuple[int, ...], pitch: int | None = None, border: int = 1) -> Map:
-        """Of (channels, height, width)."""
-        return Map(size[1], size[2], border, self.filled(size[0]) if pitch is None else pitch)
+        """Of (channels, height, width); ``pitch`` is all numbers of a pixel, if they are known."""
+        return Map(size[1], size[2], border, self._pitch(size[0]) if pitch is None else pitch)
+
+    def whole(self, channels: int) -> bool:
+        """Whether the pixels of a map of so many channels lie together without a gap."""
+        return self._pitch(channels) == channels
+
+    def _pitch(self, channels: int) -> int:
+        """Filled up, but not to whole pages.
+
+        A tile's pixels would push each other out of the first cache, where such addresses share
+        one set.
+        """
+        filled = self.filled(channels)
+        return filled if filled * self.dtype.itemsize % PAGE else filled + self.lanes
 
     def scratch(self, use: object, numbers: int) -> Tensor:
         """(threads, numbers) zeros, the same ones for the same use."""
         key = use, numbers
         if key not in self._scratch:
-            self._scratch[key] = torch.zeros(self.threads, numbers, dtype=self.dtype)
+            self._scratch[key] = _zeros(self.threads * numbers, self.dtype).view(-1, numbers)
         return self._scratch[key]
 
     def convolution(
@@ -109,14 +143,11 @@ class Store:
         )
 
     def keep(self, values: Tensor) -> int:
-        """The address of a copy, in huge pages where the system has them: weights are read once."""
+        """The address of a copy; a run reads each weight about once, so pages matter."""
         taken = -(-values.numel() * self.dtype.itemsize // ALIGNMENT) * ALIGNMENT
         if taken > self._free:
             size = max(taken, ARENA)
-            arena = mmap.mmap(-1, size)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                arena.madvise(mmap.MADV_HUGEPAGE)
-            self._arenas.append(arena)
+            self._arenas.append(_memory(size))
             self._free, self._used = size, 0
         kept = torch.frombuffer(
             self._arenas[-1], dtype=self.dtype, count=values.numel(), offset=self._used
@@ -142,7 +173,7 @@ class Maps:
         if own:
             return self._view(torch.zeros(needed, dtype=self.dtype), images)
         if len(self._buffer) < needed:
-            self._buffer = torch.zeros(needed, dtype=self.dtype)
+            self._buffer = _zeros(needed, self.dtype)
         return self._view(self._buffer, images)
 
     def start(self, x: Tensor) -> int:
