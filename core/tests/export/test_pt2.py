@@ -38,7 +38,7 @@ def test_masked_without_this_project(networks, build_network, float_images, tmp_
     file, given, answered = (tmp_path / name for name in ("a.pt2", "images.pt", "answer.pt"))
     found = export_pt2(network, float_images, file)
     assert found.other_decisions == 0
-    assert found.error <= 4 * found.eager_error
+    assert found.error <= found.allowed  # eager's few roundings vary by processor
     torch.save(float_images, given)
     command = [sys.executable, "-c", ALONE, *map(str, (file, given, answered))]
     subprocess.run(command, check=True, timeout=600)
