@@ -34,7 +34,11 @@ def test_name_says_what_is_trained(name):
     assert recipe.dataset.replace("imagenet-1k", "imagenet").endswith(parts["dataset"])
     as_printed = ExecutionRateConfig(target=float(parts["budget"]))
     assert recipe.objective["rate"].target == as_printed.target
-    assert recipe.objective["rate"] == as_printed or "resnet20-cifar" in name
+    short = "resnet20-cifar" in name
+    assert recipe.objective["rate"] == as_printed or short
+    rank = recipe.objective.get("rank", RankingConfig())
+    printed = re.search(r"alpha([\d.]+)", name)
+    assert rank.weight == (float(printed[1]) if printed else 0.4 if short else 0.2)
 
 
 @pytest.mark.parametrize("backbone", METHOD.backbones)
