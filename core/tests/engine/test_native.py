@@ -109,6 +109,24 @@ def test_any_size_of_maps_batches_and_teams(data):
 
 
 @needs_compiler
+@torch.no_grad()
+def test_long_sums_do_not_swallow_small_terms():
+    """A first term of 2²⁴ among 2304: in one float32 sum all others would be rounded away."""
+    torch.manual_seed(0)
+    model = build("basic", (256,), "cifar", 1, False, "projection")
+    model.backbone.conv1.weight.abs_()
+    first, second = (m for m in model.backbone.blocks[0].modules() if isinstance(m, nn.Conv2d))
+    first.weight.fill_(0.5)
+    first.weight[:, 0, 0, 0] = 2.0**24
+    second.weight.abs_()
+    images = torch.rand(2, 3, 8, 8)
+    path = drawn(model, 2, 1.0, torch.Generator())
+    expected = model(images.double(), path=path).logits
+    found = Engine(model.float(), images[:1])(images, path=path).logits
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5 * expected.abs().max())
+
+
+@needs_compiler
 def test_weights_other_than_one_scale_each_path():
     model = build("bottleneck", (8,), "cifar", 3, False, "projection")
     images = torch.randn(4, 3, 9, 9, dtype=torch.float64)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from dyncore.engine._probe import agree
+
 _Norm = nn.modules.batchnorm._BatchNorm
 
 
@@ -41,12 +43,6 @@ def folded(module: nn.Module, *inputs: object) -> nn.Module:
         _replace(changed, norm, nn.Identity())
     before, after = _tensors(original(*inputs)), _tensors(changed(*inputs))
     return changed if all(map(agree, before, after)) else original
-
-
-def agree(a: Tensor, b: Tensor) -> bool:
-    """Whether two results differ by no more than rounding, at their largest values' scale."""
-    largest = float(a.abs().max()) if a.numel() else 0.0
-    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=1e-4 * largest + 1e-6)
 
 
 def _pairs(

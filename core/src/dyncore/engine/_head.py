@@ -5,8 +5,8 @@ import ctypes
 import torch
 from torch import Tensor, nn
 
-from dyncore.engine._fold import agree
 from dyncore.engine._packing import Maps, Store
+from dyncore.engine._probe import agree, only_layer, waves
 from dyncore.gating import Affine
 
 
@@ -39,14 +39,8 @@ class NativeHead:
 @torch.no_grad()
 def native_head(head: nn.Module, size: tuple[int, ...], store: Store) -> NativeHead | None:
     """The compiled form of ``head`` for maps of ``size``; None where it computes something else."""
-    layers = [part for part in head.modules() if isinstance(part, nn.Linear)]
-    used: list[nn.Linear] = []
-    hooks = [layer.register_forward_hook(lambda layer, *_: used.append(layer)) for layer in layers]
-    count = size[0] * size[1] * size[2]
-    tried = torch.linspace(-2, 2, count, dtype=store.dtype).sin().view(1, *size)
-    expected = head(tried)
-    for hook in hooks:
-        hook.remove()
-    if len(used) != 1 or not agree(used[0](tried.mean((2, 3))), expected):
+    tried = waves(1, *size, dtype=store.dtype)
+    linear, expected = only_layer(head, nn.Linear, tried)
+    if linear is None or not agree(linear(tried.mean((2, 3))), expected):
         return None
-    return NativeHead(used[0], store)
+    return NativeHead(linear, store)

@@ -22,8 +22,6 @@ from dyncore.gating import Decision
 
 IDENTITY, CONVOLUTION, PADDING = range(3)
 MOST_PATHS = 64
-LARGEST_MAP = 2**25
-"""Bytes that the largest map of a portion of images may take: caches do not hold more."""
 
 
 def supported(plan: Plan) -> bool:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from dyncore.engine._compiled import Stem
 from dyncore.engine._convolution import Activation
-from dyncore.engine._fold import agree
 from dyncore.engine._packing import Maps, Store, plain, pointers
+from dyncore.engine._probe import agree, only_layer, waves
 
 FORMS: tuple[tuple[Activation, bool, Callable[[Tensor], Tensor]], ...] = (
     ("relu", True, lambda x: F.max_pool2d(x.relu(), 3, 2, 1)),
@@ -65,16 +65,12 @@ class NativeStem:
 @torch.no_grad()
 def native_stem(stem: nn.Module, image: Tensor, out: Maps, store: Store) -> NativeStem | None:
     """The compiled form of ``stem``; None where what it computes is none of the known forms."""
-    convs = [part for part in stem.modules() if isinstance(part, nn.Conv2d)]
-    used: list[nn.Conv2d] = []
-    hooks = [conv.register_forward_hook(lambda conv, *_: used.append(conv)) for conv in convs]
-    tried = torch.linspace(-2, 2, image.numel(), dtype=image.dtype).sin().view_as(image)
-    expected = stem(tried)
-    for hook in hooks:
-        hook.remove()
-    if len(used) != 1 or not plain(used[0], (1, 3, 5, 7)):
+    tried = waves(*image.shape, dtype=image.dtype)
+    conv, expected = only_layer(stem, nn.Conv2d, tried)
+    if conv is None or not plain(conv, (1, 3, 5, 7)):
         return None
+    convolved = conv(tried)
     for activation, maximum, follows in FORMS:
-        if agree(follows(used[0](tried)), expected):
-            return NativeStem(used[0], activation, maximum, image, out, store)
+        if agree(follows(convolved), expected):
+            return NativeStem(conv, activation, maximum, image, out, store)
     return None

@@ -76,7 +76,9 @@ static void pool(const Map& map, int channels, const real* total, real* pooled, 
     vec sums = {};
     for (int y = 0; y < map.height; y++) {
       const real* row = total + map.at(y, 0) + panel * LANES;
-      for (int c = 0; c < map.width; c++) sums += load(row + c * map.pitch);
+      vec of_row = {};  // short sums round less
+      for (int c = 0; c < map.width; c++) of_row += load(row + c * map.pitch);
+      sums += of_row;
     }
     sums /= real(map.height) * real(map.width);
     const int left = std::min(LANES, channels - panel * LANES);

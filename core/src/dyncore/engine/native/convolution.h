@@ -4,6 +4,7 @@
 // the image ends, and several pixels of a row share each weight that is read.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -28,6 +29,11 @@ constexpr int WIDEST = 6;  // pixels of a tile of two vectors: 16 registers hold
 #else
 constexpr int WIDEST = 14;  // the same with 32 registers
 #endif
+
+constexpr int AHEAD = 32;             // rows of weights that are asked for before they are needed
+constexpr int MOST_TERMS = 256;       // of a sum before it is put away: short sums round less
+constexpr int GROUP = 224;            // pixels that meet all panels before the next ones do
+constexpr int64_t FEW_WEIGHTS = 1 << 17;  // so many stay in the cache while they meet a map
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 
@@ -108,33 +114,29 @@ INLINE const real* first_pixel(const Convolution& conv, const Map& in, const rea
   return x + in.at(y * conv.stride - half, c * conv.stride - half);
 }
 
-// Adds to sums[P pixels][N vectors of output channels]; W pixels lie in each row. `next` and `row`:
-// from pixel to pixel and from row to row.
+// Adds `count` inputs to sums[P pixels][N vectors of output channels]; W pixels lie in each row.
+// `next` and `row`: from pixel to pixel and from row to row; `list`: see Segment.
 template <int P, int N, int W>
 INLINE void accumulate(vec (&sums)[P][N], const real* x, ptrdiff_t next, ptrdiff_t row,
-                       const Convolution& conv, const real* panel, const Taps& taps,
-                       const Segment& segment) {
+                       const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count) {
   constexpr int IN_ROW = (W + 2) / 3, GROUPS = P / W * IN_ROW;  // three share an address register
-  const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
-  const int32_t* const list = segment.list;
-  for (int k = 0; k < taps.count; k++) {
-    const real* from[GROUPS];
-    for (int g = 0; g < GROUPS; g++)
-      from[g] = x + taps.offset[k] + segment.map_channel + g / IN_ROW * row + g % IN_ROW * 3 * next;
-    const real* weights = panel + (k * inputs + segment.weight_channel) * LANES;
-    for (ptrdiff_t j = 0; j < segment.count; j++) {
-      const real* weight = weights + (list ? list[j] : j) * LANES;
-      vec w[N];
+  const real* from[GROUPS];
+  for (int g = 0; g < GROUPS; g++) from[g] = x + g / IN_ROW * row + g % IN_ROW * 3 * next;
+  for (ptrdiff_t j = 0; j < count; j++) {
+    const real* weight = weights + (list ? list[j] : j) * LANES;
+    vec w[N];
 #pragma GCC unroll 2
-      for (int n = 0; n < N; n++) w[n] = load(weight + n * panel_size);
+    for (int n = 0; n < N; n++) {
+      w[n] = load(weight + n * panel_size);
+      __builtin_prefetch(weight + n * panel_size + AHEAD * LANES);
+    }
 #pragma GCC unroll 16
-      for (int p = 0; p < P; p++) {
-        const int column = p % W;
-        const real* pixel = from[p / W * IN_ROW + column / 3] + j;
-        const real value = column % 3 == 0 ? pixel[0] : column % 3 == 1 ? pixel[next] : pixel[2 * next];
+    for (int p = 0; p < P; p++) {
+      const int column = p % W;
+      const real* pixel = from[p / W * IN_ROW + column / 3] + j;
+      const real value = column % 3 == 0 ? pixel[0] : column % 3 == 1 ? pixel[next] : pixel[2 * next];
 #pragma GCC unroll 2
-        for (int n = 0; n < N; n++) sums[p][n] += value * w[n];
-      }
+      for (int n = 0; n < N; n++) sums[p][n] += value * w[n];
     }
   }
 }
@@ -143,27 +145,47 @@ template <int P, int N, int W = P>
 static __attribute__((noinline)) void tile(const Convolution& conv, const Map& in, const real* x,
                                            const Taps& taps, const Segment* segments, int count,
                                            const Result& result, int panel, int y, int c) {
-  vec sums[P][N];
+  real* const out = result.out + panel * LANES;
+  const auto place = [&](int p) { return out + result.map.at(y + p / W, c + p % W); };
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < N; n++) __builtin_prefetch(place(p) + n * LANES, 1);
+  vec sums[P][N], put_away[P][N];
   for (int n = 0; n < N; n++) {
     const vec bias = load(result.bias + (panel + n) * LANES);
     for (int p = 0; p < P; p++) sums[p][n] = bias;
   }
-  const real* pixels = first_pixel(conv, in, x, y, c);
-  const real* weights = conv.panels + (ptrdiff_t)panel * taps.count * conv.inputs * LANES;
+  const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
+  const real* const pixels = first_pixel(conv, in, x, y, c);
+  const real* const weights = conv.panels + panel * panel_size;
   const ptrdiff_t next = conv.stride * in.pitch, row = conv.stride * in.row();
-  for (int s = 0; s < count; s++) {
-    if (segments[s].list)
-      accumulate<P, N, W>(sums, pixels, next, row, conv, weights, taps, segments[s]);
-    else
-      accumulate<P, N, W>(
-          sums, pixels, next, row, conv, weights, taps,
-          {segments[s].map_channel, segments[s].weight_channel, segments[s].count, nullptr});
-  }
-  real* out = result.out + panel * LANES;
+  int terms = 0;
+  bool away = false;
+  for (int s = 0; s < count; s++)
+    for (int k = 0; k < taps.count; k++)
+      for (int32_t first = 0; first < segments[s].count; first += MOST_TERMS) {
+        const Segment& segment = segments[s];
+        const int32_t some = std::min(segment.count - first, MOST_TERMS);
+        if (terms + some > MOST_TERMS) {
+          for (int p = 0; p < P; p++)
+            for (int n = 0; n < N; n++) {
+              put_away[p][n] = away ? put_away[p][n] + sums[p][n] : sums[p][n];
+              sums[p][n] = vec{};
+            }
+          away = true;
+          terms = 0;
+        }
+        terms += some;
+        const real* from = pixels + taps.offset[k] + segment.map_channel + first;
+        const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
+        if (segment.list)
+          accumulate<P, N, W>(sums, from, next, row, rows, panel_size, segment.list + first, some);
+        else
+          accumulate<P, N, W>(sums, from, next, row, rows + first * LANES, panel_size, nullptr, some);
+      }
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) {
-      real* to = out + result.map.at(y + p / W, c + p % W) + n * LANES;
-      vec value = sums[p][n] * result.scale;
+      real* const to = place(p) + n * LANES;
+      vec value = (away ? put_away[p][n] + sums[p][n] : sums[p][n]) * result.scale;
       if (result.add) value += load(to);
       value = activate(value, result.activation);
       if (result.channel_scale) value *= load(result.channel_scale + (panel + n) * LANES);
@@ -200,19 +222,35 @@ static void panels(const Convolution& conv, const Map& in, const real* x, const 
     }
 }
 
-// The share `part` of `parts` of a convolution of one image.
+// The panels of thread `part` of `parts`: pairs, of which the last one may be half.
+struct Panels {
+  int first, last;
+};
+
+INLINE Panels panels_of(int all, int part, int parts) {
+  const int pairs = (all + 1) / 2;
+  return {2 * (pairs * part / parts), std::min(all, 2 * (pairs * (part + 1) / parts))};
+}
+
+// The share `part` of `parts` of a convolution of one image. By rows, a thread mostly reads what it
+// wrote itself; by panels, it reads half of the weights.
 static void convolve(const Convolution& conv, const Map& in, const real* x, const Segment* segments,
                      int count, const Result& result, int part, int parts) {
   const Taps taps = taps_of(conv, in);
-  const int all = conv.panel_count(), pairs = (all + 1) / 2, height = result.map.height;
-  const bool by_rows = pairs % parts && height >= 2 * parts;
-  const int first = by_rows ? 0 : 2 * (pairs * part / parts);
-  const int last = by_rows ? all : 2 * (pairs * (part + 1) / parts);
+  const int all = conv.panel_count(), height = result.map.height;
+  const int64_t weights = (int64_t)taps.count * conv.inputs * all * LANES;
+  const bool uneven = (all + 1) / 2 % parts, larger = in.size() + result.map.size() > 2 * weights;
+  const bool by_rows = (uneven || larger) && height >= 2 * parts;
+  const Panels own = by_rows ? Panels{0, all} : panels_of(all, part, parts);
   const int top = by_rows ? height * part / parts : 0;
   const int bottom = by_rows ? height * (part + 1) / parts : height;
-  for (int panel = first; panel < last && panel < all; panel += 2)
-    if (panel + 1 < all)
-      panels<2>(conv, in, x, taps, segments, count, result, panel, top, bottom);
-    else
-      panels<1>(conv, in, x, taps, segments, count, result, panel, top, bottom);
+  const int step = weights <= FEW_WEIGHTS ? std::max(1, GROUP / result.map.width) : height;
+  for (int y = top; y < bottom; y += step)
+    for (int panel = own.first; panel < own.last; panel += 2) {
+      const int end = std::min(bottom, y + step);
+      if (panel + 1 < own.last)
+        panels<2>(conv, in, x, taps, segments, count, result, panel, y, end);
+      else
+        panels<1>(conv, in, x, taps, segments, count, result, panel, y, end);
+    }
 }

@@ -58,11 +58,9 @@ static void affine(const Convolution& weights, const real* x, int64_t pitch, rea
 
 // out += factor * x, for the outputs that `affine` gave this thread.
 static void add_own(real* out, real factor, const real* x, int64_t pitch, const Share& share) {
-  const int panels = pitch / LANES, pairs = (panels + 1) / 2;
-  const int first = 2 * (pairs * share.part / share.parts);
-  const int last = std::min(panels, 2 * (pairs * (share.part + 1) / share.parts));
+  const Panels own = panels_of(pitch / LANES, share.part, share.parts);
   for (int row = 0; row < share.rows(); row++)
-    for (int64_t i = row * pitch + first * LANES; i < row * pitch + last * LANES; i += LANES)
+    for (int64_t i = row * pitch + own.first * LANES; i < row * pitch + own.last * LANES; i += LANES)
       store(out + i, load(out + i) + factor * load(x + i));
 }
 
