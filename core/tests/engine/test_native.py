@@ -19,6 +19,7 @@ from dyncore.blocks import Granularity
 from dyncore.engine import _compiled
 from dyncore.engine._native_runner import NativeRunner
 from dyncore.engine._packing import Store
+from dyncore.engine._picking import _break_even
 from dyncore.gating import (
     Affine,
     GumbelSoftmaxGateConfig,
@@ -103,6 +104,10 @@ def test_any_size_of_maps_batches_and_teams(data):
     given_images = torch.randn(images, 3, *size, generator=generator, dtype=torch.float64)
     engine = Engine(model, given_images[:1], threads=draw(st.integers(1, 3)))
     assert isinstance(engine._runner, NativeRunner)
+    picked = draw(st.booleans())
+    for block in engine._runner.network.blocks:
+        assert 0 <= block.block.most_picked <= block.plan.channels
+        block.block.most_picked = block.plan.channels if picked else 0
     path = drawn(model, images, draw(st.sampled_from([0.0, 0.4, 0.9, 1.0])), generator)
     assert_agrees(engine, model, given_images, path)
     assert_agrees(engine, model, given_images, None)
@@ -124,6 +129,20 @@ def test_long_sums_do_not_swallow_small_terms():
     expected = model(images.double(), path=path).logits
     found = Engine(model.float(), images[:1])(images, path=path).logits
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5 * expected.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "dense", "most"),
+    [
+        ((2, 1.0), (6, 3.0), 2.0, 4),
+        ((2, 1.0), (6, 3.0), 9.0, 8),
+        ((2, 1.0), (6, 3.0), 0.1, 0),
+        ((2, 1.0), (6, 1.0), 2.0, 8),
+        ((2, 3.0), (6, 1.0), 2.0, 0),
+    ],
+)
+def test_channels_are_picked_up_to_where_all_of_them_are_as_fast(few, many, dense, most):
+    assert _break_even(few, many, dense, 8) == most
 
 
 @needs_compiler

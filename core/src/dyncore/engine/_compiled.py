@@ -92,6 +92,7 @@ class Block(ctypes.Structure):
         ("in_channels", ctypes.c_int32),
         ("out_channels", ctypes.c_int32),
         ("gated_channels", ctypes.c_int32),
+        ("most_picked", ctypes.c_int32),
     )
 
 

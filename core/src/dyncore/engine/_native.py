@@ -133,6 +133,7 @@ class NativeBlock(Runnable):
             plan.in_size[0],
             plan.out_size[0],
             plan.channels,
+            plan.channels,
         )
 
     def run(

@@ -13,6 +13,7 @@ from dyncore.engine._native import NativeBlock, supported
 from dyncore.engine._native_network import NativeNetwork, routes_natively
 from dyncore.engine._network import Part
 from dyncore.engine._packing import Maps, Store
+from dyncore.engine._picking import measure_picking
 from dyncore.engine._plan import Plan
 from dyncore.engine._profile import measure
 from dyncore.engine._stem import native_stem
@@ -40,6 +41,9 @@ class NativeRunner:
         for block in plan.blocks:
             blocks.append(NativeBlock(block, maps, store))
             maps = blocks[-1].maps
+        for native in blocks:
+            if native.plan.channels:
+                measure_picking(native, threads)
         self.network = NativeNetwork(plan, blocks, self._stem, self._copy, _copied)
         self.network.head = native_head(plan.head, plan.blocks[-1].out_size, store)
         if routes_natively(plan):

@@ -26,7 +26,7 @@ struct Block {
   const Convolution* projection;
   int32_t stride, channels_before;  // of a padding shortcut
   int32_t in_channels, out_channels;
-  int32_t gated_channels;
+  int32_t gated_channels, most_picked;  // where more are chosen, all of them run
 };
 
 // What the images of a batch chose, in the order of the batch; null: everything, weight 1.
@@ -129,7 +129,7 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
       if (on[c]) wanted[picked++] = c;
     }
   }
-  const bool sparse = gated && 8 * picked <= 7 * b.gated_channels;
+  const bool sparse = gated && picked <= b.most_picked;
 
   for (int layer = 0; count && layer < b.layers - 1; layer++) {
     const Map& from = b.maps[layer];
