@@ -43,6 +43,7 @@ def test_masked_without_this_project(networks, build_network, float_images, tmp_
     command = [sys.executable, "-c", ALONE, *map(str, (file, given, answered))]
     subprocess.run(command, check=True, timeout=600)
     answer, expected = torch.load(answered, weights_only=True), network(float_images)
+    torch.testing.assert_close(answer["logits"], expected.logits, rtol=1e-5, atol=1e-6)
     exact = copy.deepcopy(network).double()(float_images.double()).logits
     torch.testing.assert_close(answer["logits"].double(), exact, rtol=0, atol=found.error)
     rounding = 16 * torch.finfo(torch.float32).eps * float(exact.abs().max())
