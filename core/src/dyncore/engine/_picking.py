@@ -23,13 +23,16 @@ def measure_picking(block: NativeBlock, threads: int) -> None:
     x = block.before.take(threads)
     on = torch.ones(threads, paths, dtype=torch.bool)
     weight = x.new_zeros(on.shape)
-    forms = (few, channels), (many, channels), (channels, 0)
+
+    def choosing(count: int) -> Decision:
+        spread = torch.arange(channels) * count % channels < count
+        channel_on = spread.expand(threads, -1)
+        return Decision(on, weight, channel_on, channel_on.to(x.dtype))
+
+    forms = (choosing(few), channels), (choosing(many), channels), (choosing(channels), 0)
     best = [float("inf")] * len(forms)
     for turn in range(TURNS + 1):
-        for form, (chosen, most_picked) in enumerate(forms):
-            spread = torch.arange(channels) * chosen % channels < chosen
-            channel_on = spread.expand(threads, -1)
-            decision = Decision(on, weight, channel_on, channel_on.to(x.dtype))
+        for form, (decision, most_picked) in enumerate(forms):
             block.block.most_picked = most_picked
             start = time.perf_counter()
             block.run(x, decision, scales=True)
