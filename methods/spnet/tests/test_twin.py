@@ -1,4 +1,4 @@
-"""The twin against Eq. 5, 7 and 8 written as loops; it learns nothing and hears no noise."""
+"""The twin against Eq. 5, 7 and 8 written as loops; it learns nothing and hears its student's noise."""
 
 import copy
 
@@ -96,19 +96,24 @@ def test_no_phase_trains_the_twin(model, build):
     assert not any(p.requires_grad for p in parts["progress"].twin.parameters())
 
 
-def test_the_twin_is_what_the_network_would_be_without_noise(model, images, output, build):
-    twin = build(model, CONFIG).twin
-    torch.manual_seed(0)
-    path, logits = twin.teach(images)
-    torch.manual_seed(1)
-    again, logits_again = twin.teach(images)
-    assert torch.equal(path, again)
-    assert all(torch.equal(a, b) for a, b in zip(logits, logits_again, strict=True))
-    silent = copy.deepcopy(model)(images, relaxed=True)
-    assert torch.equal(path, silent.path.weight)
-    assert torch.equal(logits[-1], silent.logits)
-    assert ((path > 0) & (path < 1)).all()
-    assert not torch.allclose(path, output.path.weight)
+def test_a_copy_decides_as_its_network_whatever_the_noise(model, batch, output, build):
+    """The twin of the first step: so paths differ by what steps have changed, and by that alone."""
+    part = build(model, CONFIG)
+    terms = part(batch, output)
+    assert terms["path"].item() == terms["logits"].item() == 0
+    path, logits = part.twin.teach(output.images, output.noise)
+    assert torch.equal(path, output.path.weight)
+    assert torch.equal(logits[-1], output.logits)
+
+
+def test_a_twin_without_noise_is_what_the_network_would_be_without(model, batch, output, build):
+    part = build(model, SlowProgressConfig(twin=TwinConfig(noise=False)))
+    silent = copy.deepcopy(model)(output.images, relaxed=True).path.weight
+    assert ((silent > 0) & (silent < 1)).all()
+    assert not torch.allclose(silent, output.path.weight)
+    torch.testing.assert_close(
+        part(batch, output)["path"], path_distillation(silent, output.path.weight)
+    )
 
 
 def test_the_twin_has_no_dropout():
@@ -181,7 +186,7 @@ def test_logits_distillation_is_eq_8():
 
 
 def test_the_terms_are_weighted(model, batch, output, build):
-    config = TwinConfig(path_weight=0.3, logits_weight=7.0)
+    config = TwinConfig(path_weight=0.3, logits_weight=7.0, noise=False)
     part = build(model, SlowProgressConfig(twin=config))
     terms = part(batch, output)
     path, logits = part.twin.teach(output.images)
@@ -193,7 +198,8 @@ def test_the_terms_are_weighted(model, batch, output, build):
 
 
 def test_without_exits_the_twin_teaches_its_head(model, batch, output, build):
-    part = build(model, SlowProgressConfig(exits=False, evolution=None))
+    config = SlowProgressConfig(exits=False, evolution=None, twin=TwinConfig(noise=False))
+    part = build(model, config)
     terms = part(batch, output)
     assert list(terms) == ["path", "logits"]
     _, logits = part.twin.teach(output.images)

@@ -176,6 +176,7 @@ class DynamicNetwork(nn.Module):
             pooled=pools,
             images=images,
             features=x,
+            noise=noise,
         )
 
 

@@ -12,7 +12,7 @@ from dyncore.gating import ExecutionPath
 class Output:
     """Logits, the decisions that led to them, and what routers and head saw.
 
-    A network fills every field; the last two, which only objective parts read, may be left out by
+    A network fills every field; the last three, which only objective parts read, may be left out by
     others.
     """
 
@@ -26,3 +26,5 @@ class Output:
     """The input itself: a teacher in training must see what its student saw."""
     features: Float[Tensor, "batch channel out_height out_width"] | None = None
     """What the last block gave and the head read."""
+    noise: Float[Tensor, "batch total logit"] | None = None
+    """What the gates heard: a teacher that decides as its student did must hear the same."""

@@ -24,6 +24,9 @@ class TwinConfig:
     """Weight α of the distance between execution paths."""
     logits_weight: float = 0.5
     """Weight β of the divergence between the logits of each exit."""
+    noise: bool = True
+    """Let the twin hear the network's noise: paths then differ by what a step has changed. Off: it
+    hears none, and paths are drawn to where noise changes nothing, so that decisions freeze."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:
@@ -37,8 +40,8 @@ class TwinConfig:
 class Twin(nn.Module):
     """``θᵗ = m θᵗ + (1 - m) θᵈ`` after every step, from a copy of network and exits on (Eq. 5).
 
-    Its answers are relaxed, without noise, and its norms use the statistics of the batch, as those
-    of the network in training do. Nothing of it is trained; its buffers are the network's.
+    Its answers are relaxed, and its norms use the statistics of the batch, as those of the network
+    in training do. Nothing of it is trained; its buffers are the network's.
     """
 
     def __init__(self, model: DynamicNetwork, exits: StageExits, config: TwinConfig) -> None:
@@ -64,7 +67,8 @@ class Twin(nn.Module):
         """The terms ``path`` and ``logits`` for a network's output and the logits of its exits."""
         if output.images is None:
             raise ValueError("the twin needs output.images: what the network saw")
-        path, own_logits = self.teach(output.images)
+        noise = output.noise if self.config.noise else None
+        path, own_logits = self.teach(output.images, noise)
         return {
             "path": self.config.path_weight * path_distillation(path, output.path.weight),
             "logits": self.config.logits_weight * logits_distillation(own_logits, logits),
@@ -72,10 +76,12 @@ class Twin(nn.Module):
 
     @torch.no_grad()
     def teach(
-        self, images: Float[Tensor, "batch 3 height width"]
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        noise: Float[Tensor, "batch total logit"] | None = None,
     ) -> tuple[Float[Tensor, "batch total"], list[Float[Tensor, "batch classes"]]]:
         """The weights of its execution path, and the logits of its exits."""
-        output = self.model(images, relaxed=True)
+        output = self.model(images, noise=noise, relaxed=True)
         return output.path.weight, self.exits(output)
 
     @torch.no_grad()
