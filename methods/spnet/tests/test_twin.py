@@ -1,4 +1,4 @@
-"""The twin against Eq. 5, 7 and 8 written as loops; it learns nothing and hears its student's noise."""
+"""The twin against Eq. 5, 7, 8 written as loops; it learns nothing and hears the same noise."""
 
 import copy
 
