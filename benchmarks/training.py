@@ -117,7 +117,9 @@ def build(recipe: Recipe, workload: Workload, batch: int, options: Options) -> C
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.compile:
         model.compile()
-    optimizer = torch.optim.SGD(module.learnable, lr=1e-3, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(
+        module.learnable, lr=1e-3, momentum=0.9, weight_decay=1e-4, fused=True
+    )
     images = torch.rand(batch, 3, workload.size, workload.size, device=device)
     labels = torch.randint(workload.classes, (batch,), device=device)
 

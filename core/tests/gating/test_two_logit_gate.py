@@ -69,7 +69,8 @@ def test_straight_through_is_hard_forward_and_softmax_backward():
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_noise_free_is_evaluations_decision_with_the_on_probabilitys_gradient(config):
+def test_noise_free_is_evaluations_decision_with_a_gradient_of_its_own(config):
+    """Of m / (2 (2 + |m|)), m the on-logit minus the off-logit, at any temperature."""
     gate = gate_of(config(temperature=0.25))
     feature, noise = feature_and_noise()
 
@@ -78,14 +79,29 @@ def test_noise_free_is_evaluations_decision_with_the_on_probabilitys_gradient(co
     hard = gate(feature, relaxed=False)
     assert decision.noise_free.equal(hard.weight)
     assert not decision.on.equal(hard.on)
-    probability = softmax_of(gate, feature, torch.zeros_like(noise), 1.0)
+    off, on = gate.head(feature).unflatten(1, (-1, 2)).unbind(2)
+    surrogate = (on - off) / (2 * (2 + (on - off).abs()))
     torch.testing.assert_close(
         torch.autograd.grad(decision.noise_free.square().sum(), gate.parameters()),
-        torch.autograd.grad((2 * hard.weight * probability).sum(), gate.parameters()),
+        torch.autograd.grad((2 * hard.weight * surrogate).sum(), gate.parameters()),
         rtol=1e-12,
         atol=1e-14,
     )
     assert hard.noise_free is None
+
+
+def test_a_budget_reaches_a_gate_that_is_sure_of_every_image():
+    gate = gate_with_logits([-10.0], [10.0], keep_one=False)
+    feature, _ = feature_and_noise()
+
+    decision = gate(feature, relaxed=True)
+
+    assert decision.on.all()
+    reached, lost = (
+        torch.autograd.grad(weight.mean(), gate.head.bias, retain_graph=True)[0]
+        for weight in (decision.noise_free, decision.weight)
+    )
+    assert reached.abs().min() > 1e5 * lost.abs().max()
 
 
 @pytest.mark.parametrize("config", CONFIGS)

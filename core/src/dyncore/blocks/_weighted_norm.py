@@ -177,24 +177,29 @@ class _BlendedNorm(torch.autograd.Function):
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, inverse_std)
         executed = normed.add_(shortcut).relu_()
-        return torch.lerp(shortcut.relu(), executed, weight), mean, inverse_std
+        skipped = shortcut.relu()
+        return torch.lerp(skipped, executed, weight, out=skipped), mean, inverse_std
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, weight, shortcut, mean, inverse_std = ctx.saved_tensors
+        # In place wherever it can be: fresh memory costs more than what is done with it.
+        threshold_backward = torch.ops.aten.threshold_backward
         gain = scale * inverse_std
         executed = torch.addcmul(_channel(shift - gain * mean, x), x, _channel(gain, x))
         executed.add_(shortcut).relu_()
         skipped = shortcut.relu()
-        grad_executed = torch.ops.aten.threshold_backward(grad * weight, executed, 0)
+        grad_executed = grad * weight
+        threshold_backward(grad_executed, executed, 0, grad_input=grad_executed)
         grad_weight = executed.sub_(skipped).mul_(grad).sum((1, 2, 3), keepdim=True)
+        del executed
         grad_x, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
             grad_executed, x, scale, None, None, mean, inverse_std, True, ctx.eps, [True] * 3
         )
         grad_shortcut = None
         if ctx.needs_input_grad[4]:
-            kept = torch.ops.aten.threshold_backward(grad, skipped, 0)
-            grad_shortcut = torch.addcmul(grad_executed, kept, 1 - weight)
+            kept = threshold_backward(grad, skipped, 0, grad_input=skipped)
+            grad_shortcut = grad_executed.addcmul_(kept, 1 - weight)
         return grad_x, grad_scale, grad_shift, grad_weight, grad_shortcut, None
 
 

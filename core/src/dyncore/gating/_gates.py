@@ -73,8 +73,8 @@ class TwoLogitGate(Gate):
             return Decision(on, on.to(margin.dtype))
         probability = torch.sigmoid(noisy / self.temperature.to(noisy.dtype))
         weight = _straight_through(on, probability) if self.straight_through else probability
-        # The on-probability under Gumbel noise: its gradient does not vanish with the temperature.
-        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
+        # Not a sigmoid: its gradient is lost on a gate that is sure of every image.
+        noise_free = _straight_through(self._on(margin), 0.5 * F.softsign(0.5 * margin))
         return Decision(on, weight, noise_free=noise_free)
 
     def lean(self) -> LeanGate:

@@ -29,6 +29,7 @@ def build_optimizer(
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
+        fused=True,
     )
 
 
