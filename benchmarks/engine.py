@@ -6,6 +6,10 @@ limit: time in proportion to work. Weights are random; each gate's bias is such 
 the given share of random images, so decisions are the routers' own and differ between images.
 *of dense* is our time over that of this engine without routers and with every block on. Writes JSON
 to ``benchmarks/results/``.
+
+``--traces FILE …`` adds decisions of trained networks: the ``evaluation.parquet`` of a run,
+replayed through ``path=`` (so without routers) on each network that has the same paths per block.
+``docs/engine.md`` says how to get one.
 """
 
 import functools
@@ -15,8 +19,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import static_engines
 import torch
 import tyro
@@ -27,6 +33,7 @@ from torch import Tensor, nn
 
 import dyncore
 from dyncore.gating import ReLU1Gate
+from dyncore.training import Evaluation
 
 RATES = (0.3, 0.5, 0.7, 1.0)
 ROUNDS = 3
@@ -100,6 +107,8 @@ class Options:
     """Where to run."""
     engines: tuple[str, ...] = ()
     """Static engines; none: all that are installed."""
+    traces: tuple[str, ...] = ()
+    """Evaluation files of runs, whose execution paths are replayed."""
 
 
 @torch.no_grad()
@@ -131,23 +140,42 @@ def _shift(gate: nn.Module, inputs: tuple[Tensor, ...], *, rate: float) -> None:
 
 
 class Dynamic:
-    """One engine at one rate; remembers the execution path of each run."""
+    """One engine at one rate, or on forced paths; remembers the execution path of each run."""
 
-    def __init__(self, engine: dyncore.Engine, batches: Sequence[Tensor]) -> None:
-        self.engine, self.batches = engine, itertools.cycle(batches)
+    def __init__(
+        self,
+        engine: dyncore.Engine,
+        batches: Sequence[Tensor],
+        paths: Sequence[dyncore.ExecutionPath] | None = None,
+    ) -> None:
+        self.engine, self.forced = engine, paths is not None
+        self.batches = itertools.cycle(zip(batches, paths or itertools.repeat(None), strict=False))
         self.paths: list[dyncore.ExecutionPath] = []
 
     def __call__(self) -> None:
         """Run the next batch."""
-        self.paths.append(self.engine(next(self.batches)).path)
+        images, path = next(self.batches)
+        self.paths.append(self.engine(images, path=path).path)
 
     def forget(self) -> None:
         """The last run does not count."""
         self.paths.pop()
 
     def ratios(self, table: dyncore.CostTable) -> list[float]:
-        """MACs ratio, routers included, per run."""
-        return [table.ratio(float(table.macs(path).double().mean())) for path in self.paths]
+        """MACs ratio per run; routers count unless paths are forced."""
+        unused = sum(block.router for block in table.blocks) if self.forced else 0
+        macs = [float(table.macs(path).double().mean()) - unused for path in self.paths]
+        return [table.ratio(value) for value in macs]
+
+
+def replayed(
+    evaluation: Evaluation, paths_per_block: Sequence[int], batch: int, count: int
+) -> list[dyncore.ExecutionPath]:
+    """Paths of ``count`` batches of images, drawn from an evaluation."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(len(evaluation.path), (count, batch), generator=generator)
+    table = torch.from_numpy(evaluation.path)
+    return [dyncore.ExecutionPath.of(table[row], paths_per_block) for row in rows]
 
 
 def in_turns(runs: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
@@ -185,14 +213,19 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     example = torch.randn(1, 3, size, size, device=device)
     dense = dyncore.Engine(static_model, example)
     drawn = torch.randn(CALIBRATION, 3, size, size, device=device)
-    engines, tables, agreements = {}, {}, {}
+    evaluations = {Path(file).parent.name: Evaluation.load(file) for file in options.traces}
+    engines, tables, agreements, traces = {}, {}, {}, {}
     for workload in workloads:
         for rate in workload.rates:
             model = calibrated(workload, rate, drawn)
             engine = engines[workload.name, rate] = dyncore.Engine(model, example)
-            agreements[workload.name, rate] = engine.compare(drawn[:8])
-            print(f"{workload.name}, rate {rate}: {agreements[workload.name, rate]}")
+            agreement = engine.compare(drawn[:8])
+            agreements[workload.name, rate] = asdict(agreement)
+            print(f"{workload.name}, rate {rate}: {agreement}")
         tables[workload.name] = dyncore.cost_table(model, (3, size, size))
+        for name, evaluation in evaluations.items():
+            if np.bincount(evaluation.blocks).tolist() == list(model.paths_per_block):
+                traces[workload.name, name] = engine, evaluation, model.paths_per_block
     kinds = static_engines.GPU if device.type == "cuda" else static_engines.CPU
     rows: list[dict[str, object]] = []
     for batch in options.batches or sorted({b for w in workloads for b in w.batches}):
@@ -210,21 +243,20 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
             for workload in workloads
             for rate in workload.rates
         }
+        for key, (engine, evaluation, paths_per_block) in traces.items():
+            paths = replayed(evaluation, paths_per_block, batch, len(many))
+            dynamic[key] = Dynamic(engine, many, paths)
         runs |= {f"{name} {rate}": run for (name, rate), run in dynamic.items()}
         times = in_turns(runs, options.seconds)
         static = {name: statistics.median(times[name]) for name in kinds if name in times}
         own = statistics.median(times["dense"])
         for workload in workloads:
             of_workload = [
-                row(
-                    dynamic[workload.name, rate].ratios(tables[workload.name]),
-                    times[f"{workload.name} {rate}"],
-                    static,
-                    own,
-                )
-                | {"rate": rate, "workload": workload.name, "model": workload.model}
-                | {"batch": batch, "agreement": asdict(agreements[workload.name, rate])}
-                for rate in workload.rates
+                row(dynamic[name, rate].ratios(tables[name]), times[f"{name} {rate}"], static, own)
+                | {"rate": rate, "workload": name, "model": workload.model, "batch": batch}
+                | {"agreement": agreements.get((name, rate))}
+                for name, rate in dynamic
+                if name == workload.name
             ]
             Console(width=130).print(shown(of_workload))
             rows += of_workload

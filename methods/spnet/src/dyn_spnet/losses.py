@@ -32,7 +32,7 @@ class SlowProgress(ObjectivePart):
         logits = self.exits(output)
         if self.config.exits:
             losses = [F.cross_entropy(y, batch.labels) for y in logits[:-1]]
-            terms["exits"] = sum(losses, output.logits.new_zeros(()))
+            terms["exits"] = self.config.exits_weight * sum(losses, output.logits.new_zeros(()))
         if self.twin is not None:
             terms |= self.twin(output, logits)
         if (evolution := self.config.evolution) is not None:
@@ -56,10 +56,16 @@ class SlowProgressConfig(ObjectiveConfig):
     """A, the dynamic auxiliary module; None: off."""
     exits: bool = True
     """B, multi-stage classification: an exit at the end of every stage."""
+    exits_weight: float = 1.0
+    """Weight of the classification by every exit but the last (ours)."""
     evolution: EvolutionConfig | None = EvolutionConfig()
     """C, the direction of feature evolution; None: off."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.exits_weight < float("inf"):
+            raise ValueError(
+                f"exits_weight must be finite and not negative, not {self.exits_weight}"
+            )
         if self.evolution and self.evolution.strategy != "resolution" and not self.exits:
             raise ValueError(
                 f"evolution.strategy={self.evolution.strategy!r} aligns features by the alignment "
