@@ -69,8 +69,8 @@ def test_straight_through_is_hard_forward_and_softmax_backward():
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_noise_free_is_evaluations_decision_with_a_gradient_of_its_own(config):
-    """Of m / (2 (2 + |m|)), m the on-logit minus the off-logit, at any temperature."""
+def test_noise_free_is_evaluations_decision_with_the_on_probabilitys_gradient(config):
+    """At temperature 1, whatever the gate's; plus a leak."""
     gate = gate_of(config(temperature=0.25))
     feature, noise = feature_and_noise()
 
@@ -80,10 +80,10 @@ def test_noise_free_is_evaluations_decision_with_a_gradient_of_its_own(config):
     assert decision.noise_free.equal(hard.weight)
     assert not decision.on.equal(hard.on)
     off, on = gate.head(feature).unflatten(1, (-1, 2)).unbind(2)
-    surrogate = (on - off) / (2 * (2 + (on - off).abs()))
+    probability = softmax_of(gate, feature, torch.zeros_like(noise), 1.0) + 0.01 * (on - off)
     torch.testing.assert_close(
         torch.autograd.grad(decision.noise_free.square().sum(), gate.parameters()),
-        torch.autograd.grad((2 * hard.weight * surrogate).sum(), gate.parameters()),
+        torch.autograd.grad((2 * hard.weight * probability).sum(), gate.parameters()),
         rtol=1e-12,
         atol=1e-14,
     )

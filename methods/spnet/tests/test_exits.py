@@ -1,6 +1,7 @@
 """Stage exits against Eq. 6 and 11; they leave nothing behind in the network."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -73,6 +74,15 @@ def test_classification_of_all_exits_is_eq_11(model, batch, images, build):
             expected -= (y[image, label] - y[image].exp().sum().log()).item() / len(images)
     assert list(terms) == ["exits"]
     assert terms["exits"].item() == pytest.approx(expected, rel=1e-12)
+    fifth = build(model, replace(EXITS, exits_weight=0.2))(batch, output)["exits"]
+    assert fifth.item() == pytest.approx(0.2 * expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_a_bad_weight_is_named(weight):
+    message = f"exits_weight must be finite and not negative, not {weight}"
+    with pytest.raises(ValueError, match=message):
+        SlowProgressConfig(exits_weight=weight)
 
 
 def test_exits_teach_the_stages_before_them_and_no_later_one(model, batch, output, build):
