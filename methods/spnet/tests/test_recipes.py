@@ -37,6 +37,8 @@ def test_name_says_what_is_trained(name):
     assert recipe.objective["rate"].target == as_printed.target
     assert recipe.objective["rate"] == as_printed or "resnet20-cifar" in name
     assert ("progress" in recipe.objective) == (parts["variant"] != "baseline")
+    if "progress" in recipe.objective and "resnet20" not in name:
+        assert recipe.objective["progress"].exits_weight == 1
 
 
 @pytest.mark.parametrize("backbone", METHOD.backbones)
@@ -61,7 +63,7 @@ def test_every_objective_builds_and_a_twin_has_the_topology_of_its_student():
         configs = {part for recipe in RECIPES.values() for part in recipe.objective.values()}
         parts = [config.build(model, table) for config in configs]
     slow = [part for part in parts if isinstance(part, SlowProgress)]
-    assert len(slow) == 10
+    assert len(slow) == 11
     for part in slow:
         student = [*model.parameters(), *part.exits.parameters()]
         assert [p.shape for p in part.twin.parameters()] == [p.shape for p in student]
