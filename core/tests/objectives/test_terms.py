@@ -99,6 +99,27 @@ def test_execution_rate_pulls_each_gated_block_on_its_own(model, batch, output, 
     assert_close(gradients(terms["rate"], output), gradients(2 * expected, output))
 
 
+def test_a_leak_reaches_gates_that_are_sure_of_every_image(model, batch):
+    """Off its target a rate pulls at every margin, however large; within its bounds at none."""
+    others = [Decision.of(torch.ones(IMAGES, 1, dtype=torch.bool), dtype=torch.float64)] * 2
+
+    def pull(**fields: float) -> list[float]:
+        margin = torch.tensor([[50.0, -1.0]] * IMAGES, dtype=torch.float64, requires_grad=True)
+        on, probability = margin > 0, margin.sigmoid()
+        noise_free = on + probability - probability.detach()
+        sure = Decision(on, probability, noise_free=noise_free, margin=margin)
+        path = ExecutionPath((sure, *others))
+        output = Output(torch.zeros(IMAGES, 4), path, [None] * 3, [None] * 3)
+        config = ExecutionRateConfig(target=0.9, weight=2.0, **fields)
+        loss = config.build(model, TABLE)(batch, output)["rate"]
+        return torch.autograd.grad(loss, margin)[0][0].tolist()
+
+    upstream, slope = 2 * 2 * (0.5 - 0.9) / (2 * IMAGES), 0.19661193324148185
+    assert pull() == pytest.approx([0, upstream * slope], rel=1e-12)
+    assert pull(leak=0.1) == pytest.approx([upstream * 0.1, upstream * (slope + 0.1)], rel=1e-12)
+    assert pull(leak=0.1, tolerance=0.5) == [0, 0]
+
+
 @READS
 def test_flops_ratio_counts_gated_paths_and_channels_only(model, batch, output, reads):
     config = FlopsRatioConfig(target=0.6, weight=3.0, reads=reads)

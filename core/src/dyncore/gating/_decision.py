@@ -27,6 +27,8 @@ class Decision:
     """The 0 or 1 that evaluation would decide, with a gradient for training; None: weight."""
     channel_noise_free: Float[Tensor, "batch channel"] | None = None
     """The same of the channels."""
+    margin: Float[Tensor, "batch path"] | None = None
+    """On-logit minus off-logit, without noise; None: no logits decided."""
 
     @classmethod
     def of(
@@ -54,6 +56,7 @@ class Decision:
             self.channel_weight,
             self.noise_free,
             self.channel_noise_free,
+            self.margin,
         )
         chosen = (None if value is None else value[images] for value in optional)
         return Decision(self.on[images], self.weight[images], *chosen)

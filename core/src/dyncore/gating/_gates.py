@@ -14,8 +14,6 @@ from dyncore.gating._lean import Affine, LeanGate, at_least_float32, keep_one
 from dyncore.gating._linear import he_linear
 
 Noise = Literal["gumbel", "gaussian", "none"]
-LEAK = 0.01
-"""Gradient that the on-probability keeps, for budgets, at any distance from 1/2; that of ReLU-1."""
 
 
 def _draw(
@@ -75,10 +73,9 @@ class TwoLogitGate(Gate):
             return Decision(on, on.to(margin.dtype))
         probability = torch.sigmoid(noisy / self.temperature.to(noisy.dtype))
         weight = _straight_through(on, probability) if self.straight_through else probability
-        # The leak reaches gates that are sure of every image, whose sigmoid has no gradient left.
-        probability = torch.sigmoid(margin) + LEAK * margin
-        noise_free = _straight_through(self._on(margin), probability)
-        return Decision(on, weight, noise_free=noise_free)
+        # The on-probability under Gumbel noise: its gradient does not vanish with the temperature.
+        noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
+        return Decision(on, weight, noise_free=noise_free, margin=margin)
 
     def lean(self) -> LeanGate:
         """See :meth:`Gate.lean`: one logit per path, on minus off."""

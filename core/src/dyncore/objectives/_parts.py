@@ -1,6 +1,6 @@
 """Objective parts that more than one method uses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from torch import Tensor
 from dyncore.cost import CostTable, execution_rate_loss, flops_ratio_loss
 from dyncore.data import Batch
 from dyncore.engine import read_profile
-from dyncore.gating import ExecutionPath
+from dyncore.gating import Decision, ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
 
@@ -65,20 +65,26 @@ class CrossEntropyConfig(ObjectiveConfig):
 class ExecutionRate(ObjectivePart):
     """See :func:`dyncore.cost.execution_rate_loss`."""
 
-    def __init__(
-        self, table: CostTable, target: float, tolerance: float, weight: float, reads: Reads
-    ) -> None:
+    def __init__(self, table: CostTable, config: "ExecutionRateConfig") -> None:
         super().__init__()
         self.table = table
-        self.target = target
-        self.tolerance = tolerance
-        self.weight = weight
-        self.reads: Reads = reads
+        self.config = config
 
     def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        path = _read(output.path, self.reads)
-        loss = execution_rate_loss(path, self.table, self.target, self.tolerance)
-        return {"rate": self.weight * loss}
+        config = self.config
+        path = _read(output.path, config.reads)
+        if config.leak:
+            path = ExecutionPath(tuple(_leaking(decision, config.leak) for decision in path))
+        loss = execution_rate_loss(path, self.table, config.target, config.tolerance)
+        return {"rate": config.weight * loss}
+
+
+def _leaking(decision: Decision, leak: float) -> Decision:
+    """The same decision, whose weights have at least ``leak`` for a gradient in the margin."""
+    if decision.margin is None:
+        return decision
+    slope = leak * (decision.margin - decision.margin.detach())
+    return replace(decision, weight=decision.weight + slope)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +98,8 @@ class ExecutionRateConfig(ObjectiveConfig):
     """How far from the target a block's rate may be at no cost (ours)."""
     weight: float = 1.0
     """Weight of the term."""
+    leak: float = 0.0
+    """Gradient in its margin that a gate keeps here though it is sure of every image (ours)."""
     reads: Reads = "noise-free"
     """What is held to the target: what evaluation would decide (ours), or the noisy weights of
     training, as printed."""
@@ -99,11 +107,12 @@ class ExecutionRateConfig(ObjectiveConfig):
     def __post_init__(self) -> None:
         _check_fraction("target", self.target)
         _check_fraction("tolerance", self.tolerance)
+        _check_fraction("leak", self.leak)
         _check_weight(self.weight)
         _check_reads(self.reads)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> ExecutionRate:
-        return ExecutionRate(table, self.target, self.tolerance, self.weight, self.reads)
+        return ExecutionRate(table, self)
 
 
 class FlopsRatio(ObjectivePart):
