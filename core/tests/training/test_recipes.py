@@ -95,6 +95,22 @@ def test_two_packages_with_one_recipe_are_named(monkeypatch):
         recipes()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vanilla-resnet20-cifar10-b0.6",
+        "vanilla-resnet20-digits-b0.6",
+        "vanilla-resnet32-cifar10-b0.6",
+    ],
+)
+def test_gates_are_cold_only_where_the_learning_rate_is_low(name):
+    phase = find_recipe(name).phases[-1]
+    for step in range(1000):
+        cold = phase.annealing.factor(step / 1000) < 0.5
+        low = phase.schedule.factor(phase.epochs * step / 1000, phase.epochs) < 0.2
+        assert low or not cold
+
+
 def test_short_runs_hold_the_network_to_its_target_and_blocks_loosely():
     """Where the papers have one rate for every block; other networks keep that."""
     small = find_recipe("vanilla-resnet20-cifar10-b0.6").objective

@@ -106,7 +106,11 @@ def make_recipe(
 
 
 def _small(phase: Phase) -> Phase:
-    return phase if phase.paths == "uniform" else replace(phase, schedule=Cosine())
+    """A phase of ``SMALL``: a cold gate at a high learning rate swings (docs/results.md)."""
+    if phase.paths == "uniform":
+        return phase
+    annealing = phase.annealing and replace(phase.annealing, until=0.95)
+    return replace(phase, schedule=Cosine(), annealing=annealing)
 
 
 def _short(objective: dict[str, ObjectiveConfig]) -> dict[str, ObjectiveConfig]:
