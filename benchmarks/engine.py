@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -213,7 +212,7 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     example = torch.randn(1, 3, size, size, device=device)
     dense = dyncore.Engine(static_model, example)
     drawn = torch.randn(CALIBRATION, 3, size, size, device=device)
-    evaluations = {Path(file).parent.name: Evaluation.load(file) for file in options.traces}
+    evaluations = {file: Evaluation.load(file) for file in options.traces}
     engines, tables, agreements, traces = {}, {}, {}, {}
     for workload in workloads:
         for rate in workload.rates:

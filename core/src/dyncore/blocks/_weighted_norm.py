@@ -177,8 +177,7 @@ class _BlendedNorm(torch.autograd.Function):
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, inverse_std)
         executed = normed.add_(shortcut).relu_()
-        skipped = shortcut.relu()
-        return torch.lerp(skipped, executed, weight, out=skipped), mean, inverse_std
+        return shortcut.relu().lerp_(executed, weight), mean, inverse_std
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
