@@ -2,6 +2,7 @@
 
 from dyncore.blocks._block import Combine, GatedBlock, PadShortcut, PathBuilder
 from dyncore.blocks._path import Activation, Layer, Path, identity, relu, relu6
+from dyncore.blocks._pool import pool
 from dyncore.blocks._split import Granularity, bottleneck_width, even_width
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "bottleneck_width",
     "even_width",
     "identity",
+    "pool",
     "relu",
     "relu6",
 ]

@@ -88,8 +88,14 @@ class GatedBlock(nn.Module):
             return self.activation(functools.reduce(torch.add, terms))
         if self.combine == "blend" and shortcut is not None:
             path = self.paths[0]
+            rectified = isinstance(self.downsample, (nn.Identity, PadShortcut))
             return blended_norm(
-                path.convolved(x), path.norm, decision.weight, shortcut, self.activation
+                path.convolved(x),
+                path.norm,
+                decision.weight,
+                shortcut,
+                self.activation,
+                rectified=rectified,
             )
         if len(self.paths) > 1 and parallel(self.paths):
             return self.activation(weighted_sum(self.paths, x, decision.weight, shortcut))

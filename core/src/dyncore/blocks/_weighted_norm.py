@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.blocks._pool import beside
+
 Norm: TypeAlias = nn.BatchNorm2d | nn.SyncBatchNorm
 
 
@@ -64,17 +66,20 @@ def blended_norm(
     weight: Float[Tensor, "batch 1"],
     shortcut: Float[Tensor, "batch channel height width"],
     activation: Callable[[Tensor], Tensor],
+    *,
+    rectified: bool,
 ) -> Float[Tensor, "batch channel height width"]:
     """``v act(shortcut + norm(x)) + (1 - v) act(shortcut)`` (RDI-Net Eq. 9), v the weight.
 
-    With ReLU it keeps in training what the static block keeps: the norm's input and the shortcut.
+    With ReLU it keeps in training what the static block keeps: the norm's input and the shortcut,
+    which is its own ReLU where it is ``rectified``: nowhere negative, as what gave it is a ReLU.
     """
     weight = weight.to(x.dtype)[..., None, None]
     if activation is not F.relu or not fuses(norm):
         executed = activation(shortcut + norm(x))
         return torch.lerp(activation(shortcut), executed, weight)
     out, mean, inverse_std = _BlendedNorm.apply(  # type: ignore[no-untyped-call]
-        x, norm.weight, norm.bias, weight, shortcut, norm.eps
+        x, norm.weight, norm.bias, weight, shortcut, norm.eps, rectified
     )
     _follow([norm], x, mean, inverse_std)
     return out
@@ -171,23 +176,25 @@ class _BlendedNorm(torch.autograd.Function):
         weight: Tensor,
         shortcut: Tensor,
         eps: float,
+        rectified: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         normed, mean, inverse_std = _normalise(x, scale, shift, eps)
         ctx.save_for_backward(x, scale, shift, weight, shortcut, mean, inverse_std)
-        ctx.eps = eps
+        ctx.eps, ctx.rectified = eps, rectified
         ctx.mark_non_differentiable(mean, inverse_std)
         executed = normed.add_(shortcut).relu_()
-        return shortcut.relu().lerp_(executed, weight), mean, inverse_std
+        skipped = shortcut if rectified else shortcut.relu()
+        return executed.lerp_(skipped, 1 - weight), mean, inverse_std
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, weight, shortcut, mean, inverse_std = ctx.saved_tensors
         # In place wherever it can be: fresh memory costs more than what is done with it.
         threshold_backward = torch.ops.aten.threshold_backward
-        gain = scale * inverse_std
-        executed = torch.addcmul(_channel(shift - gain * mean, x), x, _channel(gain, x))
+        variance = inverse_std.pow(-2) - ctx.eps
+        executed = F.batch_norm(x, mean, variance, scale, shift, eps=ctx.eps)
         executed.add_(shortcut).relu_()
-        skipped = shortcut.relu()
+        skipped = shortcut if ctx.rectified else shortcut.relu()
         grad_executed = grad * weight
         threshold_backward(grad_executed, executed, 0, grad_input=grad_executed)
         grad_weight = executed.sub_(skipped).mul_(grad).sum((1, 2, 3), keepdim=True)
@@ -197,10 +204,12 @@ class _BlendedNorm(torch.autograd.Function):
         )
         grad_shortcut = None
         if ctx.needs_input_grad[4]:
-            kept = threshold_backward(grad, skipped, 0, grad_input=skipped)
+            kept = grad
+            if not ctx.rectified:
+                kept = threshold_backward(grad, skipped, 0, grad_input=skipped)
             grad_shortcut = grad_executed.addcmul_(kept, 1 - weight)
-        return grad_x, grad_scale, grad_shift, grad_weight, grad_shortcut, None
+        return grad_x, grad_scale, grad_shift, grad_weight, grad_shortcut, None, None
 
 
 def _channel(values: Tensor, x: Tensor) -> Tensor:
-    return values.to(x.dtype)[None, :, None, None]
+    return beside(values.to(x.dtype)[None], x)

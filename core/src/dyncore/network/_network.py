@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks import GatedBlock
+from dyncore.blocks import GatedBlock, pool
 from dyncore.gating import Decision, ExecutionPath, RouterState
 from dyncore.hub import push_folder, save_folder
 from dyncore.network._config import DynamicConfig
@@ -160,7 +160,7 @@ class DynamicNetwork(nn.Module):
             elif path is not None:
                 decision = path[index]
             else:
-                pooled = x.mean((2, 3))
+                x, pooled = pool(x)
                 feature, state = self.routers[key](pooled, state)
                 block_noise = None if noise is None else noise[:, first:end]
                 decision = self.gates[key](feature, block_noise, relaxed=relaxed)
