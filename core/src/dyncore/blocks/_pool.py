@@ -27,7 +27,7 @@ def beside(
     times as fast as one of 16 channels, which is what bfloat16 has no instruction for.
     """
     values = values[..., None, None]
-    if x.is_contiguous():
+    if x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
         return values
     return values.expand(-1, -1, 1, x.shape[3]).contiguous(memory_format=torch.channels_last)
 

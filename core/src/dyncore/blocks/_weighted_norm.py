@@ -158,9 +158,9 @@ class _WeightedNorm(torch.autograd.Function):
         slope = -gain * inverse_std * grad_scale / count
         offset = -gain * grad_shift / count - slope * mean
         grad_x = torch.addcmul(_channel(offset, x), x, _channel(slope, x))
-        gains = (gain * spread).to(x.dtype)[..., None, None].chunk(paths, 1)
+        gains = (gain * spread).to(x.dtype).chunk(paths, 1)
         for part, own in zip(grad_x.chunk(paths, 1), gains, strict=True):
-            part.addcmul_(grad, own)
+            part.addcmul_(grad, beside(own, part))
         grad_weight = grad_weight.to(weight.dtype)[..., None, None]
         grad_shortcut = grad if ctx.needs_input_grad[4] else None
         return grad_x, grad_scale, grad_shift, grad_weight, grad_shortcut, None
