@@ -24,7 +24,7 @@ from dyncore.backbones import backbone_config
 from dyncore.data import Batch, Preprocessing
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import Objective
-from dyncore.training import Recipe, TrainingStep, find_recipe
+from dyncore.training import Recipe, TrainingStep, find_recipe, keep_freed_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +189,8 @@ def measure(workload: Workload, options: Options) -> list[dict[str, float | str]
 
 def main(options: Options) -> None:
     """Measure every workload, print the table, write the JSON."""
+    if options.device == "cpu":
+        keep_freed_memory()  # as training does
     workloads = [w for w in WORKLOADS if w.backbone.startswith(options.only)]
     rows = [row for workload in workloads for row in measure(workload, options)]
     shown = Table(title="one optimiser step over the static backbone's")

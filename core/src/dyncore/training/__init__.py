@@ -9,6 +9,7 @@ from dyncore.training._context_recipes import (
 )
 from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
 from dyncore.training._guard import DivergedError
+from dyncore.training._heap import keep_freed_memory
 from dyncore.training._options import Precision, Resume, RunOptions
 from dyncore.training._random import draw_decisions
 from dyncore.training._recipe import SGD, Phase, Recipe, Source
@@ -50,6 +51,7 @@ __all__ = [
     "draw_decisions",
     "evaluate",
     "find_recipe",
+    "keep_freed_memory",
     "make_recipe",
     "recipes",
     "relaxation_gap",

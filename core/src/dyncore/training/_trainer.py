@@ -27,6 +27,7 @@ from dyncore.training._collapse import CollapseWatch
 from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
 from dyncore.training._fingerprint import fingerprint
 from dyncore.training._guard import DivergedError, Position, StepGuard, check_state
+from dyncore.training._heap import keep_freed_memory
 from dyncore.training._log import MetricsLog
 from dyncore.training._options import RunOptions
 from dyncore.training._plan import PlannedPhase, plan_phases
@@ -93,6 +94,8 @@ class Trainer:
             log_with=list(options.trackers) or None,
             project_dir=self.folder,
         )
+        if self.accelerator.device.type == "cpu":
+            keep_freed_memory()
         check_trackers(self.accelerator, options)
         check_processes(self.accelerator, recipe, options)
         self.dataset = load_dataset(
