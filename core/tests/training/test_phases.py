@@ -7,7 +7,7 @@ import torch
 
 from dyncore.network import Output
 from dyncore.objectives import ExecutionRateConfig
-from dyncore.training import SGD, Annealing, Phase, RunOptions
+from dyncore.training import SGD, Annealing, Phase, RunOptions, draw_decisions
 from dyncore.training._trainer import Trainer
 
 WARM_UP = Phase(name="warm-up", epochs=1.0, paths="uniform", objective=("classification",))
@@ -80,6 +80,16 @@ def test_gates_are_annealed(vanilla, tmp_path):
     )
     trainer.run()
     assert seen[:5] == [[4.0] * 2, [2.0] * 2, [1.0] * 2, [1.0] * 2, [1.0] * 2]
+
+
+def test_noise_fades(vanilla, tmp_path):
+    phase = Phase(name="train", epochs=1.0, annealing=Annealing(until=0.4, fade=0.0))
+    recipe = vanilla(phases=(phase,))
+    trainer, _, outputs = run(recipe, tmp_path)
+    for step, factor in enumerate((1.0, 0.5, 0.0, 0.0, 0.0)):
+        where = {"seed": 0, "step": step, "batch": recipe.batch_size, "share": slice(None)}
+        drawn, _ = draw_decisions(trainer.model, phase, **where)
+        torch.testing.assert_close(outputs[step].noise, factor * drawn)
 
 
 def test_an_objective_part_that_is_left_out_has_no_say(vanilla, tmp_path):

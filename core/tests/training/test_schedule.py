@@ -56,3 +56,17 @@ def test_temperature_falls_by_equal_ratios_and_stays(progress, factor):
 def test_bad_annealing_is_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} must be positive, not {value}"):
         Annealing(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("progress", "factor"), [(0.0, 1.0), (0.4, 1.0), (0.5, 0.75), (0.7, 0.25), (0.8, 0), (1.0, 0)]
+)
+def test_noise_fades_in_a_straight_line_and_stays_away(progress, factor):
+    assert Annealing(until=0.8, fade=0.4).noise(progress) == pytest.approx(factor)
+    assert Annealing(until=0.8).noise(progress) == 1.0
+
+
+@pytest.mark.parametrize("fade", [-0.1, 0.8, 0.9, float("nan")])
+def test_noise_that_would_fade_after_the_end_is_refused(fade):
+    with pytest.raises(ValueError, match=f"fade must be .* below until = 0.8, not {fade}"):
+        Annealing(until=0.8, fade=fade)

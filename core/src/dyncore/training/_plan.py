@@ -27,8 +27,15 @@ class PlannedPhase:
     def temperature_factor(self, step: int) -> float:
         """What multiplies the gates' temperature at ``step`` of the run."""
         annealing = self.phase.annealing
-        progress = (step - self.first) / (self.last - self.first)
-        return 1.0 if annealing is None else annealing.factor(progress)
+        return 1.0 if annealing is None else annealing.factor(self._progress(step))
+
+    def noise_factor(self, step: int) -> float:
+        """What multiplies the gates' noise at ``step`` of the run."""
+        annealing = self.phase.annealing
+        return 1.0 if annealing is None else annealing.noise(self._progress(step))
+
+    def _progress(self, step: int) -> float:
+        return (step - self.first) / (self.last - self.first)
 
     def epochs_from(self, step: int) -> Iterator[tuple[int, int, int]]:
         """(epoch, first step within it, number of steps) of what is left of the phase."""

@@ -1,4 +1,4 @@
-"""Learning-rate schedules as functions of progress."""
+"""Learning rates, temperatures and noise as functions of progress."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ class Schedule(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Annealing:
-    """Gates' temperature over a phase: it falls geometrically, then stays.
+    """Gates' temperature over a phase, which falls geometrically, then stays; and their noise.
 
     High temperatures train all paths as a smooth average, whatever the gates' noise; low ones
-    train what hard decisions will run.
+    train what hard decisions will run. Noise explores. Once it is gone, the paths that train are
+    those that evaluation runs, and decisions need no margin that outweighs it.
     """
 
     start: float = 8.0
@@ -32,15 +33,27 @@ class Annealing:
     """What multiplies it at the end."""
     until: float = 0.6
     """Share of the phase after which the end is reached."""
+    fade: float | None = None
+    """Share of the phase after which noise fades, to be gone at ``until``; None: it stays."""
 
     def __post_init__(self) -> None:
         for name in ("start", "end", "until"):
             if not 0 < getattr(self, name) < inf:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.fade is not None and not 0 <= self.fade < self.until:
+            raise ValueError(
+                f"fade must be at least 0 and below until = {self.until}, not {self.fade}"
+            )
 
     def factor(self, progress: float) -> float:
         """What multiplies the temperature at ``progress`` (0 … 1) of the phase."""
         return self.start * (self.end / self.start) ** min(1.0, progress / self.until)
+
+    def noise(self, progress: float) -> float:
+        """What multiplies the noise at ``progress`` (0 … 1) of the phase."""
+        if self.fade is None:
+            return 1.0
+        return min(1.0, max(0.0, (self.until - progress) / (self.until - self.fade)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ class Updater:
         """Gate noise, or forced paths, for this process's share of the step's batch."""
         each = self._batch_size // self._accelerator.num_processes
         first = self._accelerator.process_index * each
-        return draw_decisions(
+        noise, on = draw_decisions(
             self._bare.model,
             self._planned.phase,
             seed=self._options.seed,
@@ -82,3 +82,4 @@ class Updater:
             batch=self._batch_size,
             share=slice(first, first + each),
         )
+        return (None if noise is None else noise * self._planned.noise_factor(step)), on
