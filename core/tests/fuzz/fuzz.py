@@ -30,7 +30,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from loaders import Target
+    from target import Target
 
 MEMORY = 2 * 2**30
 SECONDS = 20.0

@@ -13,6 +13,7 @@ HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)
 fuzz = importlib.import_module("fuzz")
 loaders = importlib.import_module("loaders")
+data_files = importlib.import_module("data_files")
 sys.path.remove(HERE)
 INPUTS = 6
 
@@ -38,7 +39,9 @@ def test_what_is_whole_is_accepted(tmp_path, monkeypatch):
         made = target.prepare(whole)
         as_is = Random(0)
         if loader == "data.parquet":
-            path = target.damage(made, folder, lambda _, columns: loaders.parquet(columns), as_is)
+            path = target.damage(
+                made, folder, lambda _, columns: data_files.parquet(columns), as_is
+            )
         else:
             path = target.damage(made, folder, lambda _, content: content, as_is)
         target.read(path)
