@@ -127,6 +127,14 @@ def test_settings_are_those_of_section_4_1():
     assert cifar.objective["category"] == category
 
 
+def test_noise_fades_in_short_runs_and_the_temperature_stays():
+    (phase,) = RECIPES["dmnn-resnet20-n2-cifar10-b0.6"].phases
+    annealing = phase.annealing
+    assert [annealing.noise(p) for p in (0.0, 0.5, 0.95)] == [1.0, 1.0, 0.0]
+    assert [annealing.factor(p) for p in (0.0, 0.5, 0.95)] == [1.0, 1.0, 1.0]
+    assert RECIPES["dmnn-resnet110-n2-cifar10-b0.6"].phases[0].annealing is None
+
+
 @pytest.mark.parametrize("data", ["cifar10", "digits"])
 def test_data_without_superclasses_has_its_classes_as_categories(data):
     recipe = RECIPES[f"dmnn-resnet20-n2-{data}-b0.6"]

@@ -1,6 +1,7 @@
 """The set-up of CDB and DMNN, which print the same one (their sections 3.3 and 4.1)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from dyncore.gating import ContextRouterConfig
@@ -12,7 +13,13 @@ from dyncore.objectives import (
     ObjectiveConfig,
 )
 from dyncore.registry import Method
-from dyncore.training._benchmarks import GATED_SGD, SMALL, STEP_PHASES, make_recipe
+from dyncore.training._benchmarks import (
+    GATED_SGD,
+    SHORT_ANNEALING,
+    SMALL,
+    STEP_PHASES,
+    make_recipe,
+)
 from dyncore.training._recipe import SGD, Phase, Recipe, Source
 from dyncore.training._schedule import Cosine, Steps
 
@@ -117,10 +124,18 @@ def _recipe(method: Method, row: ContextRow, paper: str, borrowed: str) -> Recip
             borrowed=borrowed,
         ),
         objective=objective,
-        phases=(CONTEXT_PHASES[row.benchmark],),
+        phases=(_phase(row),),
         optimizer=context_optimizer(row.backbone, row.benchmark),
         paths=row.paths,
         router=ContextRouterConfig(previous=row.previous),
         budget=row.budget,
         variant=row.variant,
     )
+
+
+def _phase(row: ContextRow) -> Phase:
+    """Straight-through gates keep their temperature; on ResNet-20 their noise fades (ours)."""
+    phase = CONTEXT_PHASES[row.benchmark]
+    if row.backbone != SMALL or phase.annealing is not None:
+        return phase
+    return replace(phase, annealing=replace(SHORT_ANNEALING, start=1.0, end=1.0))
