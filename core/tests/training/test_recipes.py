@@ -107,7 +107,7 @@ def test_gates_are_cold_only_where_the_learning_rate_is_low(name):
     phase = find_recipe(name).phases[-1]
     for step in range(1000):
         cold = phase.annealing.factor(step / 1000) < 0.5
-        low = phase.schedule.factor(phase.epochs * step / 1000, phase.epochs) < 0.3
+        low = phase.schedule.factor(phase.epochs * step / 1000, phase.epochs) < 1 / 3
         assert low or not cold
 
 

@@ -38,7 +38,7 @@ def test_name_says_what_is_trained(name):
     assert recipe.objective["rate"] == as_printed or short
     rank = recipe.objective.get("rank", RankingConfig())
     printed = re.search(r"alpha([\d.]+)", name)
-    assert rank.weight == (float(printed[1]) if printed else 0.25 if short else 0.2)
+    assert rank.weight == (float(printed[1]) if printed else 0.3 if short else 0.2)
 
 
 @pytest.mark.parametrize("backbone", METHOD.backbones)

@@ -63,7 +63,7 @@ class Modules:
 ALL_ON = Modules()
 SMALL = Modules(router=RelationalRouterConfig(dim=32))
 """For 8×8 images, of whose network routers of width 256 would cost a quarter."""
-SHORT = Modules(srm=RankingConfig(weight=0.25))
+SHORT = Modules(srm=RankingConfig(weight=0.3))
 """For short runs: with the paper's α = 0.2 fewer than 100 paths are left (docs/results.md)."""
 
 
