@@ -10,8 +10,7 @@ def keep_freed_memory() -> None:
     """Have glibc keep what this process frees, for as long as it runs; elsewhere do nothing.
 
     By default it hands large blocks back to the system and asks for them again, thousands of pages
-    per step, each of which the system clears: a tenth of a training step on a CPU, now and then a
-    third. Routers and gates free more blocks than static networks, and lose more.
+    per step, each of which the system clears: about a tenth of a training step on a CPU.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
