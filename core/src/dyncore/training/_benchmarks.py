@@ -60,7 +60,7 @@ TIGHT_MACS = FlopsRatioConfig(target=0.0, weight=40.0)
 network meets the target, and its blocks share it as they learn to. One rate for all costs more than
 twice as much accuracy in six epochs (docs/results.md)."""
 
-SHORT_ANNEALING = Annealing(end=0.12, until=0.95, fade=0.6)
+SHORT_ANNEALING = Annealing(start=16.0, end=0.12, until=0.95, fade=0.6)
 """Of its gates' temperature and noise (ours): a gate that is cold while the learning rate is high
 swings, and noise that stays to the end trains other paths than evaluation runs (docs/results.md).
 """
