@@ -84,6 +84,20 @@ def test_pickled_and_unpickled_it_answers_the_same(engine):
     torch.testing.assert_close(again(images).logits, engine(images).logits)
 
 
+def test_an_output_outlives_later_calls_and_a_pickle(network, engine):
+    images = torch.randn(5, 3, 8, 8)
+    output = engine(images)
+    engine(torch.randn(7, 3, 8, 8))
+    again = pickle.loads(pickle.dumps(output))
+    with torch.no_grad():
+        expected = network(images)
+    for ours in (output, again):
+        assert ours.path.on.equal(expected.path.on)
+        for name in ("router_features", "pooled"):
+            for value, true in zip(getattr(ours, name), getattr(expected, name), strict=True):
+                torch.testing.assert_close(value, true)
+
+
 def test_a_deleted_engine_leaves_nothing_behind(network):
     before = set(threading.enumerate())
     engine = Engine(network, torch.zeros(1, 3, 8, 8), threads=2)

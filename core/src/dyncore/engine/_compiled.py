@@ -189,6 +189,8 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     loaded.run_block.argtypes = [pointer] * 5 + [integer] + [pointer] * 3
     loaded.run_network.restype = None
     loaded.run_network.argtypes = [pointer, integer, pointer, pointer]
+    loaded.run_router.restype = None
+    loaded.run_router.argtypes = [pointer] * 2 + [integer, pointer]
     loaded.run_head.restype = None
     loaded.run_head.argtypes = [pointer] * 5 + [integer, pointer]
     loaded.run_stem.restype = None

@@ -149,7 +149,7 @@ def _output(parts: list[Part], images: Tensor) -> Output:
         (all_of_it,) = parts
         return Output(
             logits=all_of_it.logits,
-            path=ExecutionPath(tuple(all_of_it.decisions)),
+            path=ExecutionPath(all_of_it.decisions),
             router_features=all_of_it.router_features,
             pooled=all_of_it.pooled,
             images=images,

@@ -2,18 +2,21 @@
 
 import ctypes
 from collections.abc import Iterable, Sequence
-from itertools import groupby, repeat
+from functools import partial
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
-from dyncore.engine._compiled import Batch, Gate, Router, Step
+from dyncore.engine._compiled import Gate, Router, Step
+from dyncore.engine._deferred import Deferred
 from dyncore.engine._head import NativeHead
 from dyncore.engine._native import NativeBlock
+from dyncore.engine._native_batch import Memory, Rows, Widths
 from dyncore.engine._network import Part, PlannedNetwork
-from dyncore.engine._packing import Store, pointers
+from dyncore.engine._packing import Store
 from dyncore.engine._plan import Plan
-from dyncore.gating import Affine, Decision, ExecutionPath, LeanGate, LeanRouter
+from dyncore.gating import Affine, Decision, ExecutionPath, LeanGate, LeanRouter, RouterState
 
 MOST_EARLIER = 64
 
@@ -43,7 +46,7 @@ class NativeNetwork(PlannedNetwork):
         """From now on do without torch between the blocks where no path is forced."""
         self._store = store
         self._maps = [self.blocks[0].before]
-        self._widest = store.lanes
+        widest = store.lanes
         pooled: list[int] = []
         features: list[int] = []
         paths: list[int] = []
@@ -84,10 +87,11 @@ class NativeNetwork(PlannedNetwork):
                 paths.append(gate.paths)
                 channels.append(gate.channels)
                 scores = store.filled(gate.head.weight.shape[0])
-                self._widest = max(self._widest, width, scores)
+                widest = max(widest, width, scores)
             steps.append(step)
-        self._pooled, self._features = _Rows(pooled), _Rows(features, dim)
-        self._paths, self._channels = _Rows(paths), _Rows(channels)
+        self._widths = Widths(
+            Rows(pooled), Rows(features, dim), Rows(paths), Rows(channels), widest
+        )
         self._not_gated = {len(b.plan.paths) for b in self.blocks if not b.plan.router}
         self._steps = (Step * len(steps))(*steps)
 
@@ -100,55 +104,58 @@ class NativeNetwork(PlannedNetwork):
     @torch.no_grad()
     def _run(self, images: Tensor) -> Part:
         assert self._steps is not None
-        count, dtype, threads = len(images), self._store.dtype, self._store.threads
+        count = len(images)
         maps = [self.stem(images), *(m.take(count) for m in self._maps[1:])]
-        pooled = self._pooled.empty(count, dtype)
-        features = self._features.empty(count, dtype)
-        weight = self._paths.empty(count, dtype)
-        on = self._paths.empty(count, torch.bool)
-        channel_weight = self._channels.empty(count, dtype)
-        channel_on = self._channels.empty(count, torch.bool)
-        scratch = torch.empty(threads, 2 * -(-count // threads) * self._widest, dtype=dtype)
-        of_threads = pointers(scratch)
+        memory = self._widths.memory(count, self._store.threads, self._store.dtype)
         addresses = [m.start(x) for m, x in zip(self._maps, maps, strict=True)]
-        starts = (ctypes.c_void_p * len(addresses))(*addresses)
-        batch = Batch(
-            ctypes.addressof(starts),
-            pooled.data_ptr(),
-            features.data_ptr(),
-            weight.data_ptr(),
-            channel_weight.data_ptr(),
-            on.data_ptr(),
-            channel_on.data_ptr(),
-            ctypes.addressof(of_threads),
-            count,
-        )
+        batch, _alive = memory.batch(addresses)
         self._store.code.run_network(
             self._steps, len(self._steps), ctypes.addressof(batch), self._store.team
         )
         logits, x = self.answer(maps[-1])
-        averages = self._pooled.split(pooled, count)
+        averages = Deferred(partial(self._where_routed, self._widths.pooled, memory.pooled, count))
+        own = Deferred(partial(self._where_routed, self._widths.features, memory.features, count))
+        router_features = own if self._widths.features.total else averages
+        decisions = Deferred(partial(self._decisions, memory))
+        return Part(logits, decisions, router_features, averages, x)
+
+    def repeat_router(self, index: int, x: Tensor, state: RouterState, times: int) -> RouterState:
+        """See :meth:`PlannedNetwork.repeat_router`; compiled routers keep their own state."""
+        if self._steps is None:
+            return super().repeat_router(index, x, state, times)
+        step = self._steps[index]
+        memory = self._widths.memory(len(x), self._store.threads, self._store.dtype)
+        memory.features.zero_()
+        before = self._maps[step.in_map].start(x)
+        batch, _alive = memory.batch([before] * len(self._maps))
+        self._store.code.run_router(
+            ctypes.addressof(step), ctypes.addressof(batch), times, self._store.team
+        )
+        return state
+
+    def _decisions(self, memory: Memory) -> list[Decision]:
+        count, paths = memory.images, self._widths.paths
         decided = map(
             Decision,
-            self._paths.split(on, count),
-            self._paths.split(weight, count),
-            self._of_channels(channel_on, count),
-            self._of_channels(channel_weight, count),
+            paths.split(memory.on, count),
+            paths.split(memory.weight, count),
+            self._of_channels(memory.channel_on, count),
+            self._of_channels(memory.channel_weight, count),
         )
-        own = self._features.split(features, count) if self._features.total else averages
-        routed = zip(decided, own, averages, strict=False)
-        always = {n: Decision.always_on(x, n) for n in self._not_gated}
-        by_block: list[tuple[Decision, Tensor | None, Tensor | None]] = [
-            next(routed) if block.plan.router else (always[len(block.plan.paths)], None, None)
+        always = {n: Decision.always_on(memory.weight.new_empty(count), n) for n in self._not_gated}
+        return [
+            next(decided) if block.plan.router else always[len(block.plan.paths)]
             for block in self.blocks
         ]
-        decisions, router_features, pools = (list(column) for column in zip(*by_block, strict=True))
-        return Part(logits, decisions, router_features, pools, x)
+
+    def _where_routed(self, rows: Rows, buffer: Tensor, images: int) -> list[Tensor | None]:
+        routed = iter(rows.split(buffer, images))
+        return [next(routed) if block.plan.router else None for block in self.blocks]
 
     def _of_channels(self, buffer: Tensor, images: int) -> Iterable[Tensor | None]:
-        if not self._channels.total:
+        if not self._widths.channels.total:
             return repeat(None)
-        rows = self._channels.split(buffer, images)
+        rows = self._widths.channels.split(buffer, images)
         return (row if row.shape[1] else None for row in rows)
 
     def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,26 +181,3 @@ class NativeNetwork(PlannedNetwork):
 
     def _affine(self, affine: Affine | None) -> object:
         return None if affine is None else ctypes.pointer(self._store.affine(affine))
-
-
-class _Rows:
-    """So many numbers of every image for each router; a batch's lie together, router by router."""
-
-    def __init__(self, widths: Sequence[int], shown: int | None = None) -> None:
-        """``shown``: how many of a row's numbers mean something; None: all."""
-        self.total = sum(widths)
-        self._shown = shown
-        self._alike = [(width, len(list(same))) for width, same in groupby(widths)]
-
-    def empty(self, images: int, dtype: torch.dtype) -> Tensor:
-        """For a batch."""
-        return torch.empty(images * self.total, dtype=dtype)
-
-    def split(self, buffer: Tensor, images: int) -> list[Tensor]:
-        """(images, width) of each router."""
-        parts = buffer.split([images * width * count for width, count in self._alike])
-        return [
-            rows
-            for part, (width, count) in zip(parts, self._alike, strict=True)
-            for rows in part.view(count, images, width)[:, :, : self._shown].unbind(0)
-        ]

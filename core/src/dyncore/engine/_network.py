@@ -16,9 +16,9 @@ class Part:
     """What running some images gave: the fields of an Output, decisions per block."""
 
     logits: Tensor
-    decisions: list[Decision]
-    router_features: list[Tensor | None]
-    pooled: list[Tensor | None]
+    decisions: Sequence[Decision]
+    router_features: Sequence[Tensor | None]
+    pooled: Sequence[Tensor | None]
     features: Tensor
 
 
@@ -93,6 +93,17 @@ class PlannedNetwork:
             pools.append(seen)
         logits, x = self.answer(x)
         return Part(logits, decisions, features, pools, x)
+
+    @torch.no_grad()
+    def repeat_router(self, index: int, x: Tensor, state: RouterState, times: int) -> RouterState:
+        """Decide about a block of input ``x`` so many times over; the state after it."""
+        plan, after = self.plan.blocks[index], state
+        if plan.router is None or plan.gate is None:
+            return state
+        for _ in range(times):
+            feature, after = plan.router(x.mean((2, 3)), state)
+            plan.gate(feature)
+        return after
 
     def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits, and what the last block gave as the caller's own."""

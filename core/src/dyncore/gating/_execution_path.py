@@ -17,7 +17,7 @@ class ExecutionPath:
     A block that is not gated is always on.
     """
 
-    decisions: tuple[Decision, ...]
+    decisions: Sequence[Decision]
 
     @classmethod
     def of(

@@ -1,5 +1,6 @@
 """What a network returns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -18,9 +19,9 @@ class Output:
 
     logits: Float[Tensor, "batch classes"]
     path: ExecutionPath
-    router_features: list[Tensor | None]
+    router_features: Sequence[Tensor | None]
     """(B, d) per block; None where no router ran (static, not gated, or a forced path)."""
-    pooled: list[Tensor | None]
+    pooled: Sequence[Tensor | None]
     """(B, C) per block: its average-pooled input; None where no router ran."""
     images: Float[Tensor, "batch 3 height width"] | None = None
     """The input itself: a teacher in training must see what its student saw."""

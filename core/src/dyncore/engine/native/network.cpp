@@ -79,6 +79,17 @@ void run_block(const Block* block, const Choice* choice, const real* x, real* to
   team->run([&](int thread) { run_images(work, active, next, thread); });
 }
 
+// The router before a block, averages included, `times` times over: what it takes without a call from
+// Python.
+void run_router(const Step* step, const Batch* batch, int times, Team* team) {
+  team->run([&](int thread) {
+    for (int i = 0; i < times; i++) {
+      route(*step, *batch, false, thread, *team);
+      team->barrier();
+    }
+  });
+}
+
 // All blocks of a network whose routers and gates are known, from the maps of the stem.
 void run_network(const Step* steps, int count, const Batch* batch, Team* team) {
   const auto next = std::make_unique<std::atomic<int>[]>(count);
