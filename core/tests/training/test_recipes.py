@@ -96,19 +96,18 @@ def test_two_packages_with_one_recipe_are_named(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "low"),
     [
-        "vanilla-resnet20-cifar10-b0.6",
-        "vanilla-resnet20-digits-b0.6",
-        "vanilla-resnet32-cifar10-b0.6",
+        ("vanilla-resnet20-cifar10-b0.6", 0.25),
+        ("vanilla-resnet20-digits-b0.6", 0.31),
+        ("vanilla-resnet32-cifar10-b0.6", 0.2),
     ],
 )
-def test_gates_are_cold_only_where_the_learning_rate_is_low(name):
+def test_gates_are_cold_only_where_the_learning_rate_is_low(name, low):
     phase = find_recipe(name).phases[-1]
     for step in range(1000):
         cold = phase.annealing.factor(step / 1000) < 0.5
-        low = phase.schedule.factor(phase.epochs * step / 1000, phase.epochs) < 1 / 3
-        assert low or not cold
+        assert phase.schedule.factor(phase.epochs * step / 1000, phase.epochs) < low or not cold
 
 
 def test_short_runs_hold_the_network_to_its_target_and_blocks_loosely():

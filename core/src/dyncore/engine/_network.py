@@ -98,8 +98,8 @@ class PlannedNetwork:
     def repeat_router(self, index: int, x: Tensor, state: RouterState, times: int) -> RouterState:
         """Decide about a block of input ``x`` so many times over; the state after it."""
         plan, after = self.plan.blocks[index], state
-        if plan.router is None or plan.gate is None:
-            return state
+        assert plan.router is not None
+        assert plan.gate is not None
         for _ in range(times):
             feature, after = plan.router(x.mean((2, 3)), state)
             plan.gate(feature)
