@@ -24,11 +24,15 @@ constexpr int VECTOR_BYTES = 16;
 #endif
 constexpr int LANES = VECTOR_BYTES / sizeof(real);
 
-#if defined(__AVX__) && !defined(__AVX512F__)
-constexpr int WIDEST = 6;  // pixels of a tile of two vectors: 16 registers hold it
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool MANY_REGISTERS = true;  // 32 vectors; else 16
 #else
-constexpr int WIDEST = 14;  // the same with 32 registers
+constexpr bool MANY_REGISTERS = false;
 #endif
+
+// Pixels of a tile of N vectors of output channels: as many as registers hold.
+template <int N>
+constexpr int WIDEST = MANY_REGISTERS ? 14 : N == 1 ? 8 : 12 / N;
 
 constexpr int AHEAD = 32;             // rows of weights that are asked for before they are needed
 constexpr int MOST_TERMS = 256;       // of a sum before it is put away: short sums round less
@@ -114,18 +118,46 @@ INLINE const real* first_pixel(const Convolution& conv, const Map& in, const rea
   return x + in.at(y * conv.stride - half, c * conv.stride - half);
 }
 
-// Adds `count` inputs to sums[P pixels][N vectors of output channels]; W pixels lie in each row.
-// `next` and `row`: from pixel to pixel and from row to row; `list`: see Segment.
+// Where the P pixels of a tile lie, from the first one: W of them in each row, or, if W is 1, each
+// after the other, on to the next row where one ends.
+template <int P, int W>
+struct Pixels {
+  static constexpr int IN_ROW = (W + 2) / 3, GROUPS = P / W * IN_ROW;  // three share a register
+  ptrdiff_t next, from[GROUPS], to[P];
+
+  Pixels(const Convolution& conv, const Map& in, const Map& out, int c)
+      : next(conv.stride * in.pitch) {
+    const ptrdiff_t row = conv.stride * in.row();
+    if constexpr (W > 1) {
+      for (int g = 0; g < GROUPS; g++) from[g] = g / IN_ROW * row + g % IN_ROW * 3 * next;
+      for (int p = 0; p < P; p++) to[p] = p / W * out.row() + p % W * out.pitch;
+    } else {
+      const ptrdiff_t in_turn = row - out.width * next;
+      const ptrdiff_t out_turn = out.row() - out.width * out.pitch;
+      ptrdiff_t in_at = 0, out_at = 0;
+      for (int p = 0; p < P; p++) {
+        from[p] = in_at, to[p] = out_at;
+        const bool turns = ++c == out.width;
+        if (turns) c = 0;
+        in_at += next + (turns ? in_turn : 0);
+        out_at += out.pitch + (turns ? out_turn : 0);
+      }
+    }
+  }
+};
+
+// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment.
 template <int P, int N, int W>
-INLINE void accumulate(vec (&sums)[P][N], const real* x, ptrdiff_t next, ptrdiff_t row,
+INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pixels,
                        const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count) {
-  constexpr int IN_ROW = (W + 2) / 3, GROUPS = P / W * IN_ROW;  // three share an address register
+  constexpr int IN_ROW = pixels.IN_ROW, GROUPS = pixels.GROUPS;
+  const ptrdiff_t next = pixels.next;
   const real* from[GROUPS];
-  for (int g = 0; g < GROUPS; g++) from[g] = x + g / IN_ROW * row + g % IN_ROW * 3 * next;
+  for (int g = 0; g < GROUPS; g++) from[g] = x + pixels.from[g];
   for (ptrdiff_t j = 0; j < count; j++) {
     const real* weight = weights + (list ? list[j] : j) * LANES;
     vec w[N];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int n = 0; n < N; n++) {
       w[n] = load(weight + n * panel_size);
       __builtin_prefetch(weight + n * panel_size + AHEAD * LANES);
@@ -135,18 +167,30 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, ptrdiff_t next, ptrdiff
       const int column = p % W;
       const real* pixel = from[p / W * IN_ROW + column / 3] + j;
       const real value = column % 3 == 0 ? pixel[0] : column % 3 == 1 ? pixel[next] : pixel[2 * next];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int n = 0; n < N; n++) sums[p][n] += value * w[n];
     }
   }
 }
 
-template <int P, int N, int W = P>
-static __attribute__((noinline)) void tile(const Convolution& conv, const Map& in, const real* x,
-                                           const Taps& taps, const Segment* segments, int count,
-                                           const Result& result, int panel, int y, int c) {
-  real* const out = result.out + panel * LANES;
-  const auto place = [&](int p) { return out + result.map.at(y + p / W, c + p % W); };
+// A convolution of some segments of a map, and where it goes.
+struct Product {
+  const Convolution& conv;
+  const Map& in;
+  const real* x;
+  const Taps taps;
+  const Segment* segments;
+  int count;
+  const Result& result;
+};
+
+// One tile, of which (y, c) is the first pixel and `panel` the first vector of output channels.
+template <int P, int N, int W>
+static __attribute__((noinline)) void tile(const Product& product, int panel, int y, int c) {
+  const auto& [conv, in, x, taps, segments, count, result] = product;
+  const Pixels<P, W> pixels(conv, in, result.map, c);
+  real* const out = result.out + result.map.at(y, c) + panel * LANES;
+  const auto place = [&](int p) { return out + pixels.to[p]; };
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) __builtin_prefetch(place(p) + n * LANES, 1);
   vec sums[P][N], put_away[P][N];
@@ -155,9 +199,8 @@ static __attribute__((noinline)) void tile(const Convolution& conv, const Map& i
     for (int p = 0; p < P; p++) sums[p][n] = bias;
   }
   const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
-  const real* const pixels = first_pixel(conv, in, x, y, c);
+  const real* const start = first_pixel(conv, in, x, y, c);
   const real* const weights = conv.panels + panel * panel_size;
-  const ptrdiff_t next = conv.stride * in.pitch, row = conv.stride * in.row();
   int terms = 0;
   bool away = false;
   for (int s = 0; s < count; s++)
@@ -175,12 +218,12 @@ static __attribute__((noinline)) void tile(const Convolution& conv, const Map& i
           terms = 0;
         }
         terms += some;
-        const real* from = pixels + taps.offset[k] + segment.map_channel + first;
+        const real* from = start + taps.offset[k] + segment.map_channel + first;
         const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
         if (segment.list)
-          accumulate<P, N, W>(sums, from, next, row, rows, panel_size, segment.list + first, some);
+          accumulate<P, N, W>(sums, from, pixels, rows, panel_size, segment.list + first, some);
         else
-          accumulate<P, N, W>(sums, from, next, row, rows + first * LANES, panel_size, nullptr, some);
+          accumulate<P, N, W>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some);
       }
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) {
@@ -193,33 +236,63 @@ static __attribute__((noinline)) void tile(const Convolution& conv, const Map& i
     }
 }
 
-// Output channels panel .. panel + N of rows first .. last.
+// A tile of `pixels` pixels, at most P, that lie one after the other.
+template <int P, int N>
+static void some_tile(int pixels, const Product& product, int panel, int y, int c) {
+  if (pixels == P)
+    tile<P, N, 1>(product, panel, y, c);
+  else if constexpr (P > 1)
+    some_tile<P - 1, N>(pixels, product, panel, y, c);
+}
+
+// Output channels panel .. panel + N of rows first .. last, in tiles that go on from row to row: few
+// registers make narrow tiles, and what rows leave over would be a large part of the pixels.
 template <int N>
-static void panels(const Convolution& conv, const Map& in, const real* x, const Taps& taps,
-                   const Segment* segments, int count, const Result& result, int panel, int first,
-                   int last) {
-  const int width = result.map.width;
+static void panels_on(const Product& product, int panel, int first, int last) {
+  constexpr int WIDE = WIDEST<N>;
+  const int width = product.result.map.width;
+  int y = first, c = 0;
+  for (int left = (last - first) * width, some; left > 0; left -= some) {
+    // Two halves take less time than a whole tile and one pixel.
+    some = left == WIDE + 1 ? (WIDE + 1) / 2 : std::min(left, WIDE);
+    some_tile<WIDE, N>(some, product, panel, y, c);
+    for (c += some; c >= width; c -= width) y++;
+  }
+}
+
+// The same in tiles that end with a row, whose pixels share address registers.
+template <int N>
+static void panels_by_row(const Product& product, int panel, int first, int last) {
+  constexpr int WIDE = WIDEST<N>;
+  const int width = product.result.map.width;
 // Whole rows of a small map, as many as a tile holds: each weight then meets more pixels.
-#define TILES(W)                                                                                  \
-  if constexpr (WIDEST / W > 1)                                                                   \
-    for (; width == W && last - first >= WIDEST / W; first += WIDEST / W)                         \
-      tile<WIDEST / W * W, N, W>(conv, in, x, taps, segments, count, result, panel, first, 0)
+#define TILES(W)                                                    \
+  for (; width == W && last - first >= WIDE / W; first += WIDE / W) \
+    tile<WIDE / W * W, N, W>(product, panel, first, 0)
   TILES(7);
   TILES(4);
 #undef TILES
   for (int y = first; y < last; y++)
     for (int c = 0; c < width;) {
       const int left = width - c;
-#define TILE(P) (tile<P, N>(conv, in, x, taps, segments, count, result, panel, y, c), c += P)
+#define TILE(P) (tile<P, N, P>(product, panel, y, c), c += P)
       if (N == 1 && left >= 16) TILE(16);
-      else if (left >= WIDEST && (left - WIDEST == 0 || left - WIDEST >= 4)) TILE(WIDEST);
-      else if (WIDEST > 8 && left >= 8) TILE(8);
-      else if (WIDEST > 7 && left == 7) TILE(7);
+      else if (left == WIDE || left >= WIDE + 4) TILE(WIDE);
+      else if (left >= 8) TILE(8);
+      else if (left == 7) TILE(7);
       else if (left >= 4) TILE(4);
       else if (left >= 2) TILE(2);
       else TILE(1);
 #undef TILE
     }
+}
+
+template <int N>
+static void panels(const Product& product, int panel, int first, int last) {
+  if constexpr (MANY_REGISTERS)
+    panels_by_row<N>(product, panel, first, last);
+  else
+    panels_on<N>(product, panel, first, last);
 }
 
 // The panels of thread `part` of `parts`: pairs, of which the last one may be half.
@@ -236,21 +309,26 @@ INLINE Panels panels_of(int all, int part, int parts) {
 // wrote itself; by panels, it reads half of the weights.
 static void convolve(const Convolution& conv, const Map& in, const real* x, const Segment* segments,
                      int count, const Result& result, int part, int parts) {
-  const Taps taps = taps_of(conv, in);
+  const Product product{conv, in, x, taps_of(conv, in), segments, count, result};
   const int all = conv.panel_count(), height = result.map.height;
-  const int64_t weights = (int64_t)taps.count * conv.inputs * all * LANES;
+  const int64_t weights = (int64_t)product.taps.count * conv.inputs * all * LANES;
   const bool uneven = (all + 1) / 2 % parts, larger = in.size() + result.map.size() > 2 * weights;
   const bool by_rows = (uneven || larger) && height >= 2 * parts;
   const Panels own = by_rows ? Panels{0, all} : panels_of(all, part, parts);
   const int top = by_rows ? height * part / parts : 0;
   const int bottom = by_rows ? height * (part + 1) / parts : height;
   const int step = weights <= FEW_WEIGHTS ? std::max(1, GROUP / result.map.width) : height;
-  for (int y = top; y < bottom; y += step)
-    for (int panel = own.first; panel < own.last; panel += 2) {
-      const int end = std::min(bottom, y + step);
-      if (panel + 1 < own.last)
-        panels<2>(conv, in, x, taps, segments, count, result, panel, y, end);
-      else
-        panels<1>(conv, in, x, taps, segments, count, result, panel, y, end);
+  for (int y = top; y < bottom; y += step) {
+    const int end = std::min(bottom, y + step);
+    for (int panel = own.first, some; panel < own.last; panel += some) {
+      const int left = own.last - panel;
+      some = left == 3 && !MANY_REGISTERS ? 3 : std::min(left, 2);
+      if (some == 2)
+        panels<2>(product, panel, y, end);
+      else if (some == 1)
+        panels<1>(product, panel, y, end);
+      else if constexpr (!MANY_REGISTERS)
+        panels<3>(product, panel, y, end);
     }
+  }
 }
