@@ -41,7 +41,7 @@ constexpr int MOST_PATHS = 64;
 
 struct Work {
   const Block& block;
-  const Choice& choice;
+  const Choice choice;
   const real* x;
   real* total;
   real* pooled;
@@ -180,16 +180,18 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
     pool(out, b.out_channels, total, work.pooled + (ptrdiff_t)image * b.out_channels, part, parts);
 }
 
+// Whether there is anything to do for an image.
+static bool changes(const Block& block, const uint8_t* on, int image) {
+  if (!on || block.shortcut != IDENTITY || !block.settled) return true;
+  const uint8_t* chosen = on + (ptrdiff_t)image * block.paths;
+  return std::any_of(chosen, chosen + block.paths, [](uint8_t value) { return value != 0; });
+}
+
 // The images that the block changes, by number.
 static void find_active(const Block& block, const uint8_t* on, int images, std::vector<int>& active) {
-  const bool free = block.shortcut == IDENTITY && block.settled;
   active.clear();
-  for (int image = 0; image < images; image++) {
-    const uint8_t* chosen = on ? on + (ptrdiff_t)image * block.paths : nullptr;
-    const auto taken = [](uint8_t value) { return value != 0; };
-    if (!free || !chosen || std::any_of(chosen, chosen + block.paths, taken))
-      active.push_back(image);
-  }
+  for (int image = 0; image < images; image++)
+    if (changes(block, on, image)) active.push_back(image);
 }
 
 // What thread `thread` has to do; `next` is shared and begins at 0.

@@ -32,11 +32,11 @@ struct Batch {
 
 constexpr int MOST_EARLIER = 64;
 
-// The part of thread `thread` in the router before a block; `pooled`: its input's averages are there.
-static void route(const Step& step, const Batch& batch, bool pooled, int thread, Team& team) {
+// The router before a block, for a share of the images; `pooled`: its input's averages are there.
+static void route(const Step& step, const Batch& batch, bool pooled, const Share& share,
+                  real* scratch) {
   const Block& block = *step.block;
   const int images = batch.images;
-  const Share share = share_of(images, thread, team);
   const Map& map = block.maps[0];
   real* averages = batch.pooled + step.pooled * images;
   if (!pooled) {
@@ -55,9 +55,104 @@ static void route(const Step& step, const Batch& batch, bool pooled, int thread,
                    batch.weight + step.on * images,
                    batch.channel_on + step.channels * images,
                    batch.channel_weight + step.channels * images};
-  decide(*step.router, *step.gate, to, block.in_channels, share,
-         batch.scratch[share.parts > 1 ? 0 : thread]);
+  decide(*step.router, *step.gate, to, block.in_channels, share, scratch);
 }
+
+// All blocks of a network whose routers and gates are known, from the maps of the stem.
+class Network {
+ public:
+  Network(const Step* steps, int count, const Batch& batch, Team& team)
+      : steps_(steps), count_(count), batch_(batch), team_(team) {}
+
+  void run() const {
+    if (team_.size() < batch_.images)
+      run_apart();
+    else
+      run_together();
+  }
+
+ private:
+  static constexpr int MOST_IMAGES = 8;  // of a group
+  static constexpr int GROUPS = 4;       // for each thread, where there are images enough
+
+  // Each group of images goes through the blocks by itself, and a thread takes the next block of the
+  // next group: none waits for the others, unless it comes upon a group that is not through yet.
+  void run_apart() const {
+    const int images = batch_.images;
+    const int size = std::clamp(images / (GROUPS * team_.size()), 1, MOST_IMAGES);
+    const int groups = (images + size - 1) / size;
+    const auto passed = std::make_unique<std::atomic<int>[]>(groups);
+    std::atomic<int> next{0};
+    team_.run([&](int thread) {
+      for (int task; (task = next.fetch_add(1)) < count_ * groups;) {
+        const int s = task / groups, group = task % groups;
+        for (int blocks; (blocks = passed[group].load()) < s;) Team::wait(passed[group], blocks);
+        const Share share{group * size, std::min(images, (group + 1) * size), 0, 1, team_};
+        const Work work = begin(s, share, batch_.scratch[thread]);
+        for (int image = share.first; image < share.last; image++)
+          if (changes(work.block, work.choice.on, image)) run_image(work, image, 0, 1, thread);
+        passed[group] = s + 1;
+        passed[group].notify_all();
+      }
+    });
+  }
+
+  // Block by block, so that all threads work on each image.
+  void run_together() const {
+    const auto next = std::make_unique<std::atomic<int>[]>(count_);
+    team_.run([&](int thread) {
+      std::vector<int> active;
+      for (int s = 0; s < count_; s++) {
+        const Share share = share_of(batch_.images, thread, team_);
+        const Work work = begin(s, share, batch_.scratch[share.parts > 1 ? 0 : thread]);
+        team_.barrier();
+        find_active(work.block, work.choice.on, batch_.images, active);
+        if (active.empty()) continue;
+        run_images(work, active, next[s], thread);
+        team_.barrier();
+      }
+    });
+  }
+
+  // Decides about a step for a share of the images; what is to be done then.
+  Work begin(int s, const Share& share, real* scratch) const {
+    const Step& step = steps_[s];
+    const Block& block = *step.block;
+    const int images = batch_.images;
+    Choice choice{};
+    if (step.router) {
+      route(step, batch_, s && steps_[s - 1].pools, share, scratch);
+      choice.on = batch_.on + step.on * images;
+      if (step.gate->clamps) choice.weight = batch_.weight + step.on * images;
+      if (step.gate->channels) {
+        choice.channel_on = batch_.channel_on + step.channels * images;
+        choice.channel_weight = batch_.channel_weight + step.channels * images;
+      }
+    }
+    real* pooled = nullptr;
+    if (step.pools) {
+      pooled = batch_.pooled + steps_[s + 1].pooled * images;
+      const real* before = batch_.pooled + step.pooled * images;
+      if (step.router && block.shortcut == IDENTITY) keep_averages(block, before, pooled, share);
+    }
+    return {block, choice, batch_.maps[step.in_map], batch_.maps[step.out_map], pooled,
+            step.scratch, step.buffers, team_};
+  }
+
+  // The averages of images that the block will not change.
+  static void keep_averages(const Block& block, const real* before, real* after, const Share& share) {
+    const int64_t numbers = int64_t(share.rows()) * block.in_channels;
+    const int64_t first = int64_t(share.first) * block.in_channels;
+    const int64_t from = first + numbers * share.part / share.parts;
+    const int64_t to = first + numbers * (share.part + 1) / share.parts;
+    std::copy(before + from, before + to, after + from);
+  }
+
+  const Step* const steps_;
+  const int count_;
+  const Batch& batch_;
+  Team& team_;
+};
 
 extern "C" {
 
@@ -83,56 +178,16 @@ void run_block(const Block* block, const Choice* choice, const real* x, real* to
 // Python.
 void run_router(const Step* step, const Batch* batch, int times, Team* team) {
   team->run([&](int thread) {
+    const Share share = share_of(batch->images, thread, *team);
     for (int i = 0; i < times; i++) {
-      route(*step, *batch, false, thread, *team);
+      route(*step, *batch, false, share, batch->scratch[share.parts > 1 ? 0 : thread]);
       team->barrier();
     }
   });
 }
 
-// All blocks of a network whose routers and gates are known, from the maps of the stem.
 void run_network(const Step* steps, int count, const Batch* batch, Team* team) {
-  const auto next = std::make_unique<std::atomic<int>[]>(count);
-  const int images = batch->images;
-  team->run([&](int thread) {
-    bool pooled = false;
-    std::vector<int> active;
-    for (int s = 0; s < count; s++) {
-      const Step& step = steps[s];
-      const Block& block = *step.block;
-      const int64_t before = step.pooled * images;
-      const int64_t after = steps[std::min(s + 1, count - 1)].pooled * images;
-      Choice choice{};
-      if (step.router) {
-        route(step, *batch, pooled, thread, *team);
-        const bool channels = step.gate->channels;
-        choice.on = batch->on + step.on * images;
-        if (step.gate->clamps) choice.weight = batch->weight + step.on * images;
-        if (channels) choice.channel_on = batch->channel_on + step.channels * images;
-        if (channels) choice.channel_weight = batch->channel_weight + step.channels * images;
-      }
-      pooled = step.pools;
-      if (pooled && step.router && block.shortcut == IDENTITY) {
-        const int first = images * thread / team->size();
-        const int last = images * (thread + 1) / team->size();
-        std::copy(batch->pooled + before + first * block.in_channels,
-                  batch->pooled + before + last * block.in_channels,
-                  batch->pooled + after + first * block.in_channels);
-      }
-      team->barrier();
-      const Work work{block,
-                      choice,
-                      batch->maps[step.in_map],
-                      batch->maps[step.out_map],
-                      pooled ? batch->pooled + after : nullptr,
-                      step.scratch,
-                      step.buffers,
-                      *team};
-      find_active(block, choice.on, images, active);
-      run_images(work, active, next[s], thread);
-      team->barrier();
-    }
-  });
+  Network(steps, count, *batch, *team).run();
 }
 
 // `strides` of images, channels, rows and columns.

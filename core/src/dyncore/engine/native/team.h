@@ -63,9 +63,7 @@ class Team {
     }
   }
 
- private:
-  static constexpr int SPINS = 40000;  // some 0.5 ms: longer than a router between two blocks
-
+  // Until `value` is no longer `old`.
   static void wait(const std::atomic<int>& value, int old) {
     for (int spin = 0; spin < SPINS; spin++) {
       if (value.load(std::memory_order_acquire) != old) return;
@@ -73,6 +71,9 @@ class Team {
     }
     value.wait(old);
   }
+
+ private:
+  static constexpr int SPINS = 40000;  // some 0.5 ms: longer than a router between two blocks
 
   void begin() {
     work_.fetch_add(1);
