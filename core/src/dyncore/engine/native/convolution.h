@@ -154,13 +154,18 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
   const ptrdiff_t next = pixels.next;
   const real* from[GROUPS];
   for (int g = 0; g < GROUPS; g++) from[g] = x + pixels.from[g];
-  for (ptrdiff_t j = 0; j < count; j++) {
+  // A sum waits for its last addition: where there are few, each is made of several chains.
+  constexpr int CHAINS = std::max(1, 8 / (P * N)), EARLY = CHAINS > 1 ? 4 * AHEAD : AHEAD;
+  vec chains[CHAINS][P][N] = {};
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < N; n++) chains[0][p][n] = sums[p][n];
+  const auto add = [&](vec (&to)[P][N], ptrdiff_t j) __attribute__((always_inline)) {
     const real* weight = weights + (list ? list[j] : j) * LANES;
     vec w[N];
 #pragma GCC unroll 3
     for (int n = 0; n < N; n++) {
       w[n] = load(weight + n * panel_size);
-      __builtin_prefetch(weight + n * panel_size + AHEAD * LANES);
+      __builtin_prefetch(weight + n * panel_size + EARLY * LANES);
     }
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
@@ -168,9 +173,20 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
       const real* pixel = from[p / W * IN_ROW + column / 3] + j;
       const real value = column % 3 == 0 ? pixel[0] : column % 3 == 1 ? pixel[next] : pixel[2 * next];
 #pragma GCC unroll 3
-      for (int n = 0; n < N; n++) sums[p][n] += value * w[n];
+      for (int n = 0; n < N; n++) to[p][n] += value * w[n];
     }
-  }
+  };
+  ptrdiff_t j = 0;
+  for (; j + CHAINS <= count; j += CHAINS)
+#pragma GCC unroll 8
+    for (int chain = 0; chain < CHAINS; chain++) add(chains[chain], j + chain);
+  if constexpr (CHAINS > 1)
+    for (; j < count; j++) add(chains[0], j);
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < N; n++) {
+      sums[p][n] = chains[0][p][n];
+      for (int chain = 1; chain < CHAINS; chain++) sums[p][n] += chains[chain][p][n];
+    }
 }
 
 // A convolution of some segments of a map, and where it goes.
