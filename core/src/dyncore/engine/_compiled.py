@@ -165,6 +165,7 @@ class Batch(ctypes.Structure):
         ("channel_on", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
         ("images", ctypes.c_int32),
+        ("forced", ctypes.c_int32),
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dyncore.engine._compiled import Batch
 from dyncore.engine._packing import pointers
+from dyncore.gating import Decision
 
 
 class Rows:
@@ -73,7 +74,16 @@ class Memory:
     channel_weight: Tensor
     scratch: Tensor
 
-    def batch(self, maps: Sequence[int]) -> tuple[Batch, object]:
+    def force(self, decisions: Sequence[Decision]) -> None:
+        """Take the ``decisions`` of gated blocks in place of what routers would write here."""
+        for name in ("on", "weight", "channel_on", "channel_weight"):
+            buffer = getattr(self, name)
+            parts = [getattr(decision, name) for decision in decisions]
+            given = [part.flatten().to(buffer.dtype) for part in parts if part is not None]
+            if given:
+                torch.cat(given, out=buffer)
+
+    def batch(self, maps: Sequence[int], *, forced: bool = False) -> tuple[Batch, object]:
         """As compiled code takes it, with the addresses of ``maps``; and what it must outlive."""
         starts = (ctypes.c_void_p * len(maps))(*maps)
         of_threads = pointers(self.scratch)
@@ -87,5 +97,6 @@ class Memory:
             self.channel_on.data_ptr(),
             ctypes.addressof(of_threads),
             self.images,
+            int(forced),
         )
         return batch, (starts, of_threads)

@@ -95,24 +95,41 @@ class NativeNetwork(PlannedNetwork):
         self._not_gated = {len(b.plan.paths) for b in self.blocks if not b.plan.router}
         self._steps = (Step * len(steps))(*steps)
 
+    @torch.no_grad()
     def run(self, images: Tensor, path: ExecutionPath | None) -> Part:
         """See :meth:`PlannedNetwork.run`."""
-        if path is not None or self._steps is None:
+        if self._steps is None or not (path is None or self._decides_all(path)):
             return super().run(images, path)
-        return self._run(images)
+        memory = self._widths.memory(len(images), self._store.threads, self._store.dtype)
+        if path is None:
+            return self._routed(images, memory)
+        memory.force([d for block, d in zip(self.blocks, path, strict=True) if block.plan.router])
+        logits, x = self._execute(images, memory, forced=True)
+        none = [None] * len(self.blocks)
+        return Part(logits, self._decisions(memory), none, none, x)
 
-    @torch.no_grad()
-    def _run(self, images: Tensor) -> Part:
+    def _decides_all(self, path: ExecutionPath) -> bool:
+        """Whether the path says of channels, too, which of them are on."""
+        return all(
+            not block.plan.channels or decision.channel_weight is not None
+            for block, decision in zip(self.blocks, path, strict=True)
+        )
+
+    def _execute(self, images: Tensor, memory: Memory, *, forced: bool) -> tuple[Tensor, Tensor]:
+        """Logits and the last block's output."""
         assert self._steps is not None
         count = len(images)
         maps = [self.stem(images), *(m.take(count) for m in self._maps[1:])]
-        memory = self._widths.memory(count, self._store.threads, self._store.dtype)
         addresses = [m.start(x) for m, x in zip(self._maps, maps, strict=True)]
-        batch, _alive = memory.batch(addresses)
+        batch, _alive = memory.batch(addresses, forced=forced)
         self._store.code.run_network(
             self._steps, len(self._steps), ctypes.addressof(batch), self._store.team
         )
-        logits, x = self.answer(maps[-1])
+        return self.answer(maps[-1])
+
+    def _routed(self, images: Tensor, memory: Memory) -> Part:
+        count = len(images)
+        logits, x = self._execute(images, memory, forced=False)
         averages = Deferred(partial(self._where_routed, self._widths.pooled, memory.pooled, count))
         own = Deferred(partial(self._where_routed, self._widths.features, memory.features, count))
         router_features = own if self._widths.features.total else averages

@@ -28,6 +28,7 @@ struct Batch {
   uint8_t *on, *channel_on;
   real* const* scratch;  // [threads]: see decide; they lie together
   int32_t images;
+  int32_t forced;  // whether `on`, `weight` and those of channels are given
 };
 
 constexpr int MOST_EARLIER = 64;
@@ -73,7 +74,7 @@ class Network {
 
  private:
   static constexpr int MOST_IMAGES = 8;  // of a group
-  static constexpr int GROUPS = 4;       // for each thread, where there are images enough
+  static constexpr int GROUPS = 2;       // for each thread, where there are images enough
 
   // Each group of images goes through the blocks by itself, and a thread takes the next block of the
   // next group: none waits for the others, unless it comes upon a group that is not through yet.
@@ -121,16 +122,16 @@ class Network {
     const int images = batch_.images;
     Choice choice{};
     if (step.router) {
-      route(step, batch_, s && steps_[s - 1].pools, share, scratch);
+      if (!batch_.forced) route(step, batch_, s && steps_[s - 1].pools, share, scratch);
       choice.on = batch_.on + step.on * images;
-      if (step.gate->clamps) choice.weight = batch_.weight + step.on * images;
+      if (step.gate->clamps || batch_.forced) choice.weight = batch_.weight + step.on * images;
       if (step.gate->channels) {
         choice.channel_on = batch_.channel_on + step.channels * images;
         choice.channel_weight = batch_.channel_weight + step.channels * images;
       }
     }
     real* pooled = nullptr;
-    if (step.pools) {
+    if (step.pools && !batch_.forced) {
       pooled = batch_.pooled + steps_[s + 1].pooled * images;
       const real* before = batch_.pooled + step.pooled * images;
       if (step.router && block.shortcut == IDENTITY) keep_averages(block, before, pooled, share);
