@@ -1,6 +1,13 @@
 """Recipes, phases, the trainer, checkpoints and evaluation."""
 
-from dyncore.training._benchmarks import BENCHMARKS, GATED_SGD, STEP_PHASES, Benchmark, make_recipe
+from dyncore.training._benchmarks import (
+    BENCHMARKS,
+    GATED_SGD,
+    SHORT_ANNEALING,
+    STEP_PHASES,
+    Benchmark,
+    make_recipe,
+)
 from dyncore.training._context_recipes import (
     CONTEXT_PHASES,
     ContextRow,
@@ -25,6 +32,7 @@ __all__ = [
     "CONTEXT_PHASES",
     "GATED_SGD",
     "SGD",
+    "SHORT_ANNEALING",
     "STEP_PHASES",
     "Annealing",
     "Benchmark",

@@ -43,48 +43,52 @@ INLINE vec sums_of(const vec* vectors) {
   }
 }
 
-// The wanted channels `first` and following at the pixels c and following of row y; what lies beyond
-// the last channel or pixel is done once more.
-static __attribute__((noinline)) void picked_tile(const Convolution& conv, const Map& in,
-                                                  const real* x, const Taps& taps,
-                                                  const int32_t* wanted, int count,
-                                                  const Result& result, int first, int y, int c) {
+// The wanted channels `first` and following at all pixels; what lies beyond the last channel or the
+// end of a row is done once more.
+static void picked_rows(const Convolution& conv, const Map& in, const real* x, const Taps& taps,
+                        const int32_t* wanted, int count, const Result& result, int first) {
   const ptrdiff_t next = conv.stride * in.pitch;
   const ptrdiff_t filled = (conv.inputs + LANES - 1) / LANES * LANES;
-  const real* pixels = first_pixel(conv, in, x, y, 0);
-  ptrdiff_t column[PIXELS], slot[ROWS];
-  const real *from[PIXELS], *rows[ROWS];
+  ptrdiff_t slot[ROWS];
+  const real* rows[ROWS];
   vec bias, scale;
   for (int r = 0; r < ROWS; r++) {
     slot[r] = std::min(first + r, count - 1);
     rows[r] = conv.rows + wanted[slot[r]] * taps.count * filled;
-  }
-  for (int p = 0; p < PIXELS; p++) {
-    column[p] = std::min(c + p, result.map.width - 1);
-    from[p] = pixels + column[p] * next;
-    for (int r = 0; r < ROWS; r++) {
+    for (int p = 0; p < PIXELS; p++) {
       bias[p * ROWS + r] = result.bias[wanted[slot[r]]];
       scale[p * ROWS + r] = result.channel_scale[wanted[slot[r]]];
     }
   }
-  vec sums[LANES] = {};
-  for (int k = 0; k < taps.count; k++)
-    for (ptrdiff_t i = 0; i < filled; i += LANES) {
-      vec w[ROWS];
-#pragma GCC unroll 4
-      for (int r = 0; r < ROWS; r++) w[r] = load(rows[r] + k * filled + i);
-#pragma GCC unroll 4
-      for (int p = 0; p < PIXELS; p++) {
-        const vec value = load(from[p] + taps.offset[k] + i);
-#pragma GCC unroll 4
-        for (int r = 0; r < ROWS; r++) sums[p * ROWS + r] += w[r] * value;
-      }
+  const auto tile = [&](int y, int c) __attribute__((noinline)) {
+    const real* pixels = first_pixel(conv, in, x, y, 0);
+    ptrdiff_t column[PIXELS];
+    const real* from[PIXELS];
+    for (int p = 0; p < PIXELS; p++) {
+      column[p] = std::min(c + p, result.map.width - 1);
+      from[p] = pixels + column[p] * next;
     }
-  const vec values = activate(sums_of<LANES>(sums) + bias, result.activation) * scale;
-  real* row = result.out + result.map.at(y, 0);
-  for (int p = 0; p < PIXELS; p++)
-    for (int r = 0; r < ROWS; r++)
-      row[column[p] * result.map.pitch + slot[r]] = values[p * ROWS + r];
+    vec sums[LANES] = {};
+    for (int k = 0; k < taps.count; k++)
+      for (ptrdiff_t i = 0; i < filled; i += LANES) {
+        vec w[ROWS];
+#pragma GCC unroll 4
+        for (int r = 0; r < ROWS; r++) w[r] = load(rows[r] + k * filled + i);
+#pragma GCC unroll 4
+        for (int p = 0; p < PIXELS; p++) {
+          const vec value = load(from[p] + taps.offset[k] + i);
+#pragma GCC unroll 4
+          for (int r = 0; r < ROWS; r++) sums[p * ROWS + r] += w[r] * value;
+        }
+      }
+    const vec values = activate(sums_of<LANES>(sums) + bias, result.activation) * scale;
+    real* row = result.out + result.map.at(y, 0);
+    for (int p = 0; p < PIXELS; p++)
+      for (int r = 0; r < ROWS; r++)
+        row[column[p] * result.map.pitch + slot[r]] = values[p * ROWS + r];
+  };
+  for (int y = 0; y < result.map.height; y++)
+    for (int c = 0; c < result.map.width; c += PIXELS) tile(y, c);
 }
 
 // The share `part` of `parts` of the channels `wanted`, side by side in the result.
@@ -94,7 +98,5 @@ static void convolve_picked(const Convolution& conv, const Map& in, const real* 
   const Taps taps = taps_of(conv, in);
   const int tiles = (count + ROWS - 1) / ROWS;
   for (int tile = tiles * part / parts; tile < tiles * (part + 1) / parts; tile++)
-    for (int y = 0; y < result.map.height; y++)
-      for (int c = 0; c < result.map.width; c += PIXELS)
-        picked_tile(conv, in, x, taps, wanted, count, result, tile * ROWS, y, c);
+    picked_rows(conv, in, x, taps, wanted, count, result, tile * ROWS);
 }
