@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Map(ctypes.Structure):
-    """See convolution.h."""
+    """See tile.h."""
 
     _fields_ = (
         ("height", ctypes.c_int32),
@@ -44,7 +44,7 @@ class Map(ctypes.Structure):
 
 
 class Convolution(ctypes.Structure):
-    """See convolution.h."""
+    """See tile.h."""
 
     _fields_ = (
         ("kernel", ctypes.c_int32),

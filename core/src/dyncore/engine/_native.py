@@ -1,6 +1,6 @@
 """A planned network in compiled code: each image runs alone, so time follows what it chose.
 
-Maps are padded and channels-last, see ``native/convolution.h``. A tensor of them, (B, C, H, W), is
+Maps are padded and channels-last, see ``native/tile.h``. A tensor of them, (B, C, H, W), is
 a view into a buffer that its block keeps: nothing is allocated between two blocks.
 """
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "convolution.h"
+#include "tile.h"
 
 constexpr int ROWS = LANES < 4 ? LANES : 4;  // output channels of a tile
 constexpr int PIXELS = LANES / ROWS;         // so that its sums fill one vector

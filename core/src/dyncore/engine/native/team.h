@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "vector.h"
+
 INLINE void pause_briefly() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
