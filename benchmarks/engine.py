@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -130,7 +131,9 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     example = torch.randn(1, 3, size, size, device=device)
     dense = dyncore.Engine(static_model, example)
     drawn = torch.randn(CALIBRATION, 3, size, size, device=device)
-    evaluations = {file: Evaluation.load(file) for file in options.traces}
+    evaluations = {
+        "/".join(Path(file).parent.parts[-2:]): Evaluation.load(file) for file in options.traces
+    }
     engines, tables, agreements, traces = {}, {}, {}, {}
     for workload in workloads:
         for rate in workload.rates:

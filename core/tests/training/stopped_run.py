@@ -4,6 +4,7 @@ ARGUMENTS follow ``dyn train RECIPE``; SIGNAL comes while step AT is computed; E
 what is printed to stderr; RANK, PROCESSES and PORT place this process among others.
 """
 
+import faulthandler
 import os
 import sys
 from typing import Any
@@ -20,6 +21,7 @@ if PROCESSES > 1:
         "OMP_NUM_THREADS": "1",
     }
 sys.stderr = open(ERRORS, "w")  # noqa: SIM115
+faulthandler.dump_traceback_later(240, file=sys.stderr, exit=True)  # says where it hangs
 
 import torch  # noqa: E402
 

@@ -91,7 +91,7 @@ def whole(tmp_path_factory) -> dict[int, dict[str, bytes]]:
 def test_the_step_is_finished_and_the_run_goes_on(tmp_path, whole, at, signals, code):
     output = ["--output", str(tmp_path / "runs")]
     codes = command([*SMALL, *output], tmp_path / "errors", at=at, signals=signals)
-    assert codes == [code] * len(signals)
+    assert codes == [code] * len(signals), [e.read_text() for e in tmp_path.glob("errors.*")]
     last = tmp_path / "runs" / RUN / "checkpoints" / f"step-{at:08d}"
     name = signal.Signals(code - 128).name
     *_, said, how = (tmp_path / "errors.0").read_text().splitlines()
