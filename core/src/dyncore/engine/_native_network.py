@@ -95,18 +95,11 @@ class NativeNetwork(PlannedNetwork):
         self._not_gated = {len(b.plan.paths) for b in self.blocks if not b.plan.router}
         self._steps = (Step * len(steps))(*steps)
 
-    @torch.no_grad()
     def run(self, images: Tensor, path: ExecutionPath | None) -> Part:
         """See :meth:`PlannedNetwork.run`."""
         if self._steps is None or not (path is None or self._decides_all(path)):
             return super().run(images, path)
-        memory = self._widths.memory(len(images), self._store.threads, self._store.dtype)
-        if path is None:
-            return self._routed(images, memory)
-        memory.force([d for block, d in zip(self.blocks, path, strict=True) if block.plan.router])
-        logits, x = self._execute(images, memory, forced=True)
-        none = [None] * len(self.blocks)
-        return Part(logits, self._decisions(memory), none, none, x)
+        return self._run(images, path)
 
     def _decides_all(self, path: ExecutionPath) -> bool:
         """Whether the path says of channels, too, which of them are on."""
@@ -115,25 +108,28 @@ class NativeNetwork(PlannedNetwork):
             for block, decision in zip(self.blocks, path, strict=True)
         )
 
-    def _execute(self, images: Tensor, memory: Memory, *, forced: bool) -> tuple[Tensor, Tensor]:
-        """Logits and the last block's output."""
+    @torch.no_grad()
+    def _run(self, images: Tensor, path: ExecutionPath | None) -> Part:
         assert self._steps is not None
         count = len(images)
         maps = [self.stem(images), *(m.take(count) for m in self._maps[1:])]
+        memory = self._widths.memory(count, self._store.threads, self._store.dtype)
+        if path is not None:
+            decided = zip(self.blocks, path, strict=True)
+            memory.force([decision for block, decision in decided if block.plan.router])
         addresses = [m.start(x) for m, x in zip(self._maps, maps, strict=True)]
-        batch, _alive = memory.batch(addresses, forced=forced)
+        batch, _alive = memory.batch(addresses, forced=path is not None)
         self._store.code.run_network(
             self._steps, len(self._steps), ctypes.addressof(batch), self._store.team
         )
-        return self.answer(maps[-1])
-
-    def _routed(self, images: Tensor, memory: Memory) -> Part:
-        count = len(images)
-        logits, x = self._execute(images, memory, forced=False)
+        logits, x = self.answer(maps[-1])
+        decisions = Deferred(partial(self._decisions, memory))
+        if path is not None:
+            none = [None] * len(self.blocks)
+            return Part(logits, decisions, none, none, x)
         averages = Deferred(partial(self._where_routed, self._widths.pooled, memory.pooled, count))
         own = Deferred(partial(self._where_routed, self._widths.features, memory.features, count))
         router_features = own if self._widths.features.total else averages
-        decisions = Deferred(partial(self._decisions, memory))
         return Part(logits, decisions, router_features, averages, x)
 
     def repeat_router(self, index: int, x: Tensor, state: RouterState, times: int) -> RouterState:

@@ -102,9 +102,9 @@ class Network {
   void run_together() const {
     const auto next = std::make_unique<std::atomic<int>[]>(count_);
     team_.run([&](int thread) {
+      const Share share = share_of(batch_.images, thread, team_);
       std::vector<int> active;
       for (int s = 0; s < count_; s++) {
-        const Share share = share_of(batch_.images, thread, team_);
         const Work work = begin(s, share, batch_.scratch[share.parts > 1 ? 0 : thread]);
         team_.barrier();
         find_active(work.block, work.choice.on, batch_.images, active);

@@ -43,7 +43,8 @@ struct Segment {
   const int32_t* list;
 };
 
-// What becomes of a sum: out = activation(scale * sum, plus what is there if `add`), times `channel_scale`.
+// What becomes of a sum: out = activation(scale * sum, plus what is there if `add`), times
+// `channel_scale`.
 struct Result {
   real* out;  // the map of one image
   Map map;
