@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dyncore.backbones import MobileNetV2Config
-from dyncore.blocks import GatedBlock, Granularity, Path
+from dyncore.blocks import GatedBlock, Granularity, Path, pool
 from dyncore.gating import Decision
 
 SHORTCUTS = ["identity", "pad", "projection"]
@@ -113,6 +113,22 @@ def test_inverted_residuals_in_training_equal_the_paths_one_by_one(paths):
     for block in backbone.blocks[:5]:
         channels = block.paths[0].layers[0].conv.in_channels
         expect_equal(block.double(), torch.randn(3, channels, 6, 6, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("paths", "combine"), [(1, "blend"), (1, "additive"), (2, "additive")])
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_of_channels_last_maps_are_channels_last(make_block, x, form, paths, combine):
+    """Whatever the head's mean gives: only one of two gradients that meet must be so."""
+    block = make_block(form=form, paths=paths, combine=combine).train()
+    x = x.to(memory_format=torch.channels_last).requires_grad_()
+    kept, mean = pool(x)
+    out = block(kept, random_decision(block, len(x), channels=False))
+    assert x.shape[1] > 1
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+    (gradient,) = torch.autograd.grad(out.mean((2, 3)).sum() + mean.sum(), x)
+
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_frozen_statistics_stay_what_they_are(make_block, x):

@@ -189,6 +189,10 @@ class _BlendedNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, weight, shortcut, mean, inverse_std = ctx.saved_tensors
+        if not x.is_contiguous():
+            # The head's mean gives a gradient of the default format; it would spread over the
+            # shortcuts, and a ReLU's backward pass of two formats takes up to 100 times as long.
+            grad = grad.contiguous(memory_format=torch.channels_last)
         # In place wherever it can be: fresh memory costs more than what is done with it.
         threshold_backward = torch.ops.aten.threshold_backward
         variance = inverse_std.pow(-2) - ctx.eps
