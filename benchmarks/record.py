@@ -21,7 +21,7 @@ def record(
 
     ``versions`` are those of further packages that were measured.
     """
-    script, *arguments = sys.argv
+    script, *arguments = (shown(argument) for argument in sys.argv)
     report = {
         "command": " ".join(["python", f"benchmarks/{Path(script).name}", *arguments]),
         "date": time.strftime("%Y-%m-%d"),
@@ -36,6 +36,12 @@ def record(
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{name}.json"
     temporary = target.with_suffix(".tmp")
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(target)
     print(f"written: benchmarks/results/{target.name}")
+
+
+def shown(argument: str) -> str:
+    """The argument; of one machine's absolute path only its last part, behind dots."""
+    path = Path(argument)
+    return f"…/{path.name}" if path.is_absolute() else argument
