@@ -96,8 +96,8 @@ class NativeBlock(Runnable):
         self.scratch = pointers(
             row for thread in zip(*hidden.memory, strict=True) for row in thread
         )
-        # A number per output channel and two per channel of the first hidden map, see block.h.
-        self.buffers = pointers(store.scratch("lists", maps[-1].pitch + 2 * maps[1].pitch))
+        # Two numbers per output channel and two per channel of the first hidden map, see block.h.
+        self.buffers = pointers(store.scratch("lists", 2 * (maps[-1].pitch + maps[1].pitch)))
         one = not plan.channels and len(paths) == 1
         inner = [
             store.convolution(

@@ -46,7 +46,7 @@ struct Work {
   real* total;
   real* pooled;
   real* const* scratch;  // [threads][layers - 1]
-  real* const* buffers;  // [threads]: a number per output channel, two per first hidden one
+  real* const* buffers;  // [threads]: two numbers per output channel, two per first hidden one
   Team& team;
 };
 
@@ -70,6 +70,12 @@ static void finish(const Block& b, real* total) {
   }
 }
 
+INLINE void put_average(const Map& map, int channels, int panel, vec sums, real* pooled) {
+  sums /= real(map.height) * real(map.width);
+  const int left = std::min(LANES, channels - panel * LANES);
+  if (left > 0) std::memcpy(pooled + panel * LANES, &sums, left * sizeof(real));
+}
+
 static void pool(const Map& map, int channels, const real* total, real* pooled, int part, int parts) {
   const int panels = map.pitch / LANES;
   for (int panel = panels * part / parts; panel < panels * (part + 1) / parts; panel++) {
@@ -80,9 +86,19 @@ static void pool(const Map& map, int channels, const real* total, real* pooled, 
       for (int c = 0; c < map.width; c++) of_row += load(row + c * map.pitch);
       sums += of_row;
     }
-    sums /= real(map.height) * real(map.width);
-    const int left = std::min(LANES, channels - panel * LANES);
-    if (left > 0) std::memcpy(pooled + panel * LANES, &sums, left * sizeof(real));
+    put_average(map, channels, panel, sums, pooled);
+  }
+}
+
+// The same from what each thread added up while it convolved: behind the bias in its buffer.
+static void pool_totals(const Map& map, int channels, real* const* buffers, real* pooled, int part,
+                        int parts) {
+  const int panels = map.pitch / LANES;
+  for (int panel = panels * part / parts; panel < panels * (part + 1) / parts; panel++) {
+    vec sums = {};
+    for (int thread = 0; thread < parts; thread++)
+      sums += load(buffers[thread] + map.pitch + panel * LANES);
+    put_average(map, channels, panel, sums, pooled);
   }
 }
 
@@ -99,7 +115,7 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
 
   if (b.shortcut == CONVOLUTION) {
     const Segment all{0, 0, b.projection->inputs, nullptr};
-    const Result result{total, out, false, 1, NONE, b.projection->bias, nullptr};
+    const Result result{total, out, false, 1, NONE, b.projection->bias, nullptr, nullptr};
     convolve(*b.projection, in, x, &all, 1, result, part, parts);
   } else if (b.shortcut == PADDING && part == 0) {
     pad(b, x, total);
@@ -117,8 +133,10 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
 
   const bool gated = b.gated_channels && work.choice.channel_on;
   // Each thread finds the channels for itself: that is faster than to wait for another one.
-  real* const bias = work.buffers[parts == 1 ? owner : part];
-  real* const channel_scale = bias + out.pitch;
+  real* const* const buffers = work.buffers + (parts == 1 ? owner : 0);
+  real* const bias = buffers[part];
+  real* const totals = bias + out.pitch;
+  real* const channel_scale = totals + out.pitch;
   int32_t* const wanted = (int32_t*)(channel_scale + b.maps[1].pitch);
   int picked = 0;
   if (gated && count) {
@@ -140,8 +158,10 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
       const int64_t first = layer ? b.offsets[(layer - 1) * b.paths + chosen[i]] : 0;
       const int64_t offset = b.offsets[layer * b.paths + chosen[i]];
       const bool scaled = gated && layer == 0;
-      const Result result{hidden[layer] + offset, to,        false, 1, conv.activation,
-                          conv.bias,              scaled ? channel_scale : nullptr};
+      const Result result{hidden[layer] + offset, to,
+                          false,                  1,
+                          conv.activation,        conv.bias,
+                          scaled ? channel_scale : nullptr, nullptr};
       if (scaled && sparse) {
         convolve_picked(conv, from, x, wanted, picked, result, part, parts);
       } else {
@@ -160,6 +180,7 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
     for (int i = 0; i < count; i++)
       segments[i] = {b.offsets[(layer - 1) * b.paths + chosen[i]], chosen[i] * inputs,
                      some ? picked : inputs, some ? wanted : nullptr};
+    std::fill(totals, totals + out.pitch, real(0));
     // Paths whose weights differ cannot be summed before they are scaled.
     for (int first = 0, last; first < count; first = last) {
       last = same ? count : first + 1;
@@ -167,8 +188,9 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
       for (int i = first; i < last; i++)
         for (ptrdiff_t c = 0; c < out.pitch; c++) bias[c] += b.last_bias[chosen[i] * out.pitch + c];
       const real scale = same ? 1 : work.choice.weight[(ptrdiff_t)image * b.paths + chosen[first]];
-      const Result result{total, out,  true,   scale, last == count ? b.activation : NONE,
-                          bias,  nullptr};
+      const bool ends = last == count;
+      const Result result{total, out,     true, scale, ends ? b.activation : NONE,
+                          bias,  nullptr, ends && work.pooled ? totals : nullptr};
       convolve(*b.last, b.maps[layer], hidden[layer - 1], segments + first, last - first, result,
                part, parts);
     }
@@ -176,8 +198,12 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
     finish(b, total);
   }
   wait();
-  if (work.pooled)
-    pool(out, b.out_channels, total, work.pooled + (ptrdiff_t)image * b.out_channels, part, parts);
+  if (!work.pooled) return;
+  real* const pooled = work.pooled + (ptrdiff_t)image * b.out_channels;
+  if (count)
+    pool_totals(out, b.out_channels, buffers, pooled, part, parts);
+  else
+    pool(out, b.out_channels, total, pooled, part, parts);
 }
 
 // Whether there is anything to do for an image.

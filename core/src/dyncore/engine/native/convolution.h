@@ -67,29 +67,22 @@ static void panels(const Product& product, int panel, int first, int last) {
     panels_on<N>(product, panel, first, last);
 }
 
-// The panels of thread `part` of `parts`: pairs, of which the last one may be half.
 struct Panels {
   int first, last;
 };
 
+// The panels of thread `part` of `parts`: pairs, of which the last one may be half.
 INLINE Panels panels_of(int all, int part, int parts) {
   const int pairs = (all + 1) / 2;
   return {2 * (pairs * part / parts), std::min(all, 2 * (pairs * (part + 1) / parts))};
 }
 
-// The share `part` of `parts` of a convolution of one image. By rows, a thread mostly reads what it
-// wrote itself; by panels, it reads half of the weights.
-static void convolve(const Convolution& conv, const Map& in, const real* x, const Segment* segments,
-                     int count, const Result& result, int part, int parts) {
-  const Product product{conv, in, x, taps_of(conv, in), segments, count, result};
-  const int all = conv.panel_count(), height = result.map.height;
-  const int64_t weights = (int64_t)product.taps.count * conv.inputs * all * LANES;
-  const bool uneven = (all + 1) / 2 % parts, larger = in.size() + result.map.size() > 2 * weights;
-  const bool by_rows = (uneven || larger) && height >= 2 * parts;
-  const Panels own = by_rows ? Panels{0, all} : panels_of(all, part, parts);
-  const int top = by_rows ? height * part / parts : 0;
-  const int bottom = by_rows ? height * (part + 1) / parts : height;
-  const int step = weights <= FEW_WEIGHTS ? std::max(1, GROUP / result.map.width) : height;
+// The panels `own` of the output's rows top .. bottom.
+static void convolve_rows(const Product& product, Panels own, int top, int bottom) {
+  const Convolution& conv = product.conv;
+  const Map& to = product.result.map;
+  const int64_t weights = (int64_t)product.taps.count * conv.inputs * conv.panel_count() * LANES;
+  const int step = weights <= FEW_WEIGHTS ? std::max(1, GROUP / to.width) : to.height;
   for (int y = top; y < bottom; y += step) {
     const int end = std::min(bottom, y + step);
     for (int panel = own.first, some; panel < own.last; panel += some) {
@@ -103,4 +96,18 @@ static void convolve(const Convolution& conv, const Map& in, const real* x, cons
         panels<3>(product, panel, y, end);
     }
   }
+}
+
+// The share `part` of `parts` of a convolution of one image. By rows, a thread mostly reads what it
+// wrote itself; by panels, it reads half of the weights.
+static void convolve(const Convolution& conv, const Map& in, const real* x, const Segment* segments,
+                     int count, const Result& result, int part, int parts) {
+  const Product product{conv, in, x, taps_of(conv, in), segments, count, result};
+  const int all = conv.panel_count(), height = result.map.height;
+  const int64_t weights = (int64_t)product.taps.count * conv.inputs * all * LANES;
+  const bool uneven = (all + 1) / 2 % parts, larger = in.size() + result.map.size() > 2 * weights;
+  if ((uneven || larger) && height >= 2 * parts)
+    convolve_rows(product, {0, all}, height * part / parts, height * (part + 1) / parts);
+  else
+    convolve_rows(product, panels_of(all, part, parts), 0, height);
 }

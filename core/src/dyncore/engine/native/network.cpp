@@ -76,26 +76,38 @@ class Network {
   static constexpr int MOST_IMAGES = 8;  // of a group
   static constexpr int GROUPS = 2;       // for each thread, where there are images enough
 
-  // Each group of images goes through the blocks by itself, and a thread takes the next block of the
-  // next group: none waits for the others, unless it comes upon a group that is not through yet.
+  struct Group {
+    std::atomic<int> passed{0};  // blocks that it is through
+    std::atomic<bool> taken{false};
+  };
+
+  // Each group of images goes through the blocks by itself: a thread takes the group that is furthest
+  // behind, for a block, and none waits for the others.
   void run_apart() const {
     const int images = batch_.images;
     const int size = std::clamp(images / (GROUPS * team_.size()), 1, MOST_IMAGES);
-    const int groups = (images + size - 1) / size;
-    const auto passed = std::make_unique<std::atomic<int>[]>(groups);
-    std::atomic<int> next{0};
+    std::vector<Group> groups((images + size - 1) / size);
     team_.run([&](int thread) {
-      for (int task; (task = next.fetch_add(1)) < count_ * groups;) {
-        const int s = task / groups, group = task % groups;
-        for (int blocks; (blocks = passed[group].load()) < s;) Team::wait(passed[group], blocks);
-        const Share share{group * size, std::min(images, (group + 1) * size), 0, 1, team_};
+      for (Group* group; (group = take(groups));) {
+        const int s = group->passed, first = int(group - groups.data()) * size;
+        const Share share{first, std::min(images, first + size), 0, 1, team_};
         const Work work = begin(s, share, batch_.scratch[thread]);
         for (int image = share.first; image < share.last; image++)
           if (changes(work.block, work.choice.on, image)) run_image(work, image, 0, 1, thread);
-        passed[group] = s + 1;
-        passed[group].notify_all();
+        group->passed = s + 1;
+        group->taken = s + 1 == count_;  // who is through stays taken
       }
     });
+  }
+
+  // The first of the groups furthest behind that no thread has; null: none is left.
+  static Group* take(std::vector<Group>& groups) {
+    for (;;) {
+      Group* found = nullptr;
+      for (Group& group : groups)
+        if (!group.taken && (!found || group.passed < found->passed)) found = &group;
+      if (!found || !found->taken.exchange(true)) return found;
+    }
   }
 
   // Block by block, so that all threads work on each image.
@@ -105,7 +117,7 @@ class Network {
       const Share share = share_of(batch_.images, thread, team_);
       std::vector<int> active;
       for (int s = 0; s < count_; s++) {
-        const Work work = begin(s, share, batch_.scratch[share.parts > 1 ? 0 : thread]);
+        const Work work = begin(s, share, batch_.scratch[share.owner(thread)]);
         team_.barrier();
         find_active(work.block, work.choice.on, batch_.images, active);
         if (active.empty()) continue;
@@ -181,7 +193,7 @@ void run_router(const Step* step, const Batch* batch, int times, Team* team) {
   team->run([&](int thread) {
     const Share share = share_of(batch->images, thread, *team);
     for (int i = 0; i < times; i++) {
-      route(*step, *batch, false, share, batch->scratch[share.parts > 1 ? 0 : thread]);
+      route(*step, *batch, false, share, batch->scratch[share.owner(thread)]);
       team->barrier();
     }
   });
@@ -198,7 +210,7 @@ void run_stem(const Stem* stem, const real* images, const int64_t* strides, real
   team->run([&](int thread) {
     team->deal(count, next, thread, [&](int i, int owner, int part, int parts) {
       run_stem_on(*stem, images + i * strides[0], strides + 1, x + i * stem->out.size(),
-                  scratch + 2 * owner, part, parts, *team);
+                  scratch[2 * owner], scratch[2 * thread + 1], part, parts, *team);
     });
   });
 }

@@ -24,38 +24,55 @@ static void place(const Stem& stem, const real* image, const int64_t* stride, re
   }
 }
 
-// Stride 2 over a map without negative numbers, whose zeros around it change no maximum.
-static void take_maximum(const Map& in, const real* from, const Map& out, real* to, int part,
-                         int parts) {
-  for (int y = out.height * part / parts; y < out.height * (part + 1) / parts; y++)
-    for (int x = 0; x < out.width; x++) {
-      const real* first = from + in.at(2 * y - 1, 2 * x - 1);
-      real* result = to + out.at(y, x);
-      for (ptrdiff_t c = 0; c < out.pitch; c += LANES) {
-        vec most = load(first + c);
-        for (int k = 1; k < 9; k++) {
-          const vec value = load(first + (k / 3) * in.row() + (k % 3) * in.pitch + c);
-          most = value > most || value != value ? value : most;
-        }
-        store(result + c, most);
+INLINE vec larger(vec a, vec b) { return b > a || b != b ? b : a; }  // NaN stays NaN
+
+// Stride 2 over a map without negative numbers, whose zeros around it change no maximum; rows first ..
+// last of what comes out.
+static void take_maximum(const Map& in, const real* from, const Map& out, real* to, int first, int last) {
+  for (int y = first; y < last; y++)
+    for (ptrdiff_t c = 0; c < out.pitch; c += LANES) {
+      const real* const top = from + in.at(2 * y - 1, 0) + c;
+      const auto of_column = [&](int x) {
+        const real* at = top + x * in.pitch;
+        return larger(larger(load(at), load(at + in.row())), load(at + 2 * in.row()));
+      };
+      vec before = of_column(-1);
+      for (int x = 0; x < out.width; x++) {
+        const vec after = of_column(2 * x + 1);
+        store(to + out.at(y, x) + c, larger(larger(before, of_column(2 * x)), after));
+        before = after;
       }
     }
 }
 
-// One image; `scratch`: its map and that of the convolution.
+constexpr int BAND = 4;  // rows of maxima, taken while what they are of is in the cache
+
+// One image; `placed` is its map, which all threads fill, `convolved` this thread's own.
 static void run_stem_on(const Stem& stem, const real* image, const int64_t* stride, real* out,
-                        real* const* scratch, int part, int parts, Team& team) {
+                        real* placed, real* convolved, int part, int parts, Team& team) {
   const auto wait = [&] {
     if (parts > 1) team.barrier();
   };
-  place(stem, image, stride, scratch[0], part, parts);
+  place(stem, image, stride, placed, part, parts);
   wait();
   const Convolution& conv = *stem.convolution;
   const Segment all{0, 0, conv.inputs, nullptr};
-  real* const convolved = stem.maximum ? scratch[1] : out;
-  const Result result{convolved, stem.convolved, false, 1, conv.activation, conv.bias, nullptr};
-  convolve(conv, stem.image, scratch[0], &all, 1, result, part, parts);
-  wait();
-  if (stem.maximum) take_maximum(stem.convolved, convolved, stem.out, out, part, parts);
+  const Map& to = stem.convolved;
+  const Result result{stem.maximum ? convolved : out, to,      false, 1, conv.activation,
+                      conv.bias,                      nullptr, nullptr};
+  if (!stem.maximum) {
+    convolve(conv, stem.image, placed, &all, 1, result, part, parts);
+  } else {
+    const Product product{conv, stem.image, placed, taps_of(conv, stem.image), &all, 1, result};
+    const int height = stem.out.height, bottom = height * (part + 1) / parts;
+    int y = height * part / parts, done = std::max(0, 2 * y - 1);
+    for (int end; y < bottom; y = end) {
+      end = std::min(bottom, y + BAND);
+      const int needed = std::min(to.height, 2 * end);
+      convolve_rows(product, {0, conv.panel_count()}, done, needed);
+      take_maximum(to, convolved, stem.out, out, y, end);
+      done = needed;
+    }
+  }
   wait();
 }

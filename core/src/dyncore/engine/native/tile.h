@@ -44,7 +44,7 @@ struct Segment {
 };
 
 // What becomes of a sum: out = activation(scale * sum, plus what is there if `add`), times
-// `channel_scale`.
+// `channel_scale`. `totals` grow by what is put out.
 struct Result {
   real* out;  // the map of one image
   Map map;
@@ -53,6 +53,7 @@ struct Result {
   int32_t activation;
   const real* bias;
   const real* channel_scale;  // per output channel, or null
+  real* totals;               // per output channel, or null
 };
 
 struct Taps {
@@ -196,6 +197,7 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
         else
           accumulate<P, N, W>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some);
       }
+  vec total[N] = {};
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) {
       real* const to = place(p) + n * LANES;
@@ -204,5 +206,11 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
       value = activate(value, result.activation);
       if (result.channel_scale) value *= load(result.channel_scale + (panel + n) * LANES);
       store(to, value);
+      total[n] += value;
+    }
+  if (result.totals)
+    for (int n = 0; n < N; n++) {
+      real* const totals = result.totals + (panel + n) * LANES;
+      store(totals, load(totals) + total[n]);
     }
 }
