@@ -47,6 +47,8 @@ L1_WEIGHTS = {"cifar10": 1e-4, "digits": 1e-3}
 
 FLOPS_WEIGHT = 3.0
 """Weight of the FLOPs loss: ours."""
+SHORT_FLOPS_WEIGHT = 12.0
+"""In short runs, which miss the budget at 3 (docs/results.md)."""
 
 NOT_PRINTED = "augmentation: CDB section 4; leak 0.01 and initial biases of 1: ours"
 START = (
@@ -98,11 +100,12 @@ def _pretrained(backbone: str, benchmark: str, source: Source) -> Recipe:
 
 
 def _budgeted(backbone: str, benchmark: str, budget: float) -> Recipe:
+    weight = SHORT_FLOPS_WEIGHT if (backbone, benchmark) == SHORT else FLOPS_WEIGHT
     return _recipe(
         backbone,
         benchmark,
         Source(paper="ours", place="LC-Net held to a budget", borrowed=HELD),
-        {"flops": FlopsRatioConfig(target=budget, weight=FLOPS_WEIGHT)},
+        {"flops": FlopsRatioConfig(target=budget, weight=weight)},
         router=PooledNormRouterConfig(),
         budget=budget,
     )
