@@ -86,7 +86,8 @@ def test_training_equals_two_optimisers_written_out(vanilla, tmp_path, weights):
         loss.backward()
         blocks.step()
         routers.step()
-    assert_close(weights(result), dict(model.state_dict()), rtol=1e-4, atol=1e-6)
+    # Ten steps enlarge what another order of sums rounds off; a wrong rate changes far more.
+    assert_close(weights(result), dict(model.state_dict()), rtol=1e-3, atol=1e-4)
 
 
 def test_both_rates_come_back_when_a_run_goes_on(vanilla, tmp_path, weights):
