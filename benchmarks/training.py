@@ -48,7 +48,7 @@ WORKLOADS = (
         backbone="resnet110-cifar",
         size=32,
         classes=10,
-        cpu_batch=32,
+        cpu_batch=256,
         gpu_batch=256,
         recipes={
             "static": "static-resnet110-cifar10",
