@@ -21,9 +21,9 @@ def record(
 
     ``versions`` are those of further packages that were measured.
     """
-    script, *arguments = (shown(argument) for argument in sys.argv)
+    script, *arguments = sys.argv
     report = {
-        "command": " ".join(["python", f"benchmarks/{Path(script).name}", *arguments]),
+        "command": " ".join(["python", f"benchmarks/{Path(script).name}", *map(shown, arguments)]),
         "date": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__,
         "python": platform.python_version(),

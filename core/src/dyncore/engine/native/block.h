@@ -70,36 +70,39 @@ static void finish(const Block& b, real* total) {
   }
 }
 
-INLINE void put_average(const Map& map, int channels, int panel, vec sums, real* pooled) {
-  sums /= real(map.height) * real(map.width);
-  const int left = std::min(LANES, channels - panel * LANES);
-  if (left > 0) std::memcpy(pooled + panel * LANES, &sums, left * sizeof(real));
+// The averages of a map's channels, from the sums of each panel of them.
+template <typename F>
+static void put_averages(const Map& map, int channels, real* pooled, int part, int parts,
+                         const F& sums_of) {
+  const int panels = map.pitch / LANES;
+  for (int panel = panels * part / parts; panel < panels * (part + 1) / parts; panel++) {
+    const vec averages = sums_of(panel * LANES) / (real(map.height) * real(map.width));
+    const int left = std::min(LANES, channels - panel * LANES);
+    if (left > 0) std::memcpy(pooled + panel * LANES, &averages, left * sizeof(real));
+  }
 }
 
 static void pool(const Map& map, int channels, const real* total, real* pooled, int part, int parts) {
-  const int panels = map.pitch / LANES;
-  for (int panel = panels * part / parts; panel < panels * (part + 1) / parts; panel++) {
+  put_averages(map, channels, pooled, part, parts, [&](int channel) {
     vec sums = {};
     for (int y = 0; y < map.height; y++) {
-      const real* row = total + map.at(y, 0) + panel * LANES;
+      const real* row = total + map.at(y, 0) + channel;
       vec of_row = {};  // short sums round less
       for (int c = 0; c < map.width; c++) of_row += load(row + c * map.pitch);
       sums += of_row;
     }
-    put_average(map, channels, panel, sums, pooled);
-  }
+    return sums;
+  });
 }
 
 // The same from what each thread added up while it convolved: behind the bias in its buffer.
 static void pool_totals(const Map& map, int channels, real* const* buffers, real* pooled, int part,
                         int parts) {
-  const int panels = map.pitch / LANES;
-  for (int panel = panels * part / parts; panel < panels * (part + 1) / parts; panel++) {
+  put_averages(map, channels, pooled, part, parts, [&](int channel) {
     vec sums = {};
-    for (int thread = 0; thread < parts; thread++)
-      sums += load(buffers[thread] + map.pitch + panel * LANES);
-    put_average(map, channels, panel, sums, pooled);
-  }
+    for (int thread = 0; thread < parts; thread++) sums += load(buffers[thread] + map.pitch + channel);
+    return sums;
+  });
 }
 
 // One image; by the whole team, of which this is thread `part`, where parts > 1.
@@ -115,7 +118,7 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
 
   if (b.shortcut == CONVOLUTION) {
     const Segment all{0, 0, b.projection->inputs, nullptr};
-    const Result result{total, out, false, 1, NONE, b.projection->bias, nullptr, nullptr};
+    const Result result{total, out, false, 1, NONE, b.projection->bias, nullptr};
     convolve(*b.projection, in, x, &all, 1, result, part, parts);
   } else if (b.shortcut == PADDING && part == 0) {
     pad(b, x, total);
@@ -158,10 +161,8 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
       const int64_t first = layer ? b.offsets[(layer - 1) * b.paths + chosen[i]] : 0;
       const int64_t offset = b.offsets[layer * b.paths + chosen[i]];
       const bool scaled = gated && layer == 0;
-      const Result result{hidden[layer] + offset, to,
-                          false,                  1,
-                          conv.activation,        conv.bias,
-                          scaled ? channel_scale : nullptr, nullptr};
+      const Result result{hidden[layer] + offset, to,        false, 1, conv.activation,
+                          conv.bias,              scaled ? channel_scale : nullptr};
       if (scaled && sparse) {
         convolve_picked(conv, from, x, wanted, picked, result, part, parts);
       } else {

@@ -79,10 +79,8 @@ INLINE Panels panels_of(int all, int part, int parts) {
 
 // The panels `own` of the output's rows top .. bottom.
 static void convolve_rows(const Product& product, Panels own, int top, int bottom) {
-  const Convolution& conv = product.conv;
   const Map& to = product.result.map;
-  const int64_t weights = (int64_t)product.taps.count * conv.inputs * conv.panel_count() * LANES;
-  const int step = weights <= FEW_WEIGHTS ? std::max(1, GROUP / to.width) : to.height;
+  const int step = product.weights() <= FEW_WEIGHTS ? std::max(1, GROUP / to.width) : to.height;
   for (int y = top; y < bottom; y += step) {
     const int end = std::min(bottom, y + step);
     for (int panel = own.first, some; panel < own.last; panel += some) {
@@ -104,8 +102,8 @@ static void convolve(const Convolution& conv, const Map& in, const real* x, cons
                      int count, const Result& result, int part, int parts) {
   const Product product{conv, in, x, taps_of(conv, in), segments, count, result};
   const int all = conv.panel_count(), height = result.map.height;
-  const int64_t weights = (int64_t)product.taps.count * conv.inputs * all * LANES;
-  const bool uneven = (all + 1) / 2 % parts, larger = in.size() + result.map.size() > 2 * weights;
+  const bool uneven = (all + 1) / 2 % parts;
+  const bool larger = in.size() + result.map.size() > 2 * product.weights();
   if ((uneven || larger) && height >= 2 * parts)
     convolve_rows(product, {0, all}, height * part / parts, height * (part + 1) / parts);
   else

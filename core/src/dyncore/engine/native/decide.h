@@ -54,7 +54,7 @@ static void affine(const Convolution& weights, const real* x, int64_t pitch, rea
                    int64_t out_pitch, int32_t activation, const Share& share) {
   const Segment all{0, 0, weights.inputs, nullptr};
   const Map from{1, share.rows(), 0, pitch}, to{1, share.rows(), 0, out_pitch};
-  const Result result{out, to, false, 1, activation, weights.bias, nullptr, nullptr};
+  const Result result{out, to, false, 1, activation, weights.bias, nullptr};
   convolve(weights, from, x, &all, 1, result, share.part, share.parts);
 }
 

@@ -28,7 +28,8 @@ INLINE vec larger(vec a, vec b) { return b > a || b != b ? b : a; }  // NaN stay
 
 // Stride 2 over a map without negative numbers, whose zeros around it change no maximum; rows first ..
 // last of what comes out.
-static void take_maximum(const Map& in, const real* from, const Map& out, real* to, int first, int last) {
+static void take_maximum(const Map& in, const real* from, const Map& out, real* to, int first,
+                         int last) {
   for (int y = first; y < last; y++)
     for (ptrdiff_t c = 0; c < out.pitch; c += LANES) {
       const real* const top = from + in.at(2 * y - 1, 0) + c;
@@ -58,8 +59,7 @@ static void run_stem_on(const Stem& stem, const real* image, const int64_t* stri
   const Convolution& conv = *stem.convolution;
   const Segment all{0, 0, conv.inputs, nullptr};
   const Map& to = stem.convolved;
-  const Result result{stem.maximum ? convolved : out, to,      false, 1, conv.activation,
-                      conv.bias,                      nullptr, nullptr};
+  const Result result{stem.maximum ? convolved : out, to, false, 1, conv.activation, conv.bias, nullptr};
   if (!stem.maximum) {
     convolve(conv, stem.image, placed, &all, 1, result, part, parts);
   } else {

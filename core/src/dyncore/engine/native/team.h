@@ -65,6 +65,9 @@ class Team {
     }
   }
 
+ private:
+  static constexpr int SPINS = 40000;  // some 0.5 ms: longer than a router between two blocks
+
   // Until `value` is no longer `old`.
   static void wait(const std::atomic<int>& value, int old) {
     for (int spin = 0; spin < SPINS; spin++) {
@@ -73,9 +76,6 @@ class Team {
     }
     value.wait(old);
   }
-
- private:
-  static constexpr int SPINS = 40000;  // some 0.5 ms: longer than a router between two blocks
 
   void begin() {
     work_.fetch_add(1);

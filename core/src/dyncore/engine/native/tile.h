@@ -53,7 +53,7 @@ struct Result {
   int32_t activation;
   const real* bias;
   const real* channel_scale;  // per output channel, or null
-  real* totals;               // per output channel, or null
+  real* totals = nullptr;     // per output channel, or null
 };
 
 struct Taps {
@@ -154,6 +154,8 @@ struct Product {
   const Segment* segments;
   int count;
   const Result& result;
+
+  int64_t weights() const { return (int64_t)taps.count * conv.inputs * conv.panel_count() * LANES; }
 };
 
 // One tile, of which (y, c) is the first pixel and `panel` the first vector of output channels.
