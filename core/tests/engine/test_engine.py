@@ -111,6 +111,25 @@ def test_a_deleted_engine_leaves_nothing_behind(network):
     assert set(threading.enumerate()) <= before
 
 
+@pytest.mark.parametrize("images", [1, 5])
+def test_the_callers_modes_do_not_matter(network, engine, images):
+    """Memory that one call takes is used by the next one, whose mode may be another."""
+    x = torch.randn(images, 3, 8, 8)
+    expected = engine(x)
+    with torch.inference_mode():
+        engine(torch.cat([x, x]))
+    with torch.device("meta"):
+        again = engine(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        engine(x, path=expected.path)
+    assert again.logits.equal(expected.logits)
+    assert not again.logits.requires_grad
+    assert again.features.is_contiguous(memory_format=torch.channels_last)
+    assert again.features.equal(expected.features)
+    forced = engine(x, path=expected.path)
+    torch.testing.assert_close(forced.logits, expected.logits)
+
+
 def test_the_callers_thread_setting_is_kept(network):
     before = torch.get_num_threads()
     engine = Engine(network, torch.zeros(1, 3, 8, 8), threads=before + 1)

@@ -164,6 +164,8 @@ class Batch(ctypes.Structure):
         ("on", ctypes.c_void_p),
         ("channel_on", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
+        ("shared", ctypes.c_void_p),
+        ("shared_size", ctypes.c_int64),
         ("images", ctypes.c_int32),
         ("forced", ctypes.c_int32),
     )
@@ -193,7 +195,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     loaded.run_router.restype = None
     loaded.run_router.argtypes = [pointer] * 2 + [integer, pointer]
     loaded.run_head.restype = None
-    loaded.run_head.argtypes = [pointer] * 5 + [integer, pointer]
+    loaded.run_head.argtypes = [pointer] * 6 + [integer, pointer]
     loaded.run_stem.restype = None
     loaded.run_stem.argtypes = [pointer] * 4 + [integer] + [pointer] * 2
     return loaded

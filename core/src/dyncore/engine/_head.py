@@ -19,21 +19,23 @@ class NativeHead:
         bias = linear.weight.new_zeros(self._classes) if linear.bias is None else linear.bias
         self._linear = store.affine(Affine(linear.weight, bias))
 
-    def run(self, x: Tensor, maps: Maps) -> Tensor:
-        """(B, classes) of ``maps``' (B, C, H, W)."""
-        images, channels = x.shape[:2]
-        pooled = x.new_empty(images, channels)
-        logits = x.new_empty(images, self._store.filled(self._classes))
+    def run(self, x: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
+        """(B, classes) of ``maps``' (B, C, H, W), and a copy of these without borders."""
+        images, channels, height, width = x.shape
+        scratch = x.new_empty(images, channels + self._store.filled(self._classes))
+        logits = x.new_empty(images, self._classes)
+        copy = x.new_empty(images, height, width, channels)
         self._store.code.run_head(
             ctypes.addressof(self._linear),
             ctypes.addressof(maps.map),
             maps.start(x),
-            pooled.data_ptr(),
+            scratch.data_ptr(),
             logits.data_ptr(),
+            copy.data_ptr(),
             images,
             self._store.team,
         )
-        return logits[:, : self._classes].contiguous()
+        return logits, copy.permute(0, 3, 1, 2)
 
 
 @torch.no_grad()

@@ -12,6 +12,9 @@ from dyncore.engine._compiled import Batch
 from dyncore.engine._packing import pointers
 from dyncore.gating import Decision
 
+CACHE_LINES = 128
+"""Bytes that no two threads should write to."""
+
 
 class Rows:
     """So many numbers of every image for each router; a batch's lie together, router by router."""
@@ -21,10 +24,6 @@ class Rows:
         self.total = sum(widths)
         self._shown = shown
         self._alike = [(width, len(list(same))) for width, same in groupby(widths)]
-
-    def empty(self, images: int, dtype: torch.dtype) -> Tensor:
-        """For a batch."""
-        return torch.empty(images * self.total, dtype=dtype)
 
     def split(self, buffer: Tensor, images: int) -> list[Tensor]:
         """(images, width) of each router."""
@@ -44,59 +43,103 @@ class Widths:
     features: Rows
     paths: Rows
     channels: Rows
-    scratch: int
-    """Of a router's widest layer."""
-
-    def memory(self, images: int, threads: int, dtype: torch.dtype) -> "Memory":
-        """Of a batch of so many ``images``, not initialised."""
-        return Memory(
-            images,
-            self.pooled.empty(images, dtype),
-            self.features.empty(images, dtype),
-            self.paths.empty(images, torch.bool),
-            self.paths.empty(images, dtype),
-            self.channels.empty(images, torch.bool),
-            self.channels.empty(images, dtype),
-            torch.empty(threads, 2 * -(-images // threads) * self.scratch, dtype=dtype),
-        )
+    widest: int
+    """Of a router's layers."""
 
 
-@dataclass(frozen=True)
+class Scratch:
+    """What routers need while they run, as large as it was ever needed."""
+
+    def __init__(self, widths: Widths, threads: int, dtype: torch.dtype) -> None:
+        self.widest = widths.widest
+        self.shared = torch.empty(2, widths.widest, dtype=dtype, device="cpu")
+        self._rows = torch.empty(threads, 0, dtype=dtype, device="cpu")
+        self.starts = pointers(self._rows)
+
+    def reserve(self, images: int) -> None:
+        """For a batch of so many: two rows for each image of a thread."""
+        threads = len(self._rows)
+        needed = 2 * -(-images // threads) * self.widest
+        if self._rows.shape[1] < needed:
+            self._rows = self._rows.new_empty(threads, needed)
+            self.starts = pointers(self._rows)
+
+
 class Memory:
-    """Buffers of :class:`Widths`."""
+    """Buffers of :class:`Widths` for one batch, not initialised; once per thread for one image."""
 
-    images: int
-    pooled: Tensor
-    features: Tensor
-    on: Tensor
-    weight: Tensor
-    channel_on: Tensor
-    channel_weight: Tensor
-    scratch: Tensor
+    def __init__(self, widths: Widths, images: int, threads: int, dtype: torch.dtype) -> None:
+        self.images = images
+        self._copies = threads if images == 1 else 1
+        kinds = (widths.pooled, widths.features, widths.paths, widths.channels)
+        self._sizes = [images * rows.total for rows in kinds]
+        numbers, flags = sum(self._sizes), sum(self._sizes[2:])
+        self._numbers = torch.empty(self._copies, _apart(numbers), dtype=dtype, device="cpu")
+        self._flags = torch.empty(self._copies, _apart(flags), dtype=torch.bool, device="cpu")
+
+    @property
+    def pooled(self) -> Tensor:
+        """See :class:`Output`."""
+        return self._all_numbers()[0][0]
+
+    @property
+    def features(self) -> Tensor:
+        """See :class:`Output`."""
+        return self._all_numbers()[1][0]
+
+    @property
+    def decided(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``on``, ``weight``, ``channel_on`` and ``channel_weight`` of all decisions."""
+        on, channel_on = (kind[0] for kind in self._all_flags())
+        _, _, weight, channel_weight = (kind[0] for kind in self._all_numbers())
+        return on, weight, channel_on, channel_weight
 
     def force(self, decisions: Sequence[Decision]) -> None:
         """Take the ``decisions`` of gated blocks in place of what routers would write here."""
-        for name in ("on", "weight", "channel_on", "channel_weight"):
-            buffer = getattr(self, name)
+        (on, channel_on), (_, _, weight, channel_weight) = self._all_flags(), self._all_numbers()
+        for name, buffer in (
+            ("on", on),
+            ("weight", weight),
+            ("channel_on", channel_on),
+            ("channel_weight", channel_weight),
+        ):
             parts = [getattr(decision, name) for decision in decisions]
             given = [part.flatten().to(buffer.dtype) for part in parts if part is not None]
             if given:
-                torch.cat(given, out=buffer)
+                buffer.copy_(torch.cat(given))
 
-    def batch(self, maps: Sequence[int], *, forced: bool = False) -> tuple[Batch, object]:
-        """As compiled code takes it, with the addresses of ``maps``; and what it must outlive."""
+    def batches(
+        self, maps: Sequence[int], scratch: Scratch, *, forced: bool = False
+    ) -> tuple[ctypes.Array[Batch], object]:
+        """As compiled code takes them, with addresses of ``maps``; and what they must outlive."""
         starts = (ctypes.c_void_p * len(maps))(*maps)
-        of_threads = pointers(self.scratch)
-        batch = Batch(
-            ctypes.addressof(starts),
-            self.pooled.data_ptr(),
-            self.features.data_ptr(),
-            self.weight.data_ptr(),
-            self.channel_weight.data_ptr(),
-            self.on.data_ptr(),
-            self.channel_on.data_ptr(),
-            ctypes.addressof(of_threads),
-            self.images,
-            int(forced),
-        )
-        return batch, (starts, of_threads)
+        batches = (Batch * self._copies)()
+        scratch.reserve(self.images)
+        pooled, features, paths, _ = self._sizes
+        size = self._numbers.element_size()
+        for copy, batch in enumerate(batches):
+            numbers = self._numbers.data_ptr() + copy * self._numbers.stride(0) * size
+            flags = self._flags.data_ptr() + copy * self._flags.stride(0)
+            batch.maps = ctypes.addressof(starts)
+            batch.pooled = numbers
+            batch.feature = numbers + pooled * size
+            batch.weight = numbers + (pooled + features) * size
+            batch.channel_weight = numbers + (pooled + features + paths) * size
+            batch.on = flags
+            batch.channel_on = flags + paths
+            batch.scratch = ctypes.addressof(scratch.starts)
+            batch.shared = scratch.shared.data_ptr() if self._copies > 1 else None
+            batch.shared_size = scratch.widest
+            batch.images = self.images
+            batch.forced = forced
+        return batches, (starts, scratch.starts)
+
+    def _all_numbers(self) -> tuple[Tensor, ...]:
+        return self._numbers[:, : sum(self._sizes)].split(self._sizes, 1)
+
+    def _all_flags(self) -> tuple[Tensor, ...]:
+        return self._flags[:, : sum(self._sizes[2:])].split(self._sizes[2:], 1)
+
+
+def _apart(numbers: int) -> int:
+    return -(-numbers // CACHE_LINES) * CACHE_LINES

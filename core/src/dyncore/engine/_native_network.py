@@ -12,7 +12,7 @@ from dyncore.engine._compiled import Gate, Router, Step
 from dyncore.engine._deferred import Deferred
 from dyncore.engine._head import NativeHead
 from dyncore.engine._native import NativeBlock
-from dyncore.engine._native_batch import Memory, Rows, Widths
+from dyncore.engine._native_batch import Memory, Rows, Scratch, Widths
 from dyncore.engine._network import Part, PlannedNetwork
 from dyncore.engine._packing import Store
 from dyncore.engine._plan import Plan
@@ -92,14 +92,17 @@ class NativeNetwork(PlannedNetwork):
         self._widths = Widths(
             Rows(pooled), Rows(features, dim), Rows(paths), Rows(channels), widest
         )
+        self._scratch = Scratch(self._widths, store.threads, store.dtype)
         self._not_gated = {len(b.plan.paths) for b in self.blocks if not b.plan.router}
         self._steps = (Step * len(steps))(*steps)
 
     def run(self, images: Tensor, path: ExecutionPath | None) -> Part:
         """See :meth:`PlannedNetwork.run`."""
-        if self._steps is None or not (path is None or self._decides_all(path)):
-            return super().run(images, path)
-        return self._run(images, path)
+        return self._run(images, path) if self.calls_once(path) else super().run(images, path)
+
+    def calls_once(self, path: ExecutionPath | None) -> bool:
+        """Whether a run is one call of compiled code, without torch between the blocks."""
+        return self._steps is not None and (path is None or self._decides_all(path))
 
     def _decides_all(self, path: ExecutionPath) -> bool:
         """Whether the path says of channels, too, which of them are on."""
@@ -111,25 +114,26 @@ class NativeNetwork(PlannedNetwork):
     @torch.no_grad()
     def _run(self, images: Tensor, path: ExecutionPath | None) -> Part:
         assert self._steps is not None
-        count = len(images)
+        count = images.shape[0]
         maps = [self.stem(images), *(m.take(count) for m in self._maps[1:])]
-        memory = self._widths.memory(count, self._store.threads, self._store.dtype)
+        memory = self._memory(count)
         if path is not None:
             decided = zip(self.blocks, path, strict=True)
             memory.force([decision for block, decision in decided if block.plan.router])
         addresses = [m.start(x) for m, x in zip(self._maps, maps, strict=True)]
-        batch, _alive = memory.batch(addresses, forced=path is not None)
+        batches, _alive = memory.batches(addresses, self._scratch, forced=path is not None)
         self._store.code.run_network(
-            self._steps, len(self._steps), ctypes.addressof(batch), self._store.team
+            self._steps, len(self._steps), ctypes.addressof(batches), self._store.team
         )
         logits, x = self.answer(maps[-1])
         decisions = Deferred(partial(self._decisions, memory))
         if path is not None:
             none = [None] * len(self.blocks)
             return Part(logits, decisions, none, none, x)
-        averages = Deferred(partial(self._where_routed, self._widths.pooled, memory.pooled, count))
-        own = Deferred(partial(self._where_routed, self._widths.features, memory.features, count))
-        router_features = own if self._widths.features.total else averages
+        averages = Deferred(partial(self._averages, memory))
+        router_features = averages
+        if self._widths.features.total:
+            router_features = Deferred(partial(self._features, memory))
         return Part(logits, decisions, router_features, averages, x)
 
     def repeat_router(self, index: int, x: Tensor, state: RouterState, times: int) -> RouterState:
@@ -137,32 +141,42 @@ class NativeNetwork(PlannedNetwork):
         if self._steps is None:
             return super().repeat_router(index, x, state, times)
         step = self._steps[index]
-        memory = self._widths.memory(len(x), self._store.threads, self._store.dtype)
+        memory = self._memory(len(x))
         memory.features.zero_()
         before = self._maps[step.in_map].start(x)
-        batch, _alive = memory.batch([before] * len(self._maps))
+        batches, _alive = memory.batches([before] * len(self._maps), self._scratch)
         self._store.code.run_router(
-            ctypes.addressof(step), ctypes.addressof(batch), times, self._store.team
+            ctypes.addressof(step), ctypes.addressof(batches), times, self._store.team
         )
         return state
 
+    def _memory(self, images: int) -> Memory:
+        return Memory(self._widths, images, self._store.threads, self._store.dtype)
+
     def _decisions(self, memory: Memory) -> list[Decision]:
         count, paths = memory.images, self._widths.paths
+        on, weight, channel_on, channel_weight = memory.decided
         decided = map(
             Decision,
-            paths.split(memory.on, count),
-            paths.split(memory.weight, count),
-            self._of_channels(memory.channel_on, count),
-            self._of_channels(memory.channel_weight, count),
+            paths.split(on, count),
+            paths.split(weight, count),
+            self._of_channels(channel_on, count),
+            self._of_channels(channel_weight, count),
         )
-        always = {n: Decision.always_on(memory.weight.new_empty(count), n) for n in self._not_gated}
+        always = {n: Decision.always_on(weight.new_empty(count), n) for n in self._not_gated}
         return [
             next(decided) if block.plan.router else always[len(block.plan.paths)]
             for block in self.blocks
         ]
 
-    def _where_routed(self, rows: Rows, buffer: Tensor, images: int) -> list[Tensor | None]:
-        routed = iter(rows.split(buffer, images))
+    def _averages(self, memory: Memory) -> list[Tensor | None]:
+        return self._where_routed(self._widths.pooled.split(memory.pooled, memory.images))
+
+    def _features(self, memory: Memory) -> list[Tensor | None]:
+        return self._where_routed(self._widths.features.split(memory.features, memory.images))
+
+    def _where_routed(self, rows: Iterable[Tensor]) -> list[Tensor | None]:
+        routed = iter(rows)
         return [next(routed) if block.plan.router else None for block in self.blocks]
 
     def _of_channels(self, buffer: Tensor, images: int) -> Iterable[Tensor | None]:
@@ -173,9 +187,7 @@ class NativeNetwork(PlannedNetwork):
 
     def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`PlannedNetwork.answer`."""
-        if self.head is None:
-            return super().answer(x)
-        return self.head.run(x, self.blocks[-1].maps), self.finish(x)
+        return super().answer(x) if self.head is None else self.head.run(x, self.blocks[-1].maps)
 
     def _router(self, router: LeanRouter, earlier: int) -> Router:
         decays = torch.tensor(router.decays[:earlier], dtype=self._store.dtype)

@@ -56,7 +56,7 @@ def _zeros(numbers: int, dtype: torch.dtype) -> Tensor:
     """Small ones come from the allocator, which packs them better."""
     size = numbers * dtype.itemsize
     if size < HUGE_PAGE:
-        return torch.zeros(numbers, dtype=dtype)
+        return torch.zeros(numbers, dtype=dtype, device="cpu")
     return torch.frombuffer(_memory(size), dtype=dtype)
 
 
@@ -165,13 +165,13 @@ class Maps:
         self.size, self.dtype = size, store.dtype
         self.map = store.map(size)
         self.row = self.map.pitch * (size[2] + 2)
-        self._buffer = torch.empty(0)
+        self._buffer = torch.empty(0, device="cpu")
 
     def take(self, images: int, *, own: bool = False) -> Tensor:
         """(images, channels, height, width), borders zero; ``own``: in a buffer of its own."""
         needed = images * self.map.numbers
         if own:
-            return self._view(torch.zeros(needed, dtype=self.dtype), images)
+            return self._view(torch.zeros(needed, dtype=self.dtype, device="cpu"), images)
         if len(self._buffer) < needed:
             self._buffer = _zeros(needed, self.dtype)
         return self._view(self._buffer, images)

@@ -48,6 +48,7 @@ struct Work {
   real* const* scratch;  // [threads][layers - 1]
   real* const* buffers;  // [threads]: two numbers per output channel, two per first hidden one
   Team& team;
+  bool own_pooled = false;  // whether every thread has a `pooled` of its own
 };
 
 static void pad(const Block& b, const real* x, real* total) {
@@ -95,12 +96,13 @@ static void pool(const Map& map, int channels, const real* total, real* pooled, 
   });
 }
 
-// The same from what each thread added up while it convolved: behind the bias in its buffer.
-static void pool_totals(const Map& map, int channels, real* const* buffers, real* pooled, int part,
-                        int parts) {
+// The same from what each of `count` threads added up while it convolved: behind the bias in its
+// buffer.
+static void pool_totals(const Map& map, int channels, real* const* buffers, int count, real* pooled,
+                        int part, int parts) {
   put_averages(map, channels, pooled, part, parts, [&](int channel) {
     vec sums = {};
-    for (int thread = 0; thread < parts; thread++) sums += load(buffers[thread] + map.pitch + channel);
+    for (int i = 0; i < count; i++) sums += load(buffers[i] + map.pitch + channel);
     return sums;
   });
 }
@@ -201,10 +203,12 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
   wait();
   if (!work.pooled) return;
   real* const pooled = work.pooled + (ptrdiff_t)image * b.out_channels;
+  const int first = work.own_pooled ? 0 : part, shares = work.own_pooled ? 1 : parts;
   if (count)
-    pool_totals(out, b.out_channels, buffers, pooled, part, parts);
+    pool_totals(out, b.out_channels, buffers, parts, pooled, first, shares);
   else
-    pool(out, b.out_channels, total, pooled, part, parts);
+    pool(out, b.out_channels, total, pooled, first, shares);
+  if (!count && work.own_pooled) wait();  // or a thread that is ahead might change the map
 }
 
 // Whether there is anything to do for an image.

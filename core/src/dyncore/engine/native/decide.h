@@ -35,27 +35,34 @@ struct Decided {
 struct Share {
   int first, last, part, parts;
   Team& team;
+  int thread = 0;
+  real* shared = nullptr;  // see Batch: every thread decides about the same image, for itself
+  int64_t shared_size = 0;
+  int turn = 0;
 
   int rows() const { return last - first; }
-  // Whose memory `thread` uses.
-  int owner(int thread) const { return parts > 1 ? 0 : thread; }
+  // Whose memory it uses.
+  int owner() const { return parts > 1 ? 0 : thread; }
   void wait() const {
     if (parts > 1) team.barrier();
   }
 };
 
-static Share share_of(int images, int thread, Team& team) {
-  const int threads = team.size();
-  if (images < threads) return {0, images, thread, threads, team};
-  return {images * thread / threads, images * (thread + 1) / threads, 0, 1, team};
-}
+// Weights that every thread runs through for itself, as long as it would wait for the others.
+constexpr int64_t REPEATED = 1 << 14;
 
 static void affine(const Convolution& weights, const real* x, int64_t pitch, real* out,
-                   int64_t out_pitch, int32_t activation, const Share& share) {
+                   int64_t out_pitch, int32_t activation, Share& share) {
   const Segment all{0, 0, weights.inputs, nullptr};
   const Map from{1, share.rows(), 0, pitch}, to{1, share.rows(), 0, out_pitch};
-  const Result result{out, to, false, 1, activation, weights.bias, nullptr};
-  convolve(weights, from, x, &all, 1, result, share.part, share.parts);
+  Result result{out, to, false, 1, activation, weights.bias, nullptr};
+  if (!share.shared || weights.inputs * out_pitch <= REPEATED)
+    return convolve(weights, from, x, &all, 1, result, share.part, share.parts);
+  // Two places in turns: a thread may be one layer ahead of another.
+  result.out = share.shared + (share.turn ^= 1) * share.shared_size;
+  convolve(weights, from, x, &all, 1, result, share.thread, share.team.size());
+  share.team.barrier();
+  std::copy(result.out, result.out + out_pitch, out);
 }
 
 // out += factor * x, for the outputs that `affine` gave this thread.
@@ -93,7 +100,7 @@ static void decide_on(const Gate& gate, const real* score, uint8_t* on, real* we
 
 // `scratch` holds two rows of the widest layer for each image of the share.
 static void decide(const Router& router, const Gate& gate, const Decided& to, int64_t channels,
-                   const Share& share, real* scratch) {
+                   Share& share, real* scratch) {
   const int first = share.first, rows = share.rows();
   const real* pooled = to.pooled + first * channels;
   const real* feature = pooled;

@@ -21,21 +21,34 @@ struct Step {
   const int64_t* earlier;  // places of earlier features, nearest first
 };
 
-// Memory of one batch.
+// Memory of one batch. All but `maps` and `shared` are there once per thread where several threads have
+// one image: each then decides about it for itself, which takes less time than to wait for another.
 struct Batch {
   real* const* maps;
   real *pooled, *feature, *weight, *channel_weight;
   uint8_t *on, *channel_on;
   real* const* scratch;  // [threads]: see decide; they lie together
+  real* shared;          // two rows for what is too large to be done by each thread, or null
+  int64_t shared_size;   // of a row
   int32_t images;
   int32_t forced;  // whether `on`, `weight` and those of channels are given
 };
 
+static const Batch& batch_of(const Batch* batches, int thread) {
+  return batches[batches->shared ? thread : 0];
+}
+
+static Share share_of(const Batch& batch, int thread, Team& team) {
+  const int images = batch.images, threads = team.size();
+  if (batch.shared) return {0, 1, 0, 1, team, thread, batch.shared, batch.shared_size};
+  if (images < threads) return {0, images, thread, threads, team, thread};
+  return {images * thread / threads, images * (thread + 1) / threads, 0, 1, team, thread};
+}
+
 constexpr int MOST_EARLIER = 64;
 
 // The router before a block, for a share of the images; `pooled`: its input's averages are there.
-static void route(const Step& step, const Batch& batch, bool pooled, const Share& share,
-                  real* scratch) {
+static void route(const Step& step, const Batch& batch, bool pooled, Share& share) {
   const Block& block = *step.block;
   const int images = batch.images;
   const Map& map = block.maps[0];
@@ -56,17 +69,17 @@ static void route(const Step& step, const Batch& batch, bool pooled, const Share
                    batch.weight + step.on * images,
                    batch.channel_on + step.channels * images,
                    batch.channel_weight + step.channels * images};
-  decide(*step.router, *step.gate, to, block.in_channels, share, scratch);
+  decide(*step.router, *step.gate, to, block.in_channels, share, batch.scratch[share.owner()]);
 }
 
 // All blocks of a network whose routers and gates are known, from the maps of the stem.
 class Network {
  public:
-  Network(const Step* steps, int count, const Batch& batch, Team& team)
-      : steps_(steps), count_(count), batch_(batch), team_(team) {}
+  Network(const Step* steps, int count, const Batch* batches, Team& team)
+      : steps_(steps), count_(count), batches_(batches), team_(team) {}
 
   void run() const {
-    if (team_.size() < batch_.images)
+    if (team_.size() < batches_->images)
       run_apart();
     else
       run_together();
@@ -84,14 +97,14 @@ class Network {
   // Each group of images goes through the blocks by itself: a thread takes the group that is furthest
   // behind, for a block, and none waits for the others.
   void run_apart() const {
-    const int images = batch_.images;
+    const int images = batches_->images;
     const int size = std::clamp(images / (GROUPS * team_.size()), 1, MOST_IMAGES);
     std::vector<Group> groups((images + size - 1) / size);
     team_.run([&](int thread) {
       for (Group* group; (group = take(groups));) {
         const int s = group->passed, first = int(group - groups.data()) * size;
-        const Share share{first, std::min(images, first + size), 0, 1, team_};
-        const Work work = begin(s, share, batch_.scratch[thread]);
+        Share share{first, std::min(images, first + size), 0, 1, team_, thread};
+        const Work work = begin(s, share, *batches_);
         for (int image = share.first; image < share.last; image++)
           if (changes(work.block, work.choice.on, image)) run_image(work, image, 0, 1, thread);
         group->passed = s + 1;
@@ -114,42 +127,44 @@ class Network {
   void run_together() const {
     const auto next = std::make_unique<std::atomic<int>[]>(count_);
     team_.run([&](int thread) {
-      const Share share = share_of(batch_.images, thread, team_);
+      const Batch& batch = batch_of(batches_, thread);
+      Share share = share_of(batch, thread, team_);
       std::vector<int> active;
       for (int s = 0; s < count_; s++) {
-        const Work work = begin(s, share, batch_.scratch[share.owner(thread)]);
-        team_.barrier();
-        find_active(work.block, work.choice.on, batch_.images, active);
+        const Work work = begin(s, share, batch);
+        if (!batch.shared) team_.barrier();
+        find_active(work.block, work.choice.on, batch.images, active);
         if (active.empty()) continue;
         run_images(work, active, next[s], thread);
-        team_.barrier();
+        if (!batch.shared) team_.barrier();
       }
     });
   }
 
   // Decides about a step for a share of the images; what is to be done then.
-  Work begin(int s, const Share& share, real* scratch) const {
+  Work begin(int s, Share& share, const Batch& batch) const {
     const Step& step = steps_[s];
     const Block& block = *step.block;
-    const int images = batch_.images;
+    const int images = batch.images;
     Choice choice{};
     if (step.router) {
-      if (!batch_.forced) route(step, batch_, s && steps_[s - 1].pools, share, scratch);
-      choice.on = batch_.on + step.on * images;
-      if (step.gate->clamps || batch_.forced) choice.weight = batch_.weight + step.on * images;
+      if (!batch.forced) route(step, batch, s && steps_[s - 1].pools, share);
+      choice.on = batch.on + step.on * images;
+      if (step.gate->clamps || batch.forced) choice.weight = batch.weight + step.on * images;
       if (step.gate->channels) {
-        choice.channel_on = batch_.channel_on + step.channels * images;
-        choice.channel_weight = batch_.channel_weight + step.channels * images;
+        choice.channel_on = batch.channel_on + step.channels * images;
+        choice.channel_weight = batch.channel_weight + step.channels * images;
       }
     }
     real* pooled = nullptr;
-    if (step.pools && !batch_.forced) {
-      pooled = batch_.pooled + steps_[s + 1].pooled * images;
-      const real* before = batch_.pooled + step.pooled * images;
+    if (step.pools && !batch.forced) {
+      pooled = batch.pooled + steps_[s + 1].pooled * images;
+      const real* before = batch.pooled + step.pooled * images;
       if (step.router && block.shortcut == IDENTITY) keep_averages(block, before, pooled, share);
     }
-    return {block, choice, batch_.maps[step.in_map], batch_.maps[step.out_map], pooled,
-            step.scratch, step.buffers, team_};
+    return {block,  choice,       batch.maps[step.in_map], batch.maps[step.out_map],
+            pooled, step.scratch, step.buffers,            team_,
+            batch.shared != nullptr};
   }
 
   // The averages of images that the block will not change.
@@ -163,7 +178,7 @@ class Network {
 
   const Step* const steps_;
   const int count_;
-  const Batch& batch_;
+  const Batch* const batches_;
   Team& team_;
 };
 
@@ -189,18 +204,20 @@ void run_block(const Block* block, const Choice* choice, const real* x, real* to
 
 // The router before a block, averages included, `times` times over: what it takes without a call from
 // Python.
-void run_router(const Step* step, const Batch* batch, int times, Team* team) {
+void run_router(const Step* step, const Batch* batches, int times, Team* team) {
   team->run([&](int thread) {
-    const Share share = share_of(batch->images, thread, *team);
+    const Batch& batch = batch_of(batches, thread);
+    Share share = share_of(batch, thread, *team);
     for (int i = 0; i < times; i++) {
-      route(*step, *batch, false, share, batch->scratch[share.owner(thread)]);
-      team->barrier();
+      route(*step, batch, false, share);
+      if (!batch.shared) team->barrier();
     }
   });
 }
 
-void run_network(const Step* steps, int count, const Batch* batch, Team* team) {
-  Network(steps, count, *batch, *team).run();
+// `batches`: see Batch.
+void run_network(const Step* steps, int count, const Batch* batches, Team* team) {
+  Network(steps, count, batches, *team).run();
 }
 
 // `strides` of images, channels, rows and columns.
@@ -215,18 +232,30 @@ void run_stem(const Stem* stem, const real* images, const int64_t* strides, real
   });
 }
 
-// Averages [images][channels] of maps and a linear layer of them, whose rows are filled up.
-void run_head(const Convolution* linear, const Map* map, const real* x, real* pooled, real* logits,
-              int images, Team* team) {
+// A linear layer of the maps' averages, and the maps without borders: [images][rows][columns][channels].
+// `scratch` holds the averages of all images, then a row for each that is filled up.
+void run_head(const Convolution* linear, const Map* map, const real* x, real* scratch, real* logits,
+              real* copy, int images, Team* team) {
+  const int64_t channels = linear->inputs, pitch = filled(linear->outputs);
   team->run([&](int thread) {
-    const Share share = share_of(images, thread, *team);
-    const int64_t channels = linear->inputs;
-    for (int image = share.first; image < share.last; image++)
-      pool(*map, channels, x + image * map->size(), pooled + image * channels, share.part, share.parts);
+    Share share = share_of({.images = images}, thread, *team);
+    for (int image = share.first; image < share.last; image++) {
+      const real* from = x + image * map->size();
+      pool(*map, channels, from, scratch + image * channels, share.part, share.parts);
+      real* to = copy + image * map->height * map->width * channels;
+      const int last = map->height * (share.part + 1) / share.parts;
+      for (int y = map->height * share.part / share.parts; y < last; y++)
+        for (int c = 0; c < map->width; c++)
+          std::copy_n(from + map->at(y, c), channels, to + (y * map->width + c) * channels);
+    }
     share.wait();
-    const int64_t pitch = filled(linear->outputs);
-    affine(*linear, pooled + share.first * channels, channels, logits + share.first * pitch, pitch,
+    real* const rows = scratch + images * channels;
+    affine(*linear, scratch + share.first * channels, channels, rows + share.first * pitch, pitch,
            NONE, share);
+    share.wait();
+    if (share.part) return;
+    for (int image = share.first; image < share.last; image++)
+      std::copy_n(rows + image * pitch, linear->outputs, logits + image * linear->outputs);
   });
 }
 
