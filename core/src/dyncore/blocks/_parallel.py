@@ -7,13 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from dyncore.blocks._folded_sum import folded_sum
 from dyncore.blocks._path import Layer, Path
-from dyncore.blocks._weighted_norm import (
-    fuses,
-    parallel_norm,
-    update_statistics,
-    weighted_norm,
-)
+from dyncore.blocks._weighted_norm import fuses, parallel_norm, weighted_norm
 
 
 def parallel(paths: Sequence[Path]) -> bool:
@@ -43,7 +39,7 @@ def weighted_sum(
         groups = len(paths)
     conv = last[0].conv
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
-        return _folded_sum(last, x, weight, shortcut)
+        return folded_sum(last, x, weight, shortcut)
     x = _convolve(last, x, groups)
     return weighted_norm(x, [layer.norm for layer in last], weight[..., None], shortcut)
 
@@ -52,34 +48,3 @@ def _convolve(layers: Sequence[Layer], x: Tensor, groups: int) -> Tensor:
     conv = layers[0].conv
     weight = torch.cat([layer.conv.weight for layer in layers])
     return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation, groups * conv.groups)
-
-
-def _folded_sum(
-    layers: Sequence[Layer], x: Tensor, weight: Tensor, shortcut: Tensor | None
-) -> Tensor:
-    """Of an output y = W x the mean is W mean(x), and the variance diag(W Cov(x) Wᵀ)."""
-    paths, count = len(layers), x.numel() // x.shape[1]
-    norms = [layer.norm for layer in layers]
-    kernel = torch.stack([layer.conv.weight for layer in layers]).flatten(2)
-    parts = x.unflatten(1, (paths, -1))
-    with torch.autocast(x.device.type, enabled=False):
-        wide = kernel.dtype
-        mean, covariance = _moments(parts.flatten(3).to(wide), count)
-        out_mean = (kernel @ mean[..., None]).squeeze(2)
-        # Of a constant, rounding may leave less than 0.
-        variance = ((kernel @ covariance) * kernel).sum(2).clamp_min(0)
-        gain = torch.stack([norm.weight for norm in norms]) * (variance + norms[0].eps).rsqrt()
-        shift = torch.stack([norm.bias for norm in norms]) - gain * out_mean
-        folded = (gain[..., None] * kernel).transpose(0, 1).flatten(1)
-        offset = weight.to(wide) @ shift
-    update_statistics(norms, out_mean.detach().flatten(), variance.detach().flatten(), count)
-    scaled = parts * weight.to(x.dtype)[..., None, None, None]
-    out = F.conv2d(scaled.flatten(1, 2), folded[..., None, None])
-    offset = offset.to(out.dtype)[..., None, None]
-    return out + (offset if shortcut is None else shortcut + offset)
-
-
-def _moments(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    mean = x.sum((0, 3)) / count
-    gram = (x @ x.mT).sum(0) / count
-    return mean, gram - mean[:, :, None] * mean[:, None, :]
