@@ -4,7 +4,8 @@
 size and rate, efficiency = (time of the best static engine × MACs ratio) / time of ours. 1 is the
 limit: time in proportion to work. Weights are random; each gate's bias is such that it is on for
 the given share of random images, so decisions are the routers' own and differ between images.
-*of dense* is our time over that of this engine without routers and with every block on. Writes JSON
+*of dense* is our time over that of this engine for the same network without routers and with every
+block on: the static backbone, or, where blocks have several paths, one of such blocks. Writes JSON
 to ``benchmarks/results/``.
 
 ``--traces FILE …`` adds decisions of trained networks: the ``evaluation.parquet`` of a run,
@@ -17,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -32,6 +34,7 @@ from rich.table import Table
 from torch import Tensor
 
 import dyncore
+from dyncore.network import DynamicNetwork
 from dyncore.training import Evaluation
 
 ROUNDS = 3
@@ -134,7 +137,7 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     evaluations = {
         "/".join(Path(file).parent.parts[-2:]): Evaluation.load(file) for file in options.traces
     }
-    engines, tables, agreements, traces = {}, {}, {}, {}
+    engines, tables, agreements, traces, whole = {}, {}, {}, {}, {}
     for workload in workloads:
         for rate in workload.rates:
             model = calibrated(workload, rate, drawn)
@@ -143,6 +146,10 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
             agreements[workload.name, rate] = asdict(agreement)
             print(f"{workload.name}, rate {rate}: {agreement}")
         tables[workload.name] = dyncore.cost_table(model, (3, size, size))
+        if max(model.paths_per_block) > 1:
+            config = replace(model.config, router=None, gate=None)
+            undecided = DynamicNetwork(config).eval().to(device)
+            whole[workload.name] = dyncore.Engine(undecided, example)
         for name, evaluation in evaluations.items():
             if np.bincount(evaluation.blocks).tolist() == list(model.paths_per_block):
                 traces[workload.name, name] = engine, evaluation, model.paths_per_block
@@ -151,7 +158,8 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     for batch in options.batches or sorted({b for w in workloads for b in w.batches}):
         many = [torch.randn(batch, 3, size, size, device=device) for _ in range(-(-16 // batch))]
         images = many[0]
-        runs: dict[str, Callable[[], object]] = {"dense": lambda images=images: dense(images)}
+        runs: dict[str, Callable[[], object]] = {"dense": partial(dense, images)}
+        runs |= {f"{name} dense": partial(engine, images) for name, engine in whole.items()}
         for name, build in kinds.items():
             if not options.engines or name in options.engines:
                 try:
@@ -171,11 +179,13 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
         static = {name: statistics.median(times[name]) for name in kinds if name in times}
         own = statistics.median(times["dense"])
         for workload in workloads:
+            every = statistics.median(times.get(f"{workload.name} dense", times["dense"]))
             of_workload = [
-                row(dynamic[name, rate].ratios(tables[name]), times[f"{name} {rate}"], static, own)
+                row(run.ratios(tables[name]), times[f"{name} {rate}"], static, every)
                 | {"rate": rate, "workload": name, "model": workload.model, "batch": batch}
+                | {"own_static_s": own}
                 | {"agreement": agreements.get((name, rate))}
-                for name, rate in dynamic
+                for (name, rate), run in dynamic.items()
                 if name == workload.name
             ]
             Console(width=130).print(shown(of_workload))
@@ -209,7 +219,8 @@ def shown(rows: list[dict[str, object]]) -> Table:
     static = ", ".join(f"{name} {1000 * t:.2f}" for name, t in first["static_s"].items())  # type: ignore[attr-defined]
     table = Table(
         title=f"{first['workload']}: {first['model']}, batch {first['batch']}; static in ms: "
-        f"{static}; ours without routers {1000 * float(first['dense_s']):.2f}"  # type: ignore[arg-type]
+        f"{static}; ours {1000 * float(first['own_static_s']):.2f}, "  # type: ignore[arg-type]
+        f"without routers {1000 * float(first['dense_s']):.2f}"  # type: ignore[arg-type]
     )
     for column in ("rate", "MACs ratio", "p50 ms", "p95 ms", "of static", "of dense", "efficiency"):
         table.add_column(column, justify="right")
