@@ -15,7 +15,7 @@ ROOMS = {
     room: level
     for level, rooms in enumerate(
         (
-            ("gating",),
+            ("gating", "native"),
             ("blocks",),
             ("backbones",),
             ("network",),

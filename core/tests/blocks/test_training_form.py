@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +14,12 @@ from torch import Tensor, nn
 
 from dyncore.backbones import MobileNetV2Config
 from dyncore.blocks import GatedBlock, Granularity, Path, pool
+from dyncore.blocks._weighted_norm import activated_norm
 from dyncore.gating import Decision
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
+)
 
 SHORTCUTS = ["identity", "pad", "projection"]
 FORMS = ["basic", "bottleneck"]
@@ -62,7 +68,17 @@ def expect_equal(
     channels: bool = False,
     before: Callable[[Tensor], Tensor] = torch.clone,
 ) -> None:
-    """Outputs, running statistics and every gradient equal the oracle's, after ``before``."""
+    """Outputs, running statistics and every gradient equal the oracle's, after ``before``.
+
+    For maps in torch's own layout, and in the one that compiled code takes.
+    """
+    for layout in (torch.contiguous_format, torch.channels_last):
+        expect_equal_in(block, x.contiguous(memory_format=layout), channels, before)
+
+
+def expect_equal_in(
+    block: GatedBlock, x: Tensor, channels: bool, before: Callable[[Tensor], Tensor]
+) -> None:
     results = []
     for run in (GatedBlock.__call__, plain_block):
         own, own_x = copy.deepcopy(block).train(), x.clone().requires_grad_()
@@ -129,6 +145,45 @@ def test_gradients_of_channels_last_maps_are_channels_last(make_block, x, form, 
     (gradient,) = torch.autograd.grad(out.mean((2, 3)).sum() + mean.sum(), x)
 
     assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+@needs_compiler
+@pytest.mark.parametrize("combine", ["additive", "blend"])
+def test_channels_last_maps_are_normalised_by_compiled_code(make_block, x, combine):
+    block = make_block(combine=combine).train()
+    decision = random_decision(block, len(x), channels=False)
+    out = block(x.to(memory_format=torch.channels_last), decision)
+    assert type(out.grad_fn).__name__.startswith("Compiled")
+    assert not type(block(x, decision).grad_fn).__name__.startswith("Compiled")
+
+
+@needs_compiler
+def test_compiled_norms_do_not_depend_on_the_number_of_threads(make_block):
+    """Up to rounding: threads share images, and what they add up meets in float64."""
+    block = make_block("projection").train()
+    x = torch.randn(3, 8, 9, 7, dtype=torch.float64).to(memory_format=torch.channels_last)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            own_x = x.clone().requires_grad_()
+            out = block(own_x, random_decision(block, len(x), channels=False))
+            results.append((out, *torch.autograd.grad(out.square().sum(), [own_x])))
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@needs_compiler
+def test_large_means_leave_32_bit_variances_their_digits():
+    """A sum of squares alone would have none left."""
+    norm = nn.BatchNorm2d(8, momentum=1.0)
+    x = (1000 + torch.randn(4, 8, 33, 5)).to(memory_format=torch.channels_last)
+    activated_norm(x, [norm], F.relu)
+    torch.testing.assert_close(
+        norm.running_var.double(), x.double().var((0, 2, 3)), rtol=1e-5, atol=0
+    )
 
 
 def test_frozen_statistics_stay_what_they_are(make_block, x):

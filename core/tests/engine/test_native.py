@@ -28,6 +28,7 @@ from dyncore.gating import (
     ReLU1GateConfig,
     ShortRangeRouterConfig,
 )
+from dyncore.native import _build
 from dyncore.network import DynamicConfig, DynamicNetwork
 
 needs_compiler = pytest.mark.skipif(
@@ -245,8 +246,8 @@ def test_large_batches_run_in_portions():
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86")
 @pytest.mark.parametrize("flags", [("-mavx2", "-mfma"), ("-msse2",)])
 def test_processors_with_shorter_vectors(monkeypatch, tmp_path, flags):
-    others = tuple(flag for flag in _compiled.FLAGS if not flag.startswith("-march"))
-    monkeypatch.setattr(_compiled, "FLAGS", others + flags)
+    others = tuple(flag for flag in _build.FLAGS if not flag.startswith("-march"))
+    monkeypatch.setattr(_build, "FLAGS", others + flags)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     _compiled.library.cache_clear()
     try:

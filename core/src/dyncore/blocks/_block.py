@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.blocks._activation import Activation, identity
 from dyncore.blocks._parallel import parallel, weighted_sum
-from dyncore.blocks._path import Activation, Path
+from dyncore.blocks._path import Path
 from dyncore.blocks._weighted_norm import blended_norm, weighted_norm
 from dyncore.gating import Decision
 
@@ -98,12 +99,14 @@ class GatedBlock(nn.Module):
                 rectified=rectified,
             )
         if len(self.paths) > 1 and parallel(self.paths):
-            return self.activation(weighted_sum(self.paths, x, decision.weight, shortcut))
+            return weighted_sum(self.paths, x, decision.weight, shortcut, self.activation)
         out = shortcut
+        last = self.paths[-1]
         for path, weight in zip(self.paths, decision.weight.split(1, dim=1), strict=True):
             y = path.convolved(x, decision.channel_weight)
-            out = weighted_norm(y, [path.norm], weight[..., None], out)
-        return self.activation(out)  # type: ignore[arg-type]
+            activation = self.activation if path is last else identity
+            out = weighted_norm(y, [path.norm], weight[..., None], out, activation=activation)
+        return out  # type: ignore[return-value]
 
     def run_skipped(
         self, x: Float[Tensor, "batch channel height width"], decision: Decision | None

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from dyncore.blocks._activation import Activation
 from dyncore.blocks._folded_sum import folded_sum
 from dyncore.blocks._path import Layer, Path
-from dyncore.blocks._weighted_norm import fuses, parallel_norm, weighted_norm
+from dyncore.blocks._weighted_norm import activated_norm, fuses, weighted_norm
 
 
 def parallel(paths: Sequence[Path]) -> bool:
@@ -24,8 +25,9 @@ def weighted_sum(
     x: Float[Tensor, "batch channel height width"],
     weight: Float[Tensor, "batch path"],
     shortcut: Float[Tensor, "batch out_channel out_height out_width"] | None,
+    activation: Activation,
 ) -> Float[Tensor, "batch out_channel out_height out_width"]:
-    """``shortcut + Σₙ wₙ pathₙ(x)`` in training.
+    """``activation(shortcut + Σₙ wₙ pathₙ(x))`` in training.
 
     The first layers are one convolution of x, those in the middle one grouped convolution. A last
     layer of 1×1 convolutions is one convolution too, of all narrow inputs, with the norms folded
@@ -35,13 +37,14 @@ def weighted_sum(
     groups = 1
     for layers in inner:
         x = _convolve(layers, x, groups)
-        x = layers[0].activation(parallel_norm(x, [layer.norm for layer in layers]))
+        x = activated_norm(x, [layer.norm for layer in layers], layers[0].activation)
         groups = len(paths)
     conv = last[0].conv
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
-        return folded_sum(last, x, weight, shortcut)
+        return activation(folded_sum(last, x, weight, shortcut))
     x = _convolve(last, x, groups)
-    return weighted_norm(x, [layer.norm for layer in last], weight[..., None], shortcut)
+    norms = [layer.norm for layer in last]
+    return weighted_norm(x, norms, weight[..., None], shortcut, activation=activation)
 
 
 def _convolve(layers: Sequence[Layer], x: Tensor, groups: int) -> Tensor:

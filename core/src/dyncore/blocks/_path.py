@@ -1,28 +1,14 @@
 """A residual path as a chain of convolution, norm and activation."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dyncore.blocks._weighted_norm import Norm, weighted_norm
-
-Activation: TypeAlias = Callable[[Tensor], Tensor]
-
-
-def relu(x: Tensor) -> Tensor:
-    return F.relu(x, inplace=True)
-
-
-def relu6(x: Tensor) -> Tensor:
-    return F.relu6(x, inplace=True)
-
-
-def identity(x: Tensor) -> Tensor:
-    return x
+from dyncore.blocks._activation import Activation
+from dyncore.blocks._weighted_norm import Norm, activated_norm, weighted_norm
 
 
 class Layer(NamedTuple):
@@ -73,11 +59,10 @@ class Path:
         for conv, norm, activation in inner:
             x = conv(x)
             if channel_weight is None:
-                x = norm(x)
+                x = activated_norm(x, [norm], activation)
             else:
-                x = weighted_norm(x, [norm], channel_weight[:, None])
+                x = weighted_norm(x, [norm], channel_weight[:, None], activation=activation)
                 channel_weight = None
-            x = activation(x)
         return last.conv(x)
 
     @property

@@ -1,7 +1,7 @@
 """Batch norm and what weights its output, as one operation that keeps only the norm's input."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.blocks._activation import Activation, identity, rectifies
+from dyncore.blocks._compiled_norm import CompiledBlendedNorm, CompiledWeightedNorm, compiles
 from dyncore.blocks._pool import beside
 
 Norm: TypeAlias = nn.BatchNorm2d | nn.SyncBatchNorm
@@ -26,13 +28,20 @@ def fuses(*norms: nn.Module) -> bool:
     )
 
 
-def parallel_norm(
-    x: Float[Tensor, "batch all_channels height width"], norms: Sequence[Norm]
+def activated_norm(
+    x: Float[Tensor, "batch all_channels height width"],
+    norms: Sequence[Norm],
+    activation: Activation,
 ) -> Float[Tensor, "batch all_channels height width"]:
-    """Each of N equal parts of the channels through a norm of its own, in training."""
+    """Each of N equal parts of the channels through a norm of its own, then ``activation``."""
+    if not fuses(*norms):
+        parts = zip(norms, x.chunk(len(norms), 1), strict=True)
+        return activation(torch.cat([norm(part) for norm, part in parts], 1))
+    if rectifies(activation) and compiles(norms, x):
+        return _compiled(norms, x, x.new_ones(len(x), 1, 1), None, activation)
     normed, mean, inverse_std = _normalise(x, *_affine(norms), norms[0].eps)
     _follow(norms, x, mean, inverse_std)
-    return normed
+    return activation(normed)
 
 
 def weighted_norm(
@@ -40,24 +49,30 @@ def weighted_norm(
     norms: Sequence[Norm],
     weight: Float[Tensor, "batch path weighted"],
     shortcut: Float[Tensor, "batch channel height width"] | None = None,
+    *,
+    activation: Activation = identity,
 ) -> Float[Tensor, "batch channel height width"]:
-    """``shortcut + Σₙ wₙ · normₙ(xₙ)``, x the N parts one after the other.
+    """``activation(shortcut + Σₙ wₙ · normₙ(xₙ))``, x the N parts one after the other.
 
     ``weight`` is one per image and path, or one per channel of it. Plain operations keep a norm's
     input and its output for the backward pass; the output follows from the input, so in training
     only the input is kept.
     """
-    weight = weight.to(x.dtype)[..., None, None]
+    weight = weight.to(x.dtype)
+    if fuses(*norms) and compiles(norms, x, shortcut):
+        return _compiled(norms, x, weight, shortcut, activation)
+    weight = weight[..., None, None]
     if not fuses(*norms):
         parts = zip(norms, x.chunk(len(norms), 1), weight.unbind(1), strict=True)
         terms = [norm(part) * own for norm, part, own in parts]
-        return functools.reduce(torch.add, terms if shortcut is None else [shortcut, *terms])
+        terms = terms if shortcut is None else [shortcut, *terms]
+        return activation(functools.reduce(torch.add, terms))
     scale, shift = _affine(norms)
     out, mean, inverse_std = _WeightedNorm.apply(  # type: ignore[no-untyped-call]
         x, scale, shift, weight, shortcut, norms[0].eps
     )
     _follow(norms, x, mean, inverse_std)
-    return out
+    return activation(out)
 
 
 def blended_norm(
@@ -65,7 +80,7 @@ def blended_norm(
     norm: Norm,
     weight: Float[Tensor, "batch 1"],
     shortcut: Float[Tensor, "batch channel height width"],
-    activation: Callable[[Tensor], Tensor],
+    activation: Activation,
     *,
     rectified: bool,
 ) -> Float[Tensor, "batch channel height width"]:
@@ -74,7 +89,14 @@ def blended_norm(
     With ReLU it keeps in training what the static block keeps: the norm's input and the shortcut,
     which is its own ReLU where it is ``rectified``: nowhere negative, as what gave it is a ReLU.
     """
-    weight = weight.to(x.dtype)[..., None, None]
+    weight = weight.to(x.dtype)
+    if rectifies(activation) and fuses(norm) and compiles([norm], x, shortcut):
+        out, mean, variance = CompiledBlendedNorm.apply(  # type: ignore[no-untyped-call]
+            x, norm.weight, norm.bias, weight, shortcut, norm.eps, rectified
+        )
+        update_statistics([norm], mean, variance, x.numel() // x.shape[1])
+        return out
+    weight = weight[..., None, None]
     if activation is not F.relu or not fuses(norm):
         executed = activation(shortcut + norm(x))
         return torch.lerp(activation(shortcut), executed, weight)
@@ -99,6 +121,21 @@ def update_statistics(norms: Sequence[Norm], mean: Tensor, variance: Tensor, cou
         for running, own in averages:
             running.lerp_(own.to(running.dtype), norm.momentum)  # type: ignore[union-attr, arg-type]
         norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+
+
+def _compiled(
+    norms: Sequence[Norm],
+    x: Tensor,
+    weight: Tensor,
+    shortcut: Tensor | None,
+    activation: Activation,
+) -> Tensor:
+    rectified = rectifies(activation)
+    out, mean, variance = CompiledWeightedNorm.apply(  # type: ignore[no-untyped-call]
+        x, *_affine(norms), weight, shortcut, norms[0].eps, rectified
+    )
+    update_statistics(norms, mean, variance, x.numel() // x.shape[1])
+    return out if rectified else activation(out)
 
 
 def _follow(norms: Sequence[Norm], x: Tensor, mean: Tensor, inverse_std: Tensor) -> None:

@@ -1,29 +1,15 @@
-"""The engine's native code, compiled on the machine that runs it.
-
-``native/`` is one C++ file, ``network.cpp``, and its headers. A compiler on this machine builds it
-for this very processor, once per user: the library stays in a cache, under a name made of the
-sources, the compiler and the processor. Where there is no compiler, engines run without it.
-"""
+"""The engine's native code: ``native/`` is one C++ file, ``network.cpp``, and its headers."""
 
 import ctypes
 import functools
-import hashlib
-import logging
-import os
-import platform
-import shutil
-import subprocess
 from pathlib import Path
 
 import torch
 
-from dyncore.hub import replacing
+from dyncore.native import load
 
-SOURCES = Path(__file__).parent / "native"
-FLAGS = ("-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")
-SCALARS = {torch.float32: "float", torch.float64: "double"}
-
-logger = logging.getLogger(__name__)
+SOURCE = Path(__file__).parent / "native" / "network.cpp"
+FLAGS = ("-pthread",)
 
 
 class Map(ctypes.Structure):
@@ -174,14 +160,8 @@ class Batch(ctypes.Structure):
 @functools.cache
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     """The compiled code for tensors of ``dtype``; None where it cannot be had."""
-    compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
-    if dtype not in SCALARS or compiler is None:
-        return None
-    try:
-        loaded = ctypes.CDLL(str(_compile(compiler, SCALARS[dtype])))
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        logger.warning("engines run without native code, which does not compile here: %s", reason)
+    loaded = load(SOURCE, dtype, FLAGS, user="engines run")
+    if loaded is None:
         return None
     pointer, integer = ctypes.c_void_p, ctypes.c_int
     loaded.new_team.restype = pointer
@@ -199,44 +179,3 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     loaded.run_stem.restype = None
     loaded.run_stem.argtypes = [pointer] * 4 + [integer] + [pointer] * 2
     return loaded
-
-
-def _compile(compiler: str, scalar: str) -> Path:
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-    digest = hashlib.sha256(version + _processor().encode() + " ".join(FLAGS).encode())
-    for source in sorted(SOURCES.iterdir()):
-        digest.update(source.read_bytes())
-    target = _cache() / f"{digest.hexdigest()[:32]}-{scalar}.so"
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with replacing(target) as temporary:
-            subprocess.run(
-                [
-                    compiler,
-                    *FLAGS,
-                    f"-DSCALAR={scalar}",
-                    str(SOURCES / "network.cpp"),
-                    "-o",
-                    str(temporary),
-                ],
-                capture_output=True,
-                check=True,
-                text=True,
-                timeout=300,
-            )
-    return target
-
-
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "dyncore" / "native"
-
-
-def _processor() -> str:
-    """What ``-march=native`` depends on."""
-    described = Path("/proc/cpuinfo")
-    if not described.exists():
-        return platform.platform() + platform.processor()
-    lines = described.read_text(encoding="utf-8", errors="replace").splitlines()
-    wanted = ("vendor_id", "cpu family", "model\t", "flags", "Features", "CPU part")
-    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
