@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dyncore.native import SCALARS, load
 
 SOURCE = Path(__file__).parent / "native" / "norms.cpp"
+MOST_PATHS = 4
 PIECES = 4
 """Least pieces of work per thread."""
 
@@ -55,6 +56,7 @@ def compiles(norms: Sequence[nn.Module], *maps: Tensor | None) -> bool:
     assert isinstance(weight, Tensor)
     return (
         not torch.compiler.is_compiling()
+        and len(norms) <= MOST_PATHS
         and weight.dtype in SCALARS
         and all(
             x.device.type == "cpu"
@@ -219,9 +221,9 @@ def _statistics(maps: _Maps, x: Tensor) -> Statistics:
 
 
 def _sums(maps: _Maps, x: Tensor, kinds: int, channels: int) -> Tensor:
-    """(pieces, kinds, channels), not initialised."""
+    """(pieces, kinds, channels) zeros."""
     shape = maps.images * maps.slices, kinds, channels
-    return torch.empty(shape, dtype=torch.float64, device=x.device)
+    return torch.zeros(shape, dtype=torch.float64, device=x.device)
 
 
 def _per_image(maps: _Maps, sums: Tensor) -> Tensor:

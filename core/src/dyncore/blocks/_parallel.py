@@ -5,12 +5,16 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from dyncore.blocks._activation import Activation
 from dyncore.blocks._folded_sum import folded_sum
 from dyncore.blocks._path import Layer, Path
 from dyncore.blocks._weighted_norm import activated_norm, fuses, weighted_norm
+
+
+PIXELS = 20
+"""Of a batch, times this, at least the square of a path's width: then folding pays (measured)."""
 
 
 def parallel(paths: Sequence[Path]) -> bool:
@@ -31,7 +35,7 @@ def weighted_sum(
 
     The first layers are one convolution of x, those in the middle one grouped convolution. A last
     layer of 1×1 convolutions is one convolution too, of all narrow inputs, with the norms folded
-    into its weights: their statistics follow from those of the input.
+    into its weights: their statistics follow from those of the input. Of few pixels it is grouped.
     """
     *inner, last = [list(layers) for layers in zip(*(path.layers for path in paths), strict=True)]
     groups = 1
@@ -39,12 +43,17 @@ def weighted_sum(
         x = _convolve(layers, x, groups)
         x = activated_norm(x, [layer.norm for layer in layers], layers[0].activation)
         groups = len(paths)
-    conv = last[0].conv
-    if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
+    if _folds(last[0].conv, x):
         return activation(folded_sum(last, x, weight, shortcut))
     x = _convolve(last, x, groups)
     norms = [layer.norm for layer in last]
     return weighted_norm(x, norms, weight[..., None], shortcut, activation=activation)
+
+
+def _folds(conv: nn.Conv2d, x: Tensor) -> bool:
+    """Whether it is 1×1, and has pixels enough to make its input's covariance worth its work."""
+    plain = conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1
+    return plain and PIXELS * x[:, 0].numel() >= conv.in_channels**2
 
 
 def _convolve(layers: Sequence[Layer], x: Tensor, groups: int) -> Tensor:

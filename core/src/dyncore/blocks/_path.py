@@ -41,20 +41,24 @@ class Path:
         x: Float[Tensor, "batch channel height width"],
         channel_weight: Float[Tensor, "batch gated"] | None = None,
     ) -> Float[Tensor, "batch out_channel out_height out_width"]:
-        """The residual; ``channel_weight`` scales the first convolution's normed channels.
-
-        The score multiplies after the norm and before the activation (LC-Net Eq. 4): before the
-        norm a zeroed channel would become the norm's shift.
-        """
-        last = self.layers[-1]
-        return last.activation(last.norm(self.convolved(x, channel_weight)))
+        """The residual, module after module; see :meth:`convolved`."""
+        for conv, norm, activation in self.layers:
+            x = norm(conv(x))
+            if channel_weight is not None:
+                x, channel_weight = x * channel_weight.to(x.dtype)[..., None, None], None
+            x = activation(x)
+        return x
 
     def convolved(
         self,
         x: Float[Tensor, "batch channel height width"],
         channel_weight: Float[Tensor, "batch gated"] | None = None,
     ) -> Float[Tensor, "batch out_channel out_height out_width"]:
-        """What the last norm is given."""
+        """What the last norm is given; ``channel_weight`` scales the first one's output.
+
+        The score multiplies after the norm and before the activation (LC-Net Eq. 4): before the
+        norm a zeroed channel would become the norm's shift.
+        """
         *inner, last = self.layers
         for conv, norm, activation in inner:
             x = conv(x)

@@ -1,10 +1,12 @@
 // Batch norm and what weights its output, over channels-last maps: each pass reads a map once.
 //
-// Work is cut into pieces: `slices` of each image, of about as many pixels. Sums are one row per
-// piece, made of short sums in the maps' own precision.
+// Work is cut into pieces: `slices` of each image, of about as many pixels. Within a piece a vector
+// of channels goes through a few rows at a time, so that what belongs to it stays in registers.
+// Sums are one row per piece, in float64, made of short sums in the maps' own precision.
 #include <algorithm>
 #include <cstdint>
-#include <vector>
+#include <cstring>
+#include <type_traits>
 
 #ifndef SCALAR
 #define SCALAR float
@@ -12,61 +14,108 @@
 
 typedef SCALAR real;
 
+#if defined(__AVX512F__)
+constexpr int64_t LANES = 64 / sizeof(real);
+#elif defined(__AVX__)
+constexpr int64_t LANES = 32 / sizeof(real);
+#else
+constexpr int64_t LANES = 16 / sizeof(real);
+#endif
+
+typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
+
 // Maps [images][pixels][channels]; x has `paths` times as many channels, path after path.
 struct Maps {
   int64_t images, pixels, channels, paths, slices;
 };
 
-struct Piece {
-  int64_t image, first, last;  // rows of the maps
+constexpr int64_t ROWS = 64;  // that a vector of channels goes through, and of a short sum
+
+// T is a vector or, for the channels that are left over, one number.
+template <typename T>
+static inline T load(const real* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <typename T>
+static inline void store(real* to, T value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+template <typename T>
+static inline void add(double* sums, T some) {
+  real values[sizeof(T) / sizeof(real)];
+  std::memcpy(values, &some, sizeof some);
+  for (size_t i = 0; i < sizeof(T) / sizeof(real); i++) sums[i] += values[i];
+}
+
+template <typename T>
+static inline T rectified(T value) {
+  const T zero = {};
+  return value < zero ? zero : value;  // NaN stays NaN
+}
+
+// `grad` where a ReLU of this output, or input, let it through.
+template <typename T>
+static inline T passed(T value, T grad) {
+  const T zero = {};
+  return value <= zero ? zero : grad;
+}
+
+template <typename T>
+using Kind = std::type_identity<T>;
+
+struct Tile {
+  int64_t image, piece, first, last, channel;  // rows first .. last of the maps
 };
 
-constexpr int64_t SHORT = 64;  // rows of a short sum
-
-static Piece piece_of(const Maps& maps, int64_t index) {
-  const int64_t image = index / maps.slices, slice = index % maps.slices;
-  const int64_t start = image * maps.pixels;
-  return {image, start + maps.pixels * slice / maps.slices,
-          start + maps.pixels * (slice + 1) / maps.slices};
-}
-
+// Calls work(kind of T, tile).
 template <typename F>
-static void for_pieces(const Maps& maps, const F& work) {
+static void for_tiles(const Maps& maps, const F& work) {
 #pragma omp parallel for schedule(static)
-  for (int64_t index = 0; index < maps.images * maps.slices; index++)
-    work(index, piece_of(maps, index));
-}
-
-// Calls add(row, short sums) for the rows of a piece; `sums` gets them all.
-template <typename F>
-static void add_up(const Piece& piece, int64_t count, double* sums, const F& add) {
-  std::vector<real> some(count);
-  std::fill(sums, sums + count, 0);
-  for (int64_t first = piece.first; first < piece.last; first += SHORT) {
-    std::fill(some.begin(), some.end(), real(0));
-    const int64_t last = std::min(piece.last, first + SHORT);
-    for (int64_t row = first; row < last; row++) add(row, some.data());
-    for (int64_t i = 0; i < count; i++) sums[i] += some[i];
+  for (int64_t piece = 0; piece < maps.images * maps.slices; piece++) {
+    const int64_t image = piece / maps.slices, slice = piece % maps.slices;
+    const int64_t start = image * maps.pixels;
+    const int64_t end = start + maps.pixels * (slice + 1) / maps.slices;
+    for (int64_t row = start + maps.pixels * slice / maps.slices; row < end; row += ROWS) {
+      const int64_t last = std::min(end, row + ROWS);
+      int64_t c = 0;
+      for (; c + LANES <= maps.channels; c += LANES)
+        work(Kind<vec>(), Tile{image, piece, row, last, c});
+      for (; c < maps.channels; c++) work(Kind<real>(), Tile{image, piece, row, last, c});
+    }
   }
 }
 
-static inline real rectified(real value) { return value < 0 ? 0 : value; }  // NaN stays NaN
+// Calls work(a number of type N) with N::value == paths.
+template <typename F>
+static void with_paths(int64_t paths, const F& work) {
+  switch (paths) {
+    case 1: return work(std::integral_constant<int, 1>());
+    case 2: return work(std::integral_constant<int, 2>());
+    case 3: return work(std::integral_constant<int, 3>());
+    case 4: return work(std::integral_constant<int, 4>());
+  }
+}
 
 extern "C" {
 
-// sums [pieces][2][all channels]: of x less `pivot`, and of its square.
+// sums [pieces][2][all channels], zeros before: of x less `pivot`, and of its square.
 void moments(const Maps* maps, const real* x, const real* pivot, double* sums) {
-  const int64_t channels = maps->channels * maps->paths;
-  for_pieces(*maps, [&](int64_t index, const Piece& piece) {
-    add_up(piece, 2 * channels, sums + index * 2 * channels, [&](int64_t row, real* some) {
-      const real* from = x + row * channels;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; c++) {
-        const real value = from[c] - pivot[c];
-        some[c] += value;
-        some[channels + c] += value * value;
-      }
-    });
+  const int64_t all = maps->channels * maps->paths;
+  const Maps whole{maps->images, maps->pixels, all, 1, maps->slices};
+  for_tiles(whole, [&]<typename T>(Kind<T>, const Tile& tile) {
+    const T less = load<T>(pivot + tile.channel);
+    T sum = {}, square = {};
+    for (int64_t row = tile.first; row < tile.last; row++) {
+      const T value = load<T>(x + row * all + tile.channel) - less;
+      sum += value;
+      square += value * value;
+    }
+    add(sums + tile.piece * 2 * all + tile.channel, sum);
+    add(sums + tile.piece * 2 * all + all + tile.channel, square);
   });
 }
 
@@ -75,45 +124,43 @@ void moments(const Maps* maps, const real* x, const real* pivot, double* sums) {
 void weighted(const Maps* maps, const real* x, const real* shortcut, const real* gain,
               const real* shift, int rectifies, real* out) {
   const int64_t channels = maps->channels, all = channels * maps->paths;
-  for_pieces(*maps, [&](int64_t, const Piece& piece) {
-    const real* gains = gain + piece.image * all;
-    const real* shifts = shift + piece.image * channels;
-    for (int64_t row = piece.first; row < piece.last; row++) {
-      const real* from = x + row * all;
-      real* to = out + row * channels;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; c++) to[c] = shifts[c] + gains[c] * from[c];
-      for (int64_t n = channels; n < all; n += channels)
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) to[c] += gains[n + c] * from[n + c];
-      if (shortcut)
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) to[c] += shortcut[row * channels + c];
-      if (rectifies)
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) to[c] = rectified(to[c]);
-    }
+  with_paths(maps->paths, [&](auto paths) {
+    constexpr int P = decltype(paths)::value;
+    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+      const T start = load<T>(shift + tile.image * channels + tile.channel);
+      T gains[P];
+      const real* own = gain + tile.image * all + tile.channel;
+      for (int n = 0; n < P; n++) gains[n] = load<T>(own + n * channels);
+      for (int64_t row = tile.first; row < tile.last; row++) {
+        T sum = start;
+        const real* from = x + row * all + tile.channel;
+        for (int n = 0; n < P; n++) sum += gains[n] * load<T>(from + n * channels);
+        if (shortcut) sum += load<T>(shortcut + row * channels + tile.channel);
+        store(out + row * channels + tile.channel, rectifies ? rectified(sum) : sum);
+      }
+    });
   });
 }
 
-// sums [pieces][1 + paths][channels]: of the gradient, and of it times x. `out`: where it is 0, a
-// ReLU let no gradient through; null: there was none.
-void weighted_sums(const Maps* maps, const real* x, const real* out, const real* grad, double* sums) {
+// sums [pieces][1 + paths][channels], zeros before: of the gradient, and of it times x. `out`:
+// where it is 0, a ReLU let no gradient through; null: there was none.
+void weighted_sums(const Maps* maps, const real* x, const real* out, const real* grad,
+                   double* sums) {
   const int64_t channels = maps->channels, all = channels * maps->paths, count = channels + all;
-  for_pieces(*maps, [&](int64_t index, const Piece& piece) {
-    std::vector<real> passed(channels);
-    add_up(piece, count, sums + index * count, [&](int64_t row, real* some) {
-      const real *from = x + row * all, *g = grad + row * channels;
-      if (out) {
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) passed[c] = out[row * channels + c] <= 0 ? 0 : g[c];
-        g = passed.data();
+  with_paths(maps->paths, [&](auto paths) {
+    constexpr int P = decltype(paths)::value;
+    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+      T sum = {}, of_paths[P] = {};
+      for (int64_t row = tile.first; row < tile.last; row++) {
+        T g = load<T>(grad + row * channels + tile.channel);
+        if (out) g = passed(load<T>(out + row * channels + tile.channel), g);
+        sum += g;
+        const real* from = x + row * all + tile.channel;
+        for (int n = 0; n < P; n++) of_paths[n] += g * load<T>(from + n * channels);
       }
-#pragma omp simd
-      for (int64_t c = 0; c < channels; c++) some[c] += g[c];
-      for (int64_t n = 0; n < all; n += channels)
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) some[channels + n + c] += g[c] * from[n + c];
+      double* to = sums + tile.piece * count + tile.channel;
+      add(to, sum);
+      for (int n = 0; n < P; n++) add(to + (1 + n) * channels, of_paths[n]);
     });
   });
 }
@@ -124,24 +171,25 @@ void weighted_grads(const Maps* maps, const real* x, const real* out, const real
                     const real* gain, const real* slope, const real* offset, real* grad_x,
                     real* grad_shortcut) {
   const int64_t channels = maps->channels, all = channels * maps->paths;
-  for_pieces(*maps, [&](int64_t, const Piece& piece) {
-    std::vector<real> passed(channels);
-    const real* gains = gain + piece.image * all;
-    for (int64_t row = piece.first; row < piece.last; row++) {
-      const real *from = x + row * all, *g = grad + row * channels;
-      if (out) {
-        real* to = grad_shortcut ? grad_shortcut + row * channels : passed.data();
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++) to[c] = out[row * channels + c] <= 0 ? 0 : g[c];
-        g = to;
+  with_paths(maps->paths, [&](auto paths) {
+    constexpr int P = decltype(paths)::value;
+    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+      T gains[P], slopes[P], offsets[P];
+      for (int n = 0; n < P; n++) {
+        const int64_t at = n * channels + tile.channel;
+        gains[n] = load<T>(gain + tile.image * all + at);
+        slopes[n] = load<T>(slope + at), offsets[n] = load<T>(offset + at);
       }
-      for (int64_t n = 0; n < all; n += channels) {
-        real* to = grad_x + row * all + n;
-#pragma omp simd
-        for (int64_t c = 0; c < channels; c++)
-          to[c] = gains[n + c] * g[c] + (slope[n + c] * from[n + c] + offset[n + c]);
+      for (int64_t row = tile.first; row < tile.last; row++) {
+        T g = load<T>(grad + row * channels + tile.channel);
+        if (out) g = passed(load<T>(out + row * channels + tile.channel), g);
+        if (grad_shortcut) store(grad_shortcut + row * channels + tile.channel, g);
+        for (int n = 0; n < P; n++) {
+          const int64_t at = row * all + n * channels + tile.channel;
+          store(grad_x + at, gains[n] * g + (slopes[n] * load<T>(x + at) + offsets[n]));
+        }
       }
-    }
+    });
   });
 }
 
@@ -150,38 +198,38 @@ void weighted_grads(const Maps* maps, const real* x, const real* out, const real
 void blended(const Maps* maps, const real* x, const real* shortcut, const real* gain,
              const real* shift, const real* weight, int settled, real* out) {
   const int64_t channels = maps->channels;
-  for_pieces(*maps, [&](int64_t, const Piece& piece) {
-    const real w = weight[piece.image];
-    for (int64_t i = piece.first * channels; i < piece.last * channels; i += channels) {
-      const real *from = x + i, *kept = shortcut + i;
-      real* to = out + i;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; c++) {
-        const real executed = rectified(kept[c] + (gain[c] * from[c] + shift[c]));
-        to[c] = w * executed + (1 - w) * (settled ? kept[c] : rectified(kept[c]));
-      }
+  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
+    const real w = weight[tile.image];
+    for (int64_t row = tile.first; row < tile.last; row++) {
+      const int64_t at = row * channels + tile.channel;
+      const T kept = load<T>(shortcut + at);
+      const T executed = rectified(kept + (gains * load<T>(x + at) + shifts));
+      store(out + at, w * executed + (1 - w) * (settled ? kept : rectified(kept)));
     }
   });
 }
 
-// sums [pieces][3][channels]: of the gradient that the block's own ReLU lets through, of it times x,
-// and of the gradient times what executing the block adds.
+// sums [pieces][3][channels], zeros before: of the gradient that the block's own ReLU lets through,
+// of it times x, and of the gradient times what executing the block adds.
 void blended_sums(const Maps* maps, const real* x, const real* shortcut, const real* gain,
                   const real* shift, int settled, const real* grad, double* sums) {
   const int64_t channels = maps->channels;
-  for_pieces(*maps, [&](int64_t index, const Piece& piece) {
-    add_up(piece, 3 * channels, sums + index * 3 * channels, [&](int64_t row, real* some) {
-      const real *from = x + row * channels, *kept = shortcut + row * channels;
-      const real* g = grad + row * channels;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; c++) {
-        const real sum = kept[c] + (gain[c] * from[c] + shift[c]);
-        const real passed = sum <= 0 ? 0 : g[c];
-        some[c] += passed;
-        some[channels + c] += passed * from[c];
-        some[2 * channels + c] += g[c] * (rectified(sum) - (settled ? kept[c] : rectified(kept[c])));
-      }
-    });
+  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
+    T of_g = {}, of_gx = {}, of_added = {};
+    for (int64_t row = tile.first; row < tile.last; row++) {
+      const int64_t at = row * channels + tile.channel;
+      const T kept = load<T>(shortcut + at), from = load<T>(x + at), g = load<T>(grad + at);
+      const T sum = kept + (gains * from + shifts), own = passed(sum, g);
+      of_g += own;
+      of_gx += own * from;
+      of_added += g * (rectified(sum) - (settled ? kept : rectified(kept)));
+    }
+    double* to = sums + tile.piece * 3 * channels + tile.channel;
+    add(to, of_g);
+    add(to + channels, of_gx);
+    add(to + 2 * channels, of_added);
   });
 }
 
@@ -190,23 +238,17 @@ void blended_grads(const Maps* maps, const real* x, const real* shortcut, const 
                    const real* shift, const real* weight, int settled, const real* grad,
                    const real* slope, const real* offset, real* grad_x, real* grad_shortcut) {
   const int64_t channels = maps->channels;
-  for_pieces(*maps, [&](int64_t, const Piece& piece) {
-    const real w = weight[piece.image];
-    for (int64_t i = piece.first * channels; i < piece.last * channels; i += channels) {
-      const real *from = x + i, *kept = shortcut + i, *g = grad + i;
-      real* to = grad_x + i;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; c++) {
-        const real passed = kept[c] + (gain[c] * from[c] + shift[c]) <= 0 ? 0 : w * g[c];
-        to[c] = gain[c] * passed + (slope[c] * from[c] + offset[c]);
-      }
+  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
+    const T slopes = load<T>(slope + tile.channel), offsets = load<T>(offset + tile.channel);
+    const real w = weight[tile.image];
+    for (int64_t row = tile.first; row < tile.last; row++) {
+      const int64_t at = row * channels + tile.channel;
+      const T kept = load<T>(shortcut + at), from = load<T>(x + at), g = load<T>(grad + at);
+      const T own = w * passed(kept + (gains * from + shifts), g);
+      store(grad_x + at, gains * own + (slopes * from + offsets));
       if (!grad_shortcut) continue;
-      real* shared = grad_shortcut + i;
-#pragma omp simd
-      for (int64_t c = 0; c < channels; c++) {
-        const real passed = kept[c] + (gain[c] * from[c] + shift[c]) <= 0 ? 0 : w * g[c];
-        shared[c] = passed + (settled || !(kept[c] <= 0) ? (1 - w) * g[c] : 0);
-      }
+      store(grad_shortcut + at, own + (1 - w) * (settled ? g : passed(kept, g)));
     }
   });
 }
