@@ -12,7 +12,6 @@ from dyncore.blocks._folded_sum import folded_sum
 from dyncore.blocks._path import Layer, Path
 from dyncore.blocks._weighted_norm import activated_norm, fuses, weighted_norm
 
-
 PIXELS = 20
 """Of a batch, times this, at least the square of a path's width: then folding pays (measured)."""
 
