@@ -1,256 +1,170 @@
-// Batch norm and what weights its output, over channels-last maps: each pass reads a map once.
-//
-// Work is cut into pieces: `slices` of each image, of about as many pixels. Within a piece a vector
-// of channels goes through a few rows at a time, so that what belongs to it stays in registers.
-// Sums are one row per piece, in float64, made of short sums in the maps' own precision.
+// Batch norm and what weights its output, over channels-last maps, with all its gradients.
 #include <algorithm>
-#include <cstdint>
-#include <cstring>
-#include <type_traits>
+#include <cmath>
+#include <utility>
+#include <vector>
 
-#ifndef SCALAR
-#define SCALAR float
-#endif
+#include "passes.h"
 
-typedef SCALAR real;
+typedef std::vector<double> Doubles;
+typedef std::vector<real> Reals;
 
-#if defined(__AVX512F__)
-constexpr int64_t LANES = 64 / sizeof(real);
-#elif defined(__AVX__)
-constexpr int64_t LANES = 32 / sizeof(real);
-#else
-constexpr int64_t LANES = 16 / sizeof(real);
-#endif
+// A batch norm's parameters and its batch's statistics, per channel of all paths.
+struct Norm {
+  const real *scale, *shift;
+  double *mean, *variance;
+  double eps;
 
-typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
-
-// Maps [images][pixels][channels]; x has `paths` times as many channels, path after path.
-struct Maps {
-  int64_t images, pixels, channels, paths, slices;
+  double deviation(int64_t c) const { return std::sqrt(variance[c] + eps); }
+  double gain(int64_t c) const { return scale[c] / deviation(c); }
+  double offset(int64_t c) const { return shift[c] - gain(c) * mean[c]; }
 };
 
-constexpr int64_t ROWS = 64;  // that a vector of channels goes through, and of a short sum
+// Weights [images][paths][each], each being 1 or the number of channels.
+struct Weights {
+  const real* values;
+  int64_t each;
 
-// T is a vector or, for the channels that are left over, one number.
-template <typename T>
-static inline T load(const real* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-
-template <typename T>
-static inline void store(real* to, T value) {
-  std::memcpy(to, &value, sizeof value);
-}
-
-template <typename T>
-static inline void add(double* sums, T some) {
-  real values[sizeof(T) / sizeof(real)];
-  std::memcpy(values, &some, sizeof some);
-  for (size_t i = 0; i < sizeof(T) / sizeof(real); i++) sums[i] += values[i];
-}
-
-template <typename T>
-static inline T rectified(T value) {
-  const T zero = {};
-  return value < zero ? zero : value;  // NaN stays NaN
-}
-
-// `grad` where a ReLU of this output, or input, let it through.
-template <typename T>
-static inline T passed(T value, T grad) {
-  const T zero = {};
-  return value <= zero ? zero : grad;
-}
-
-template <typename T>
-using Kind = std::type_identity<T>;
-
-struct Tile {
-  int64_t image, piece, first, last, channel;  // rows first .. last of the maps
+  int64_t at(const Maps& maps, int64_t image, int64_t path, int64_t channel) const {
+    return (image * maps.paths + path) * each + (each == 1 ? 0 : channel);
+  }
 };
 
-// Calls work(kind of T, tile).
-template <typename F>
-static void for_tiles(const Maps& maps, const F& work) {
-#pragma omp parallel for schedule(static)
-  for (int64_t piece = 0; piece < maps.images * maps.slices; piece++) {
-    const int64_t image = piece / maps.slices, slice = piece % maps.slices;
-    const int64_t start = image * maps.pixels;
-    const int64_t end = start + maps.pixels * (slice + 1) / maps.slices;
-    for (int64_t row = start + maps.pixels * slice / maps.slices; row < end; row += ROWS) {
-      const int64_t last = std::min(end, row + ROWS);
-      int64_t c = 0;
-      for (; c + LANES <= maps.channels; c += LANES)
-        work(Kind<vec>(), Tile{image, piece, row, last, c});
-      for (; c < maps.channels; c++) work(Kind<real>(), Tile{image, piece, row, last, c});
+// Around the first pixel, so that few digits cancel.
+static void find_statistics(const Maps& maps, const real* x, const Norm& norm) {
+  const int64_t all = maps.channels * maps.paths, pieces = maps.images * maps.slices;
+  Doubles sums(pieces * 2 * all);
+  moments(&maps, x, x, sums.data());
+  const double count = double(maps.images * maps.pixels);
+  for (int64_t c = 0; c < all; c++) {
+    double mean = 0, square = 0;
+    for (int64_t piece = 0; piece < pieces; piece++) {
+      mean += sums[piece * 2 * all + c];
+      square += sums[piece * 2 * all + all + c];
     }
+    mean /= count;
+    norm.mean[c] = mean + x[c];
+    norm.variance[c] = std::max(0.0, square / count - mean * mean);
   }
 }
 
-// Calls work(a number of type N) with N::value == paths.
-template <typename F>
-static void with_paths(int64_t paths, const F& work) {
-  switch (paths) {
-    case 1: return work(std::integral_constant<int, 1>());
-    case 2: return work(std::integral_constant<int, 2>());
-    case 3: return work(std::integral_constant<int, 3>());
-    case 4: return work(std::integral_constant<int, 4>());
-  }
+// Of each image, [kinds][channels], from those of its pieces.
+static Doubles per_image(const Maps& maps, const Doubles& sums, int64_t numbers) {
+  Doubles of_images(maps.images * numbers);
+  for (int64_t piece = 0; piece < maps.images * maps.slices; piece++)
+    for (int64_t i = 0; i < numbers; i++)
+      of_images[piece / maps.slices * numbers + i] += sums[piece * numbers + i];
+  return of_images;
+}
+
+// x × first + second is the norm's output.
+static std::pair<Reals, Reals> affine_of(const Maps& maps, const Norm& norm) {
+  Reals gains(maps.channels), shifts(maps.channels);
+  for (int64_t c = 0; c < maps.channels; c++)
+    gains[c] = real(norm.gain(c)), shifts[c] = real(norm.offset(c));
+  return {gains, shifts};
+}
+
+// What a norm's backward pass gives for a channel, from the batch's weighted sums of the gradient
+// and of it times x.
+struct Found {
+  double scale, shift, slope, offset;
+};
+
+static Found find_gradients(const Maps& maps, const Norm& norm, int64_t c, double of_g,
+                            double of_gx) {
+  const double scale = (of_gx - norm.mean[c] * of_g) / norm.deviation(c);
+  const double spread = norm.gain(c) / double(maps.images * maps.pixels);
+  const double slope = -spread * scale / norm.deviation(c);
+  return {scale, of_g, slope, -spread * of_g - slope * norm.mean[c]};
 }
 
 extern "C" {
 
-// sums [pieces][2][all channels], zeros before: of x less `pivot`, and of its square.
-void moments(const Maps* maps, const real* x, const real* pivot, double* sums) {
-  const int64_t all = maps->channels * maps->paths;
-  const Maps whole{maps->images, maps->pixels, all, 1, maps->slices};
-  for_tiles(whole, [&]<typename T>(Kind<T>, const Tile& tile) {
-    const T less = load<T>(pivot + tile.channel);
-    T sum = {}, square = {};
-    for (int64_t row = tile.first; row < tile.last; row++) {
-      const T value = load<T>(x + row * all + tile.channel) - less;
-      sum += value;
-      square += value * value;
-    }
-    add(sums + tile.piece * 2 * all + tile.channel, sum);
-    add(sums + tile.piece * 2 * all + all + tile.channel, square);
-  });
-}
-
-// out = shortcut + shift + Σ gain x, perhaps rectified; gain [images][paths][channels], shift
-// [images][channels].
-void weighted(const Maps* maps, const real* x, const real* shortcut, const real* gain,
-              const real* shift, int rectifies, real* out) {
+// See CompiledWeightedNorm.
+void weighted_forward(const Maps* maps, const real* x, const real* shortcut, const Norm* norm,
+                      const Weights* weights, int rectifies, real* out) {
   const int64_t channels = maps->channels, all = channels * maps->paths;
-  with_paths(maps->paths, [&](auto paths) {
-    constexpr int P = decltype(paths)::value;
-    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
-      const T start = load<T>(shift + tile.image * channels + tile.channel);
-      T gains[P];
-      const real* own = gain + tile.image * all + tile.channel;
-      for (int n = 0; n < P; n++) gains[n] = load<T>(own + n * channels);
-      for (int64_t row = tile.first; row < tile.last; row++) {
-        T sum = start;
-        const real* from = x + row * all + tile.channel;
-        for (int n = 0; n < P; n++) sum += gains[n] * load<T>(from + n * channels);
-        if (shortcut) sum += load<T>(shortcut + row * channels + tile.channel);
-        store(out + row * channels + tile.channel, rectifies ? rectified(sum) : sum);
+  find_statistics(*maps, x, *norm);
+  Reals gains(maps->images * all), shifts(maps->images * channels);
+  for (int64_t n = 0; n < maps->paths; n++)
+    for (int64_t c = 0; c < channels; c++) {
+      const double gain = norm->gain(n * channels + c), offset = norm->offset(n * channels + c);
+      for (int64_t image = 0; image < maps->images; image++) {
+        const double w = weights->values[weights->at(*maps, image, n, c)];
+        gains[image * all + n * channels + c] = real(w * gain);
+        shifts[image * channels + c] += real(w * offset);
       }
-    });
-  });
-}
-
-// sums [pieces][1 + paths][channels], zeros before: of the gradient, and of it times x. `out`:
-// where it is 0, a ReLU let no gradient through; null: there was none.
-void weighted_sums(const Maps* maps, const real* x, const real* out, const real* grad,
-                   double* sums) {
-  const int64_t channels = maps->channels, all = channels * maps->paths, count = channels + all;
-  with_paths(maps->paths, [&](auto paths) {
-    constexpr int P = decltype(paths)::value;
-    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
-      T sum = {}, of_paths[P] = {};
-      for (int64_t row = tile.first; row < tile.last; row++) {
-        T g = load<T>(grad + row * channels + tile.channel);
-        if (out) g = passed(load<T>(out + row * channels + tile.channel), g);
-        sum += g;
-        const real* from = x + row * all + tile.channel;
-        for (int n = 0; n < P; n++) of_paths[n] += g * load<T>(from + n * channels);
-      }
-      double* to = sums + tile.piece * count + tile.channel;
-      add(to, sum);
-      for (int n = 0; n < P; n++) add(to + (1 + n) * channels, of_paths[n]);
-    });
-  });
-}
-
-// grad_x = gain × gradient + slope x + offset, slope and offset [paths][channels]; the gradient
-// itself goes to `grad_shortcut`, unless that is null.
-void weighted_grads(const Maps* maps, const real* x, const real* out, const real* grad,
-                    const real* gain, const real* slope, const real* offset, real* grad_x,
-                    real* grad_shortcut) {
-  const int64_t channels = maps->channels, all = channels * maps->paths;
-  with_paths(maps->paths, [&](auto paths) {
-    constexpr int P = decltype(paths)::value;
-    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
-      T gains[P], slopes[P], offsets[P];
-      for (int n = 0; n < P; n++) {
-        const int64_t at = n * channels + tile.channel;
-        gains[n] = load<T>(gain + tile.image * all + at);
-        slopes[n] = load<T>(slope + at), offsets[n] = load<T>(offset + at);
-      }
-      for (int64_t row = tile.first; row < tile.last; row++) {
-        T g = load<T>(grad + row * channels + tile.channel);
-        if (out) g = passed(load<T>(out + row * channels + tile.channel), g);
-        if (grad_shortcut) store(grad_shortcut + row * channels + tile.channel, g);
-        for (int n = 0; n < P; n++) {
-          const int64_t at = row * all + n * channels + tile.channel;
-          store(grad_x + at, gains[n] * g + (slopes[n] * load<T>(x + at) + offsets[n]));
-        }
-      }
-    });
-  });
-}
-
-// out = w relu(shortcut + gain x + shift) + (1 - w) relu(shortcut), w [images]. `settled`: the
-// shortcut is its own ReLU.
-void blended(const Maps* maps, const real* x, const real* shortcut, const real* gain,
-             const real* shift, const real* weight, int settled, real* out) {
-  const int64_t channels = maps->channels;
-  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
-    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
-    const real w = weight[tile.image];
-    for (int64_t row = tile.first; row < tile.last; row++) {
-      const int64_t at = row * channels + tile.channel;
-      const T kept = load<T>(shortcut + at);
-      const T executed = rectified(kept + (gains * load<T>(x + at) + shifts));
-      store(out + at, w * executed + (1 - w) * (settled ? kept : rectified(kept)));
     }
-  });
+  weighted(maps, x, shortcut, gains.data(), shifts.data(), rectifies, out);
 }
 
-// sums [pieces][3][channels], zeros before: of the gradient that the block's own ReLU lets through,
-// of it times x, and of the gradient times what executing the block adds.
-void blended_sums(const Maps* maps, const real* x, const real* shortcut, const real* gain,
-                  const real* shift, int settled, const real* grad, double* sums) {
-  const int64_t channels = maps->channels;
-  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
-    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
-    T of_g = {}, of_gx = {}, of_added = {};
-    for (int64_t row = tile.first; row < tile.last; row++) {
-      const int64_t at = row * channels + tile.channel;
-      const T kept = load<T>(shortcut + at), from = load<T>(x + at), g = load<T>(grad + at);
-      const T sum = kept + (gains * from + shifts), own = passed(sum, g);
-      of_g += own;
-      of_gx += own * from;
-      of_added += g * (rectified(sum) - (settled ? kept : rectified(kept)));
+void weighted_backward(const Maps* maps, const real* x, const real* out, const Norm* norm,
+                       const Weights* weights, const real* grad, real* grad_x, real* grad_scale,
+                       real* grad_shift, real* grad_weight, real* grad_shortcut) {
+  const int64_t channels = maps->channels, all = channels * maps->paths, numbers = channels + all;
+  Doubles sums(maps->images * maps->slices * numbers);
+  weighted_sums(maps, x, out, grad, sums.data());
+  const Doubles of_images = per_image(*maps, sums, numbers);
+  Reals gains(maps->images * all), slopes(all), offsets(all);
+  Doubles of_weights(maps->images * maps->paths * weights->each);
+  for (int64_t n = 0; n < maps->paths; n++)
+    for (int64_t c = 0; c < channels; c++) {
+      const int64_t own = n * channels + c;
+      const double gain = norm->gain(own), offset = norm->offset(own);
+      double batch_g = 0, batch_gx = 0;
+      for (int64_t image = 0; image < maps->images; image++) {
+        const double* of_image = of_images.data() + image * numbers;
+        const double of_g = of_image[c], of_gx = of_image[channels + own];
+        const int64_t at = weights->at(*maps, image, n, c);
+        const double w = weights->values[at];
+        batch_g += w * of_g;
+        batch_gx += w * of_gx;
+        of_weights[at] += gain * of_gx + offset * of_g;
+        gains[image * all + own] = real(w * gain);
+      }
+      const Found found = find_gradients(*maps, *norm, own, batch_g, batch_gx);
+      grad_scale[own] = real(found.scale), grad_shift[own] = real(found.shift);
+      slopes[own] = real(found.slope), offsets[own] = real(found.offset);
     }
-    double* to = sums + tile.piece * 3 * channels + tile.channel;
-    add(to, of_g);
-    add(to + channels, of_gx);
-    add(to + 2 * channels, of_added);
-  });
+  std::copy(of_weights.begin(), of_weights.end(), grad_weight);
+  weighted_grads(maps, x, out, grad, gains.data(), slopes.data(), offsets.data(), grad_x,
+                 grad_shortcut);
 }
 
-// See weighted_grads and blended; slope and offset [channels]. `grad_shortcut` may be null.
-void blended_grads(const Maps* maps, const real* x, const real* shortcut, const real* gain,
-                   const real* shift, const real* weight, int settled, const real* grad,
-                   const real* slope, const real* offset, real* grad_x, real* grad_shortcut) {
-  const int64_t channels = maps->channels;
-  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
-    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
-    const T slopes = load<T>(slope + tile.channel), offsets = load<T>(offset + tile.channel);
-    const real w = weight[tile.image];
-    for (int64_t row = tile.first; row < tile.last; row++) {
-      const int64_t at = row * channels + tile.channel;
-      const T kept = load<T>(shortcut + at), from = load<T>(x + at), g = load<T>(grad + at);
-      const T own = w * passed(kept + (gains * from + shifts), g);
-      store(grad_x + at, gains * own + (slopes * from + offsets));
-      if (!grad_shortcut) continue;
-      store(grad_shortcut + at, own + (1 - w) * (settled ? g : passed(kept, g)));
+// See CompiledBlendedNorm.
+void blended_forward(const Maps* maps, const real* x, const real* shortcut, const Norm* norm,
+                     const real* weight, int settled, real* out) {
+  find_statistics(*maps, x, *norm);
+  const auto [gains, shifts] = affine_of(*maps, *norm);
+  blended(maps, x, shortcut, gains.data(), shifts.data(), weight, settled, out);
+}
+
+void blended_backward(const Maps* maps, const real* x, const real* shortcut, const Norm* norm,
+                      const real* weight, int settled, const real* grad, real* grad_x,
+                      real* grad_scale, real* grad_shift, real* grad_weight, real* grad_shortcut) {
+  const int64_t channels = maps->channels, numbers = 3 * channels;
+  const auto [gains, shifts] = affine_of(*maps, *norm);
+  Doubles sums(maps->images * maps->slices * numbers);
+  blended_sums(maps, x, shortcut, gains.data(), shifts.data(), settled, grad, sums.data());
+  const Doubles of_images = per_image(*maps, sums, numbers);
+  Reals slopes(channels), offsets(channels);
+  Doubles of_weights(maps->images);
+  for (int64_t c = 0; c < channels; c++) {
+    double batch_g = 0, batch_gx = 0;
+    for (int64_t image = 0; image < maps->images; image++) {
+      const double* of_image = of_images.data() + image * numbers + c;
+      batch_g += weight[image] * of_image[0];
+      batch_gx += weight[image] * of_image[channels];
+      of_weights[image] += of_image[2 * channels];
     }
-  });
+    const Found found = find_gradients(*maps, *norm, c, batch_g, batch_gx);
+    grad_scale[c] = real(found.scale), grad_shift[c] = real(found.shift);
+    slopes[c] = real(found.slope), offsets[c] = real(found.offset);
+  }
+  std::copy(of_weights.begin(), of_weights.end(), grad_weight);
+  blended_grads(maps, x, shortcut, gains.data(), shifts.data(), weight, settled, grad,
+                slopes.data(), offsets.data(), grad_x, grad_shortcut);
 }
 
 }

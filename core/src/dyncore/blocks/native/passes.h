@@ -1,0 +1,254 @@
+// Passes over channels-last maps, each of which reads a map once.
+//
+// Work is cut into pieces: `slices` of each image, of about as many pixels. Within a piece a vector
+// of channels goes through a few rows at a time, so that what belongs to it stays in registers.
+// Sums are one row per piece, in float64, made of short sums in the maps' own precision.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#ifndef SCALAR
+#define SCALAR float
+#endif
+
+typedef SCALAR real;
+
+#if defined(__AVX512F__)
+constexpr int64_t LANES = 64 / sizeof(real);
+#elif defined(__AVX__)
+constexpr int64_t LANES = 32 / sizeof(real);
+#else
+constexpr int64_t LANES = 16 / sizeof(real);
+#endif
+
+typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
+
+// Maps [images][pixels][channels]; x has `paths` times as many channels, path after path.
+struct Maps {
+  int64_t images, pixels, channels, paths, slices;
+};
+
+constexpr int64_t ROWS = 64;  // that a vector of channels goes through, and of a short sum
+
+// T is a vector or, for the channels that are left over, one number.
+template <typename T>
+static inline T load(const real* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+template <typename T>
+static inline void store(real* to, T value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+template <typename T>
+static inline void add(double* sums, T some) {
+  real values[sizeof(T) / sizeof(real)];
+  std::memcpy(values, &some, sizeof some);
+  for (size_t i = 0; i < sizeof(T) / sizeof(real); i++) sums[i] += values[i];
+}
+
+template <typename T>
+static inline T rectified(T value) {
+  const T zero = {};
+  return value < zero ? zero : value;  // NaN stays NaN
+}
+
+// `grad` where a ReLU of this output, or input, let it through.
+template <typename T>
+static inline T passed(T value, T grad) {
+  const T zero = {};
+  return value <= zero ? zero : grad;
+}
+
+template <typename T>
+using Kind = std::type_identity<T>;
+
+struct Tile {
+  int64_t image, piece, first, last, channel;  // rows first .. last of the maps
+};
+
+// Calls work(kind of T, tile).
+template <typename F>
+static void for_tiles(const Maps& maps, const F& work) {
+#pragma omp parallel for schedule(static)
+  for (int64_t piece = 0; piece < maps.images * maps.slices; piece++) {
+    const int64_t image = piece / maps.slices, slice = piece % maps.slices;
+    const int64_t start = image * maps.pixels;
+    const int64_t end = start + maps.pixels * (slice + 1) / maps.slices;
+    for (int64_t row = start + maps.pixels * slice / maps.slices; row < end; row += ROWS) {
+      const int64_t last = std::min(end, row + ROWS);
+      int64_t c = 0;
+      for (; c + LANES <= maps.channels; c += LANES)
+        work(Kind<vec>(), Tile{image, piece, row, last, c});
+      for (; c < maps.channels; c++) work(Kind<real>(), Tile{image, piece, row, last, c});
+    }
+  }
+}
+
+// Calls work(a number of type N) with N::value == paths.
+template <typename F>
+static void with_paths(int64_t paths, const F& work) {
+  switch (paths) {
+    case 1: return work(std::integral_constant<int, 1>());
+    case 2: return work(std::integral_constant<int, 2>());
+    case 3: return work(std::integral_constant<int, 3>());
+    case 4: return work(std::integral_constant<int, 4>());
+  }
+}
+
+// sums [pieces][2][all channels], zeros before: of x less `pivot`, and of its square.
+static void moments(const Maps* maps, const real* x, const real* pivot, double* sums) {
+  const int64_t all = maps->channels * maps->paths;
+  const Maps whole{maps->images, maps->pixels, all, 1, maps->slices};
+  for_tiles(whole, [&]<typename T>(Kind<T>, const Tile& tile) {
+    const T less = load<T>(pivot + tile.channel);
+    T sum = {}, square = {};
+    for (int64_t row = tile.first; row < tile.last; row++) {
+      const T value = load<T>(x + row * all + tile.channel) - less;
+      sum += value;
+      square += value * value;
+    }
+    add(sums + tile.piece * 2 * all + tile.channel, sum);
+    add(sums + tile.piece * 2 * all + all + tile.channel, square);
+  });
+}
+
+// out = shortcut + shift + Σ gain x, perhaps rectified; gain [images][paths][channels], shift
+// [images][channels].
+static void weighted(const Maps* maps, const real* x, const real* shortcut, const real* gain,
+              const real* shift, int rectifies, real* out) {
+  const int64_t channels = maps->channels, all = channels * maps->paths;
+  with_paths(maps->paths, [&](auto paths) {
+    constexpr int P = decltype(paths)::value;
+    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+      const T start = load<T>(shift + tile.image * channels + tile.channel);
+      T gains[P];
+      const real* own = gain + tile.image * all + tile.channel;
+      for (int n = 0; n < P; n++) gains[n] = load<T>(own + n * channels);
+      for (int64_t row = tile.first; row < tile.last; row++) {
+        T sum = start;
+        const real* from = x + row * all + tile.channel;
+        for (int n = 0; n < P; n++) sum += gains[n] * load<T>(from + n * channels);
+        if (shortcut) sum += load<T>(shortcut + row * channels + tile.channel);
+        store(out + row * channels + tile.channel, rectifies ? rectified(sum) : sum);
+      }
+    });
+  });
+}
+
+// sums [pieces][1 + paths][channels], zeros before: of the gradient, and of it times x. `out`:
+// where it is 0, a ReLU let no gradient through; null: there was none.
+static void weighted_sums(const Maps* maps, const real* x, const real* out, const real* grad,
+                   double* sums) {
+  const int64_t channels = maps->channels, all = channels * maps->paths, count = channels + all;
+  with_paths(maps->paths, [&](auto paths) {
+    constexpr int P = decltype(paths)::value;
+    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+      T sum = {}, of_paths[P] = {};
+      for (int64_t row = tile.first; row < tile.last; row++) {
+        T g = load<T>(grad + row * channels + tile.channel);
+        if (out) g = passed(load<T>(out + row * channels + tile.channel), g);
+        sum += g;
+        const real* from = x + row * all + tile.channel;
+        for (int n = 0; n < P; n++) of_paths[n] += g * load<T>(from + n * channels);
+      }
+      double* to = sums + tile.piece * count + tile.channel;
+      add(to, sum);
+      for (int n = 0; n < P; n++) add(to + (1 + n) * channels, of_paths[n]);
+    });
+  });
+}
+
+// grad_x = gain × gradient + slope x + offset, slope and offset [paths][channels]; the gradient
+// itself goes to `grad_shortcut`, unless that is null.
+static void weighted_grads(const Maps* maps, const real* x, const real* out, const real* grad,
+                    const real* gain, const real* slope, const real* offset, real* grad_x,
+                    real* grad_shortcut) {
+  const int64_t channels = maps->channels, all = channels * maps->paths;
+  with_paths(maps->paths, [&](auto paths) {
+    constexpr int P = decltype(paths)::value;
+    for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+      T gains[P], slopes[P], offsets[P];
+      for (int n = 0; n < P; n++) {
+        const int64_t at = n * channels + tile.channel;
+        gains[n] = load<T>(gain + tile.image * all + at);
+        slopes[n] = load<T>(slope + at), offsets[n] = load<T>(offset + at);
+      }
+      for (int64_t row = tile.first; row < tile.last; row++) {
+        T g = load<T>(grad + row * channels + tile.channel);
+        if (out) g = passed(load<T>(out + row * channels + tile.channel), g);
+        if (grad_shortcut) store(grad_shortcut + row * channels + tile.channel, g);
+        for (int n = 0; n < P; n++) {
+          const int64_t at = row * all + n * channels + tile.channel;
+          store(grad_x + at, gains[n] * g + (slopes[n] * load<T>(x + at) + offsets[n]));
+        }
+      }
+    });
+  });
+}
+
+// out = w relu(shortcut + gain x + shift) + (1 - w) relu(shortcut), w [images]. `settled`: the
+// shortcut is its own ReLU.
+static void blended(const Maps* maps, const real* x, const real* shortcut, const real* gain,
+             const real* shift, const real* weight, int settled, real* out) {
+  const int64_t channels = maps->channels;
+  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
+    const real w = weight[tile.image];
+    for (int64_t row = tile.first; row < tile.last; row++) {
+      const int64_t at = row * channels + tile.channel;
+      const T kept = load<T>(shortcut + at);
+      const T executed = rectified(kept + (gains * load<T>(x + at) + shifts));
+      store(out + at, w * executed + (1 - w) * (settled ? kept : rectified(kept)));
+    }
+  });
+}
+
+// sums [pieces][3][channels], zeros before: of the gradient that the block's own ReLU lets through,
+// of it times x, and of the gradient times what executing the block adds.
+static void blended_sums(const Maps* maps, const real* x, const real* shortcut, const real* gain,
+                  const real* shift, int settled, const real* grad, double* sums) {
+  const int64_t channels = maps->channels;
+  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
+    T of_g = {}, of_gx = {}, of_added = {};
+    for (int64_t row = tile.first; row < tile.last; row++) {
+      const int64_t at = row * channels + tile.channel;
+      const T kept = load<T>(shortcut + at), from = load<T>(x + at), g = load<T>(grad + at);
+      const T sum = kept + (gains * from + shifts), own = passed(sum, g);
+      of_g += own;
+      of_gx += own * from;
+      of_added += g * (rectified(sum) - (settled ? kept : rectified(kept)));
+    }
+    double* to = sums + tile.piece * 3 * channels + tile.channel;
+    add(to, of_g);
+    add(to + channels, of_gx);
+    add(to + 2 * channels, of_added);
+  });
+}
+
+// See weighted_grads and blended; slope and offset [channels]. `grad_shortcut` may be null.
+static void blended_grads(const Maps* maps, const real* x, const real* shortcut, const real* gain,
+                   const real* shift, const real* weight, int settled, const real* grad,
+                   const real* slope, const real* offset, real* grad_x, real* grad_shortcut) {
+  const int64_t channels = maps->channels;
+  for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
+    const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
+    const T slopes = load<T>(slope + tile.channel), offsets = load<T>(offset + tile.channel);
+    const real w = weight[tile.image];
+    for (int64_t row = tile.first; row < tile.last; row++) {
+      const int64_t at = row * channels + tile.channel;
+      const T kept = load<T>(shortcut + at), from = load<T>(x + at), g = load<T>(grad + at);
+      const T own = w * passed(kept + (gains * from + shifts), g);
+      store(grad_x + at, gains * own + (slopes * from + offsets));
+      if (!grad_shortcut) continue;
+      store(grad_shortcut + at, own + (1 - w) * (settled ? g : passed(kept, g)));
+    }
+  });
+}
