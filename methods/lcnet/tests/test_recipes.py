@@ -113,7 +113,7 @@ def test_short_runs_learn_at_the_rate_of_the_other_methods():
     short = RECIPES["lcnet-resnet20-cifar10-b0.6"]
     assert short.batch_size == find_recipe("static-resnet20-cifar10").batch_size
     assert short.optimizer == replace(
-        RECIPES[SCRATCH].optimizer, learning_rate=0.1, router_learning_rate=0.01
+        RECIPES[SCRATCH].optimizer, learning_rate=0.1, router_learning_rate=0.03
     )
     assert RECIPES["lcnet-resnet18-cifar10-b0.5"].optimizer == RECIPES[SCRATCH].optimizer
 
