@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dyncore.blocks._activation import Activation
-from dyncore.blocks._weighted_norm import Norm, activated_norm, weighted_norm
+from dyncore.blocks._weighted_norm import Norm, activated_norm, fuses, weighted_norm
 
 
 class Layer(NamedTuple):
@@ -62,11 +62,13 @@ class Path:
         *inner, last = self.layers
         for conv, norm, activation in inner:
             x = conv(x)
-            if channel_weight is None:
-                x = activated_norm(x, [norm], activation)
-            else:
+            if channel_weight is not None:
                 x = weighted_norm(x, [norm], channel_weight[:, None], activation=activation)
                 channel_weight = None
+            elif fuses(norm):
+                x = activated_norm(x, [norm], activation)
+            else:
+                x = activation(norm(x))
         return last.conv(x)
 
     @property

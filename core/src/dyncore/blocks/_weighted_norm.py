@@ -33,10 +33,10 @@ def activated_norm(
     norms: Sequence[Norm],
     activation: Activation,
 ) -> Float[Tensor, "batch all_channels height width"]:
-    """Each of N equal parts of the channels through a norm of its own, then ``activation``."""
-    if not fuses(*norms):
-        parts = zip(norms, x.chunk(len(norms), 1), strict=True)
-        return activation(torch.cat([norm(part) for norm, part in parts], 1))
+    """Each of N equal parts of the channels through a norm of its own, then ``activation``.
+
+    Of norms that :func:`fuses`.
+    """
     if rectifies(activation) and compiles(norms, x):
         return _compiled(norms, x, x.new_ones(len(x), 1, 1), None, activation)
     normed, mean, inverse_std = _normalise(x, *_affine(norms), norms[0].eps)
