@@ -17,6 +17,7 @@ from dyncore.native import SCALARS, load
 
 SOURCE = Path(__file__).parent / "native" / "norms.cpp"
 MOST_PATHS = 4
+"""Of a block: each number is a loop of its own."""
 PIECES = 4
 """Least pieces of work per thread."""
 
