@@ -90,18 +90,17 @@ def blended_norm(
     which is its own ReLU where it is ``rectified``: nowhere negative, as what gave it is a ReLU.
     """
     weight = weight.to(x.dtype)
-    if rectifies(activation) and fuses(norm) and compiles([norm], x, shortcut):
+    if not (rectifies(activation) and fuses(norm)):
+        executed = activation(shortcut + norm(x))
+        return torch.lerp(activation(shortcut), executed, weight[..., None, None])
+    if compiles([norm], x, shortcut):
         out, mean, variance = CompiledBlendedNorm.apply(  # type: ignore[no-untyped-call]
             x, norm.weight, norm.bias, weight, shortcut, norm.eps, rectified
         )
         update_statistics([norm], mean, variance, x.numel() // x.shape[1])
         return out
-    weight = weight[..., None, None]
-    if activation is not F.relu or not fuses(norm):
-        executed = activation(shortcut + norm(x))
-        return torch.lerp(activation(shortcut), executed, weight)
     out, mean, inverse_std = _BlendedNorm.apply(  # type: ignore[no-untyped-call]
-        x, norm.weight, norm.bias, weight, shortcut, norm.eps, rectified
+        x, norm.weight, norm.bias, weight[..., None, None], shortcut, norm.eps, rectified
     )
     _follow([norm], x, mean, inverse_std)
     return out

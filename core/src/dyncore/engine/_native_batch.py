@@ -13,7 +13,7 @@ from dyncore.engine._packing import pointers
 from dyncore.gating import Decision
 
 CACHE_LINES = 128
-"""Bytes that no two threads should write to."""
+"""Numbers that fill cache lines which no two threads should write to."""
 
 
 class Rows:

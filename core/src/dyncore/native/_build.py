@@ -18,6 +18,7 @@ import torch
 
 from dyncore.hub import replacing
 
+HEADERS = Path(__file__).parent
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-shared", "-fPIC")
 SCALARS = {torch.float32: "float", torch.float64: "double"}
 
@@ -27,7 +28,9 @@ logger = logging.getLogger(__name__)
 def load(
     source: Path, dtype: torch.dtype, flags: Sequence[str], *, user: str
 ) -> ctypes.CDLL | None:
-    """``source`` with ``SCALAR`` for tensors of ``dtype``; it may include files beside it.
+    """``source`` with ``SCALAR`` for tensors of ``dtype``.
+
+    It may include files beside it, and ``vector.h``.
 
     None where there is no compiler, and, with a warning about what ``user`` does without it, where
     it does not compile.
@@ -46,7 +49,7 @@ def load(
 def _compile(compiler: str, source: Path, scalar: str, flags: Sequence[str]) -> Path:
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(version + _processor().encode() + " ".join(flags).encode())
-    for file in sorted(source.parent.iterdir()):
+    for file in [*sorted(source.parent.iterdir()), HEADERS / "vector.h"]:
         digest.update(file.read_bytes())
     target = _cache() / f"{digest.hexdigest()[:32]}-{scalar}.so"
     if not target.exists():
@@ -56,6 +59,7 @@ def _compile(compiler: str, source: Path, scalar: str, flags: Sequence[str]) -> 
                 [
                     compiler,
                     *flags,
+                    f"-I{HEADERS}",
                     f"-DSCALAR={scalar}",
                     str(source),
                     "-o",

@@ -6,25 +6,9 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
-#include <cstring>
 #include <type_traits>
 
-#ifndef SCALAR
-#define SCALAR float
-#endif
-
-typedef SCALAR real;
-
-#if defined(__AVX512F__)
-constexpr int64_t LANES = 64 / sizeof(real);
-#elif defined(__AVX__)
-constexpr int64_t LANES = 32 / sizeof(real);
-#else
-constexpr int64_t LANES = 16 / sizeof(real);
-#endif
-
-typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
+#include "vector.h"
 
 // Maps [images][pixels][channels]; x has `paths` times as many channels, path after path.
 struct Maps {
@@ -33,30 +17,11 @@ struct Maps {
 
 constexpr int64_t ROWS = 64;  // that a vector of channels goes through, and of a short sum
 
-// T is a vector or, for the channels that are left over, one number.
-template <typename T>
-static inline T load(const real* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-
-template <typename T>
-static inline void store(real* to, T value) {
-  std::memcpy(to, &value, sizeof value);
-}
-
 template <typename T>
 static inline void add(double* sums, T some) {
   real values[sizeof(T) / sizeof(real)];
   std::memcpy(values, &some, sizeof some);
   for (size_t i = 0; i < sizeof(T) / sizeof(real); i++) sums[i] += values[i];
-}
-
-template <typename T>
-static inline T rectified(T value) {
-  const T zero = {};
-  return value < zero ? zero : value;  // NaN stays NaN
 }
 
 // `grad` where a ReLU of this output, or input, let it through.
@@ -136,7 +101,7 @@ static void weighted(const Maps* maps, const real* x, const real* shortcut, cons
         const real* from = x + row * all + tile.channel;
         for (int n = 0; n < P; n++) sum += gains[n] * load<T>(from + n * channels);
         if (shortcut) sum += load<T>(shortcut + row * channels + tile.channel);
-        store(out + row * channels + tile.channel, rectifies ? rectified(sum) : sum);
+        store(out + row * channels + tile.channel, activate(sum, rectifies ? RELU : NONE));
       }
     });
   });
@@ -204,8 +169,8 @@ static void blended(const Maps* maps, const real* x, const real* shortcut, const
     for (int64_t row = tile.first; row < tile.last; row++) {
       const int64_t at = row * channels + tile.channel;
       const T kept = load<T>(shortcut + at);
-      const T executed = rectified(kept + (gains * load<T>(x + at) + shifts));
-      store(out + at, w * executed + (1 - w) * (settled ? kept : rectified(kept)));
+      const T executed = activate(kept + (gains * load<T>(x + at) + shifts), RELU);
+      store(out + at, w * executed + (1 - w) * (settled ? kept : activate(kept, RELU)));
     }
   });
 }
@@ -224,7 +189,7 @@ static void blended_sums(const Maps* maps, const real* x, const real* shortcut, 
       const T sum = kept + (gains * from + shifts), own = passed(sum, g);
       of_g += own;
       of_gx += own * from;
-      of_added += g * (rectified(sum) - (settled ? kept : rectified(kept)));
+      of_added += g * (activate(sum, RELU) - (settled ? kept : activate(kept, RELU)));
     }
     double* to = sums + tile.piece * 3 * channels + tile.channel;
     add(to, of_g);

@@ -30,13 +30,18 @@ typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE vec load(const real* from) {
-  vec value;
+// T: a vector or, for what is left over, one number.
+template <typename T = vec>
+INLINE T load(const real* from) {
+  T value;
   __builtin_memcpy(&value, from, sizeof value);
   return value;
 }
 
-INLINE void store(real* to, vec value) { __builtin_memcpy(to, &value, sizeof value); }
+template <typename T>
+INLINE void store(real* to, T value) {
+  __builtin_memcpy(to, &value, sizeof value);
+}
 
 enum Activation : int32_t { NONE, RELU, RELU6 };
 
