@@ -53,7 +53,7 @@ class Options:
     quick: bool = False
     """Two workloads, two batch sizes, little time: under a minute."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to run."""
+    """Where to run: in float32 on a CPU, in bfloat16 on a GPU."""
     engines: tuple[str, ...] = ()
     """Static engines; none: all that are installed."""
     traces: tuple[str, ...] = ()
@@ -99,23 +99,28 @@ def replayed(
     return [dyncore.ExecutionPath.of(table[row], paths_per_block) for row in rows]
 
 
-def in_turns(runs: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Times of every run in ``ROUNDS`` bursts, taken in turns.
+def in_turns(
+    runs: dict[str, Callable[[], object]], seconds: float, device: torch.device
+) -> dict[str, list[float]]:
+    """Times of every run in ``ROUNDS`` bursts, taken in turns; a run ends when ``device`` is done.
 
     A burst begins with a run that does not count, and a pause: threads of other engines may still
     be spinning.
     """
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
         for name, run in runs.items():
             time.sleep(0.02)
             run()
+            wait()
             if isinstance(run, Dynamic):
                 run.forget()
             burst = 0.0
             while burst < seconds / ROUNDS:
                 start = time.perf_counter()
                 run()
+                wait()
                 times[name].append(time.perf_counter() - start)
                 burst += times[name][-1]
     return times
@@ -129,9 +134,10 @@ def percentile(values: list[float], share: float) -> float:
 def measure(workloads: list[Workload], options: Options) -> list[dict[str, object]]:
     """One row per workload, batch size and rate; all workloads have one static backbone."""
     device = torch.device(options.device)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     size = workloads[0].size
-    static_model = dyncore.create_model(workloads[0].static).eval().to(device)
-    example = torch.randn(1, 3, size, size, device=device)
+    static_model = dyncore.create_model(workloads[0].static).eval().to(device, dtype)
+    example = torch.randn(1, 3, size, size, device=device, dtype=dtype)
     dense = dyncore.Engine(static_model, example)
     drawn = torch.randn(CALIBRATION, 3, size, size, device=device)
     evaluations = {
@@ -140,15 +146,15 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     engines, tables, agreements, traces, whole = {}, {}, {}, {}, {}
     for workload in workloads:
         for rate in workload.rates:
-            model = calibrated(workload, rate, drawn)
+            model = calibrated(workload, rate, drawn).to(dtype)
             engine = engines[workload.name, rate] = dyncore.Engine(model, example)
-            agreement = engine.compare(drawn[:8])
+            agreement = engine.compare(drawn[:8].to(dtype))
             agreements[workload.name, rate] = asdict(agreement)
             print(f"{workload.name}, rate {rate}: {agreement}")
         tables[workload.name] = dyncore.cost_table(model, (3, size, size))
         if max(model.paths_per_block) > 1:
             config = replace(model.config, router=None, gate=None)
-            undecided = DynamicNetwork(config).eval().to(device)
+            undecided = DynamicNetwork(config).eval().to(device, dtype)
             whole[workload.name] = dyncore.Engine(undecided, example)
         for name, evaluation in evaluations.items():
             if np.bincount(evaluation.blocks).tolist() == list(model.paths_per_block):
@@ -156,7 +162,8 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     kinds = static_engines.GPU if device.type == "cuda" else static_engines.CPU
     rows: list[dict[str, object]] = []
     for batch in options.batches or sorted({b for w in workloads for b in w.batches}):
-        many = [torch.randn(batch, 3, size, size, device=device) for _ in range(-(-16 // batch))]
+        shape, count = (batch, *example.shape[1:]), -(-16 // batch)
+        many = [torch.randn(shape, device=device, dtype=dtype) for _ in range(count)]
         images = many[0]
         runs: dict[str, Callable[[], object]] = {"dense": partial(dense, images)}
         runs |= {f"{name} dense": partial(engine, images) for name, engine in whole.items()}
@@ -175,7 +182,7 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
             paths = replayed(evaluation, paths_per_block, batch, len(many))
             dynamic[key] = Dynamic(engine, many, paths)
         runs |= {f"{name} {rate}": run for (name, rate), run in dynamic.items()}
-        times = in_turns(runs, options.seconds)
+        times = in_turns(runs, options.seconds, device)
         static = {name: statistics.median(times[name]) for name in kinds if name in times}
         own = statistics.median(times["dense"])
         for workload in workloads:

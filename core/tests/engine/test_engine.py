@@ -157,8 +157,9 @@ def test_threads_that_start_later_keep_their_setting(network):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_it_answers_as_the_model(network):
     model = DynamicNetwork(network.config).eval().double().cuda()
-    images = torch.randn(7, 3, 8, 8, dtype=torch.float64, device="cuda")
+    images = torch.randn(150, 3, 8, 8, dtype=torch.float64, device="cuda")
     engine = Engine(model, images)
-    with torch.no_grad():
-        expected = model(images)
-    torch.testing.assert_close(engine(images).logits, expected.logits, rtol=0, atol=1e-9)
+    for count in (7, 1, 7, 150):
+        with torch.no_grad():
+            expected = model(images[:count]).logits
+        torch.testing.assert_close(engine(images[:count]).logits, expected, rtol=0, atol=1e-9)

@@ -1,7 +1,7 @@
 """One block: every image through what it chose, in place where shapes allow."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,18 @@ from dyncore.gating import Decision
 class PlannedBlock(Runnable):
     """Runs a block on channels-last tensors that it owns."""
 
-    def __init__(self, plan: BlockPlan, chunking: Chunking, *, portable: bool) -> None:
+    def __init__(
+        self,
+        plan: BlockPlan,
+        chunking: Chunking,
+        *,
+        portable: bool,
+        add: Callable[..., None] = add_all_,
+    ) -> None:
+        """``add`` runs the paths that some images chose, as :func:`add_all_` does."""
         self.plan = plan
         self.chunking = chunking
+        self.add = add
         self.paths = Paths(plan.paths, portable=portable)
         self.shortcut = (
             build_convolution(plan.shortcut, "none", portable=portable)
@@ -99,13 +108,13 @@ class PlannedBlock(Runnable):
         paths = self.paths.chosen(subset)
         for chunk in self.chunking.chunks(rows):
             if isinstance(chunk, slice):
-                add_all_(paths, total[chunk], x[chunk], relu=self.relu)
+                self.add(paths, total[chunk], x[chunk], relu=self.relu)
                 _pool(total, chunk, pooled)
                 continue
             chunk = chunk.to(x.device)
             some = take(x, chunk)
             sums = some if total is x else take(total, chunk)
-            add_all_(paths, sums, some, relu=self.relu)
+            self.add(paths, sums, some, relu=self.relu)
             put_(total, chunk, sums)
             if pooled is not None:
                 pooled[chunk] = sums.mean((2, 3))

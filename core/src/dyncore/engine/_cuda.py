@@ -1,38 +1,66 @@
-"""A planned network on a GPU: the plain form.
+"""A planned network on a GPU: the images of a block are gathered and run as one CUDA graph.
 
-Each block's images are gathered, run as one batch and put back. The host reads every block's
-decisions, so it waits for the device once per block; nothing is captured in a CUDA graph. It was
-never run: no GPU was at hand.
+The host reads every block's decisions, so it waits for the device once per block, and what it then
+launches must be short: a graph per block, paths and number of images. It was never run on a GPU:
+none was at hand.
 """
+
+import threading
 
 import torch
 from torch import Tensor
 
 from dyncore.cost import CostTable
 from dyncore.engine._block import PlannedBlock, planned_network
+from dyncore.engine._buckets import MOST, Buckets, Run
 from dyncore.engine._network import Part
 from dyncore.engine._plan import Plan
 from dyncore.engine._profile import measure
 from dyncore.engine._rows import Chunking
 from dyncore.gating import ExecutionPath
 
-MOST = 1024
-"""Most images of one convolution."""
+WARM_UPS = 2
+"""Runs before a capture, in which libraries choose their algorithms and allocate."""
 
 
 class CudaRunner:
-    """A planned network on the current stream of its device."""
+    """A planned network on the current stream of its device; one call at a time."""
 
     def __init__(self, plan: Plan) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+        buckets = Buckets(self._captured)
         gathering = Chunking(MOST, gather=True)
-        blocks = [PlannedBlock(block, gathering, portable=True) for block in plan.blocks]
+        blocks = [
+            PlannedBlock(block, gathering, portable=True, add=buckets.add_all_)
+            for block in plan.blocks
+        ]
         self.network = planned_network(plan, blocks)
+        self._lock = threading.Lock()
+        self._last = torch.cuda.Event()
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """All images as one part."""
-        with torch.cuda.device(images.device):
-            return [self.network.run(images, path)]
+        with torch.cuda.device(images.device), self._lock:
+            # The caller before may have used another stream, and buffers are shared.
+            torch.cuda.current_stream().wait_event(self._last)
+            part = self.network.run(images, path)
+            self._last.record()
+            return [part]
 
     def profile(self, images: Tensor) -> CostTable:
         """Times per image at this batch size."""
-        return measure(self.network, images)
+        with torch.cuda.device(images.device), self._lock:
+            return measure(self.network, images)
+
+    def _captured(self, run: Run) -> Run:
+        """``run`` as a graph; all graphs share memory, as they run one after the other."""
+        current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UPS):
+                run()
+        current.wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            run()
+        return graph.replay

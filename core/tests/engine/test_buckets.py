@@ -1,0 +1,51 @@
+"""Batches filled up to a few sizes, and repeated on the same memory as a GPU's graphs are."""
+
+import copy
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dyncore.engine._block import PlannedBlock, planned_network
+from dyncore.engine._buckets import MOST, Buckets, Run, bucket
+from dyncore.engine._plan import plan
+from dyncore.engine._rows import Chunking
+
+
+@given(st.integers(1, MOST))
+def test_a_bucket_holds_its_images_and_little_more(images):
+    size = bucket(images)
+    assert images <= size <= MOST
+    assert size - images <= min(15, images // 4 + 2)
+    assert bucket(size) == size
+
+
+def test_what_repeats_in_buckets_answers_as_the_model(network, images):
+    captures = 0
+
+    def capture(run: Run) -> Run:
+        """A graph's warm-up writes to its memory, too."""
+        nonlocal captures
+        captures += 1
+        run()
+        return run
+
+    planned = plan(copy.deepcopy(network), images[:1])
+    buckets, chunking = Buckets(capture), Chunking(MOST, gather=True)
+    runner = planned_network(
+        planned,
+        [
+            PlannedBlock(block, chunking, portable=True, add=buckets.add_all_)
+            for block in planned.blocks
+        ],
+    )
+    batch = torch.cat([images, images.flip(0)])
+    for size in (1, 3, 7, len(batch), 2, 7):
+        with torch.no_grad():
+            expected = network(batch[:size])
+        before, given = captures, batch[:size].clone()
+        part = runner.run(given, None)
+        torch.testing.assert_close(part.logits, expected.logits, rtol=0, atol=1e-9)
+        torch.testing.assert_close(part.features, expected.features, rtol=0, atol=1e-9)
+        assert given.equal(batch[:size]), "the caller's images are never changed"
+    assert captures == before, "a size that was there before is not captured again"
