@@ -45,6 +45,7 @@ WORKLOADS = (
     Workload(name="blocks-256", model="rdinet-resnet50", size=224, batches=(1, 8, 32)),
     Workload(name="n2", model="dmnn-resnet50-n2", size=224, batches=(1, 8, 32)),
     Workload(name="n4", model="dmnn-resnet50-n4", size=224, batches=(1, 8, 32)),
+    Workload(name="mobile", model="dmnn-mobilenetv2-n2", size=224, batches=(1, 8, 32)),
     Workload(name="rdinet-110", model="rdinet-resnet110-cifar", size=32, batches=(1, 128)),
     Workload(name="spnet-110", model="spnet-resnet110-cifar", size=32, batches=(1, 128)),
     Workload(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dyncore import Engine, ExecutionPath
-from dyncore.backbones import ResNetConfig
+from dyncore.backbones import MobileNetV2Config, ResNetConfig
 from dyncore.blocks import Granularity
 from dyncore.engine import _compiled
 from dyncore.engine._native_runner import NativeRunner
@@ -251,9 +251,14 @@ def test_processors_with_shorter_vectors(monkeypatch, tmp_path, flags):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     _compiled.library.cache_clear()
     try:
-        for channels in (False, True):
-            model = build("bottleneck", (12, 24), "cifar", 1, channels, "projection")
-            images = torch.randn(3, 3, 15, 9, dtype=torch.float64)
+        mobilenet = DynamicConfig(backbone=MobileNetV2Config(width=0.35), num_classes=3)
+        models = (
+            build("bottleneck", (12, 24), "cifar", 1, False, "projection"),
+            build("bottleneck", (12, 24), "cifar", 1, True, "projection"),
+            DynamicNetwork(mobilenet).eval().double(),
+        )
+        images = torch.randn(3, 3, 15, 9, dtype=torch.float64)
+        for model in models:
             engine = Engine(model, images, threads=2)
             assert isinstance(engine._runner, NativeRunner)
             path = drawn(model, 3, 0.6, torch.Generator().manual_seed(2))

@@ -37,6 +37,7 @@ class Convolution(ctypes.Structure):
         ("stride", ctypes.c_int32),
         ("activation", ctypes.c_int32),
         ("merged", ctypes.c_int32),
+        ("depthwise", ctypes.c_int32),
         ("inputs", ctypes.c_int32),
         ("outputs", ctypes.c_int32),
         ("panels", ctypes.c_void_p),
@@ -55,6 +56,18 @@ class Stem(ctypes.Structure):
         ("out", Map),
         ("channels", ctypes.c_int32),
         ("maximum", ctypes.c_int32),
+    )
+
+
+class Head(ctypes.Structure):
+    """See head.h."""
+
+    _fields_ = (
+        ("linear", ctypes.POINTER(Convolution)),
+        ("convolution", ctypes.POINTER(Convolution)),
+        ("map", Map),
+        ("convolved", Map),
+        ("channels", ctypes.c_int32),
     )
 
 

@@ -1,34 +1,52 @@
-"""A network's head in compiled code, where it is one linear layer of the maps' averages."""
+"""A network's head in compiled code: perhaps a convolution, then a linear layer of averages."""
 
 import ctypes
 
 import torch
 from torch import Tensor, nn
 
-from dyncore.engine._packing import Maps, Store
-from dyncore.engine._probe import agree, only_layer, waves
+from dyncore.engine._compiled import Head
+from dyncore.engine._convolution import Activation
+from dyncore.engine._packing import Maps, Store, plain, pointers
+from dyncore.engine._probe import agree, far, only_layer, waves
+from dyncore.engine._stem import FORMS
 from dyncore.gating import Affine
 
 
 class NativeHead:
-    """Averages of each channel, then one linear layer."""
+    """Averages of each channel, of the maps or of a convolution of them, then a linear layer."""
 
-    def __init__(self, linear: nn.Linear, store: Store) -> None:
+    def __init__(
+        self,
+        linear: nn.Linear,
+        conv: nn.Conv2d | None,
+        activation: Activation,
+        size: tuple[int, ...],
+        store: Store,
+    ) -> None:
         self._store = store
-        self._classes = linear.out_features
+        self._averages, self._classes = linear.in_features, linear.out_features
         bias = linear.weight.new_zeros(self._classes) if linear.bias is None else linear.bias
-        self._linear = store.affine(Affine(linear.weight, bias))
+        maps, convolved = store.map(size), store.map((self._averages, *size[1:]))
+        self._head = Head(
+            ctypes.pointer(store.affine(Affine(linear.weight, bias))),
+            ctypes.pointer(store.convolution(conv, activation)) if conv else None,
+            maps,
+            convolved,
+            size[0],
+        )
+        self._convolved = pointers(store.scratch("head", convolved.numbers if conv else 1))
 
     def run(self, x: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
         """(B, classes) of ``maps``' (B, C, H, W), and a copy of these without borders."""
         images, channels, height, width = x.shape
-        scratch = x.new_empty(images, channels + self._store.filled(self._classes))
+        scratch = x.new_empty(images, self._averages + self._store.filled(self._classes))
         logits = x.new_empty(images, self._classes)
         copy = x.new_empty(images, height, width, channels)
         self._store.code.run_head(
-            ctypes.addressof(self._linear),
-            ctypes.addressof(maps.map),
+            ctypes.addressof(self._head),
             maps.start(x),
+            self._convolved,
             scratch.data_ptr(),
             logits.data_ptr(),
             copy.data_ptr(),
@@ -42,7 +60,15 @@ class NativeHead:
 def native_head(head: nn.Module, size: tuple[int, ...], store: Store) -> NativeHead | None:
     """The compiled form of ``head`` for maps of ``size``; None where it computes something else."""
     tried = waves(1, *size, dtype=store.dtype)
-    linear, expected = only_layer(head, nn.Linear, tried)
-    if linear is None or not agree(linear(tried.mean((2, 3))), expected):
+    linear, _ = only_layer(head, nn.Linear, tried)
+    conv, _ = only_layer(head, nn.Conv2d, tried)
+    if linear is None or (conv is not None and not plain(conv, (1,))):
         return None
-    return NativeHead(linear, store)
+    tried = tried if conv is None else far(tried, conv)
+    expected = head(tried)
+    for activation, maximum, follows in FORMS:
+        pooled = (tried if conv is None else follows(conv(tried))).mean((2, 3))
+        fits = not maximum and pooled.shape[1] == linear.in_features
+        if fits and agree(linear(pooled), expected):
+            return NativeHead(linear, conv, activation, size, store)
+    return None

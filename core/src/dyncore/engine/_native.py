@@ -20,7 +20,7 @@ from dyncore.engine._path import join
 from dyncore.engine._plan import BlockPlan, FoldedLayer, Plan
 from dyncore.gating import Decision
 
-IDENTITY, CONVOLUTION, PADDING = range(3)
+IDENTITY, CONVOLUTION, PADDING, NO_SHORTCUT = range(4)
 MOST_PATHS = 64
 
 
@@ -30,7 +30,8 @@ def supported(plan: Plan) -> bool:
         all(_plain(path) for path in block.paths)
         and len(block.paths) <= MOST_PATHS
         and (
-            isinstance(block.shortcut, (nn.Identity, PadShortcut))
+            block.shortcut is None
+            or isinstance(block.shortcut, (nn.Identity, PadShortcut))
             or (isinstance(block.shortcut, nn.Conv2d) and plain(block.shortcut, (1, 3)))
         )
         for block in plan.blocks
@@ -42,7 +43,8 @@ def _plain(path: tuple[FoldedLayer, ...] | Path) -> bool:
         not isinstance(path, Path)
         and len(path) > 1
         and path[-1].activation == "none"
-        and all(plain(layer.conv, (1, 3)) for layer in path)
+        and plain(path[-1].conv, (1, 3))
+        and all(plain(layer.conv, (1, 3), depthwise=True) for layer in path)
     )
 
 
@@ -80,6 +82,14 @@ def _last_biases(paths: Sequence[Sequence[FoldedLayer]], channels: int) -> Tenso
     biases = [path[-1].conv.bias for path in paths]
     known = torch.stack([bias.detach() for bias in biases if bias is not None])
     return F.pad(known, (0, channels - known.shape[1]))
+
+
+def _form(shortcut: nn.Module | None) -> int:
+    if isinstance(shortcut, nn.Conv2d):
+        return CONVOLUTION
+    if isinstance(shortcut, PadShortcut):
+        return PADDING
+    return NO_SHORTCUT if shortcut is None else IDENTITY
 
 
 class NativeBlock(Runnable):
@@ -124,7 +134,7 @@ class NativeBlock(Runnable):
             store.keep(_last_biases(paths, maps[-1].pitch)),
             (Map * len(maps))(*maps),
             (ctypes.c_int64 * len(hidden.offsets))(*hidden.offsets),
-            CONVOLUTION if projection else PADDING if padding else IDENTITY,
+            _form(shortcut),
             ACTIVATIONS[plan.activation],
             int(plan.settled),
             projection,

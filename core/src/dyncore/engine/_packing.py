@@ -20,8 +20,11 @@ PAGE, HUGE_PAGE = 2**12, 2**21
 ALIGNMENT = 64
 
 
-def plain(conv: nn.Conv2d, kernels: Sequence[int]) -> bool:
-    """Whether compiled code can run it: square, undivided, with zeros that keep the size."""
+def plain(conv: nn.Conv2d, kernels: Sequence[int], *, depthwise: bool = False) -> bool:
+    """Whether compiled code can run it: square, with zeros that keep the size, without groups.
+
+    Or, where it may be ``depthwise``, each channel by itself.
+    """
     kernel = conv.kernel_size[0]
     return (
         kernel in kernels
@@ -29,9 +32,13 @@ def plain(conv: nn.Conv2d, kernels: Sequence[int]) -> bool:
         and conv.stride[0] == conv.stride[1]
         and conv.padding == (kernel // 2, kernel // 2)
         and conv.padding_mode == "zeros"
-        and conv.groups == 1
+        and (conv.groups == 1 or (depthwise and _depthwise(conv)))
         and conv.dilation == (1, 1)
     )
+
+
+def _depthwise(conv: nn.Conv2d) -> bool:
+    return conv.groups == conv.in_channels == conv.out_channels > 1
 
 
 def pointers(rows: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
@@ -107,8 +114,9 @@ class Store:
 
         ``merged``: all channels of a map are read, so that a kernel's row lies together.
         """
-        stride = int(conv.stride[0])
-        return self._packed(conv.weight, conv.bias, stride, activation, picks, merged)
+        stride, depthwise = int(conv.stride[0]), _depthwise(conv)
+        merged = merged and not depthwise
+        return self._packed(conv.weight, conv.bias, stride, activation, picks, merged, depthwise)
 
     def affine(self, affine: Affine) -> Convolution:
         """``affine`` packed, for maps with an image's row of numbers in the place of a pixel."""
@@ -122,6 +130,7 @@ class Store:
         activation: Activation = "none",
         picks: bool = False,
         merged: bool = False,
+        depthwise: bool = False,
     ) -> Convolution:
         weight = weight.detach()
         outputs, inputs, kernel, _ = weight.shape
@@ -135,6 +144,7 @@ class Store:
             stride,
             ACTIVATIONS[activation],
             merged,
+            depthwise,
             inputs * (kernel if merged else 1),
             outputs,
             self.keep(panels),

@@ -25,6 +25,12 @@ def waves(*shape: int, dtype: torch.dtype) -> Tensor:
     return torch.linspace(-2, 2, count, dtype=dtype).sin().view(shape)
 
 
+def far(x: Tensor, layer: nn.Module) -> Tensor:
+    """``x`` and ``-x``, times what takes ``layer``'s results far beyond a ReLU6's limit."""
+    reached = (layer(x) - layer(-x)).abs().max() / 2
+    return torch.cat([x, -x]) * (24 / reached.clamp_min(1e-6))
+
+
 def agree(a: Tensor, b: Tensor) -> bool:
     """Whether two results differ by no more than rounding, at their largest values' scale."""
     largest = float(a.abs().max()) if a.numel() else 0.0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dyncore.engine._compiled import Stem
 from dyncore.engine._convolution import Activation
 from dyncore.engine._packing import Maps, Store, plain, pointers
-from dyncore.engine._probe import agree, only_layer, waves
+from dyncore.engine._probe import agree, far, only_layer, waves
 
 FORMS: tuple[tuple[Activation, bool, Callable[[Tensor], Tensor]], ...] = (
     ("relu", True, lambda x: F.max_pool2d(x.relu(), 3, 2, 1)),
@@ -66,10 +66,11 @@ class NativeStem:
 def native_stem(stem: nn.Module, image: Tensor, out: Maps, store: Store) -> NativeStem | None:
     """The compiled form of ``stem``; None where what it computes is none of the known forms."""
     tried = waves(*image.shape, dtype=image.dtype)
-    conv, expected = only_layer(stem, nn.Conv2d, tried)
+    conv, _ = only_layer(stem, nn.Conv2d, tried)
     if conv is None or not plain(conv, (1, 3, 5, 7)):
         return None
-    convolved = conv(tried)
+    tried = far(tried, conv)
+    expected, convolved = stem(tried), conv(tried)
     for activation, maximum, follows in FORMS:
         if agree(follows(convolved), expected):
             return NativeStem(conv, activation, maximum, image, out, store)

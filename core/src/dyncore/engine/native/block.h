@@ -9,10 +9,11 @@
 #include <vector>
 
 #include "convolution.h"
+#include "depthwise.h"
 #include "picked.h"
 #include "team.h"
 
-enum Shortcut : int32_t { IDENTITY, CONVOLUTION, PADDING };
+enum Shortcut : int32_t { IDENTITY, CONVOLUTION, PADDING, NO_SHORTCUT };
 
 struct Block {
   int32_t paths, layers;
@@ -49,6 +50,7 @@ struct Work {
   real* const* buffers;  // [threads]: two numbers per output channel, two per first hidden one
   Team& team;
   bool own_pooled = false;  // whether every thread has a `pooled` of its own
+  Ahead* ahead = nullptr;   // of the thread that runs this
 };
 
 static void pad(const Block& b, const real* x, real* total) {
@@ -60,6 +62,10 @@ static void pad(const Block& b, const real* x, real* total) {
       const real* from = x + in.at(y * b.stride, c * b.stride);
       std::copy(from, from + b.in_channels, to + b.channels_before);
     }
+}
+
+static void clear(const Map& map, real* total) {
+  for (int y = 0; y < map.height; y++) std::fill_n(total + map.at(y, 0), map.width * map.pitch, real(0));
 }
 
 static void finish(const Block& b, real* total) {
@@ -125,7 +131,7 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
   } else if (b.shortcut == PADDING && part == 0) {
     pad(b, x, total);
   }
-  if (b.shortcut != IDENTITY) wait();
+  if (b.shortcut == CONVOLUTION || b.shortcut == PADDING) wait();
 
   int chosen[MOST_PATHS], count = 0;
   bool same = true;  // whether all weights are 1
@@ -164,8 +170,10 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
       const int64_t offset = b.offsets[layer * b.paths + chosen[i]];
       const bool scaled = gated && layer == 0;
       const Result result{hidden[layer] + offset, to,        false, 1, conv.activation,
-                          conv.bias,              scaled ? channel_scale : nullptr};
-      if (scaled && sparse) {
+                          conv.bias,              scaled ? channel_scale : nullptr, work.ahead};
+      if (conv.depthwise) {
+        convolve_depthwise(conv, from, input + first, result, part, parts);
+      } else if (scaled && sparse) {
         convolve_picked(conv, from, x, wanted, picked, result, part, parts);
       } else {
         const bool some = sparse && layer == 1;
@@ -192,12 +200,14 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
         for (ptrdiff_t c = 0; c < out.pitch; c++) bias[c] += b.last_bias[chosen[i] * out.pitch + c];
       const real scale = same ? 1 : work.choice.weight[(ptrdiff_t)image * b.paths + chosen[first]];
       const bool ends = last == count;
-      const Result result{total, out,     true, scale, ends ? b.activation : NONE,
-                          bias,  nullptr, ends && work.pooled ? totals : nullptr};
+      const bool adds = first > 0 || b.shortcut != NO_SHORTCUT;
+      const Result result{total, out,     adds, scale, ends ? b.activation : NONE,
+                          bias,  nullptr, work.ahead, ends && work.pooled ? totals : nullptr};
       convolve(*b.last, b.maps[layer], hidden[layer - 1], segments + first, last - first, result,
                part, parts);
     }
   } else if (part == 0 && !(b.shortcut == IDENTITY && b.settled)) {
+    if (b.shortcut == NO_SHORTCUT) clear(out, total);
     finish(b, total);
   }
   wait();

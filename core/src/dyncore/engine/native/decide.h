@@ -48,15 +48,29 @@ struct Share {
   }
 };
 
+INLINE int64_t filled(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
+
 // Weights that every thread runs through for itself, as long as it would wait for the others.
 constexpr int64_t REPEATED = 1 << 14;
+
+static bool repeats(const Convolution& weights, const Share& share) {
+  return share.shared && weights.inputs * filled(weights.outputs) <= REPEATED;
+}
+
+// Of a layer's outputs, those that a thread computes.
+static Panels own_panels(const Convolution& weights, const Share& share) {
+  const int all = weights.panel_count();
+  if (repeats(weights, share)) return {0, all};
+  return share.shared ? panels_of(all, share.thread, share.team.size())
+                      : panels_of(all, share.part, share.parts);
+}
 
 static void affine(const Convolution& weights, const real* x, int64_t pitch, real* out,
                    int64_t out_pitch, int32_t activation, Share& share) {
   const Segment all{0, 0, weights.inputs, nullptr};
   const Map from{1, share.rows(), 0, pitch}, to{1, share.rows(), 0, out_pitch};
   Result result{out, to, false, 1, activation, weights.bias, nullptr};
-  if (!share.shared || weights.inputs * out_pitch <= REPEATED)
+  if (!share.shared || repeats(weights, share))
     return convolve(weights, from, x, &all, 1, result, share.part, share.parts);
   // Two places in turns: a thread may be one layer ahead of another.
   result.out = share.shared + (share.turn ^= 1) * share.shared_size;
@@ -72,8 +86,6 @@ static void add_own(real* out, real factor, const real* x, int64_t pitch, const 
     for (int64_t i = row * pitch + own.first * LANES; i < row * pitch + own.last * LANES; i += LANES)
       store(out + i, load(out + i) + factor * load(x + i));
 }
-
-INLINE int64_t filled(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
 static void decide_on(const Gate& gate, const real* score, uint8_t* on, real* weight,
                       uint8_t* channel_on, real* channel_weight) {

@@ -5,6 +5,7 @@
 
 #include "block.h"
 #include "decide.h"
+#include "head.h"
 #include "stem.h"
 #include "team.h"
 
@@ -131,14 +132,33 @@ class Network {
       Share share = share_of(batch, thread, team_);
       std::vector<int> active;
       for (int s = 0; s < count_; s++) {
-        const Work work = begin(s, share, batch);
+        Work work = begin(s, share, batch);
         if (!batch.shared) team_.barrier();
         find_active(work.block, work.choice.on, batch.images, active);
         if (active.empty()) continue;
+        Ahead ahead;
+        if (batch.images == 1 && !batch.forced) ahead = router_weights(s + 1, share);
+        work.ahead = &ahead;
         run_images(work, active, next[s], thread);
         if (!batch.shared) team_.barrier();
       }
     });
+  }
+
+  // What a thread will read of the weights of the router before step `s`. For one image it does so little
+  // with each of them that it would wait for memory.
+  Ahead router_weights(int s, const Share& share) const {
+    Ahead ahead;
+    const Router* const router = s < count_ ? steps_[s].router : nullptr;
+    if (!router) return ahead;
+    const Convolution* const head = steps_[s].gate->head;
+    for (const Convolution* layer : {router->align, router->mix, router->history, head}) {
+      if (!layer) continue;
+      const Panels own = own_panels(*layer, share);
+      const int64_t panel = int64_t(layer->inputs) * LANES;
+      ahead.add(layer->panels + own.first * panel, (own.last - own.first) * panel);
+    }
+    return ahead;
   }
 
   // Decides about a step for a share of the images; what is to be done then.
@@ -232,30 +252,13 @@ void run_stem(const Stem* stem, const real* images, const int64_t* strides, real
   });
 }
 
-// A linear layer of the maps' averages, and the maps without borders: [images][rows][columns][channels].
-// `scratch` holds the averages of all images, then a row for each that is filled up.
-void run_head(const Convolution* linear, const Map* map, const real* x, real* scratch, real* logits,
+// Logits, and the maps without borders: [images][rows][columns][channels]. `scratch` holds the averages
+// of all images, then a row for each that is filled up.
+void run_head(const Head* head, const real* x, real* const* convolved, real* scratch, real* logits,
               real* copy, int images, Team* team) {
-  const int64_t channels = linear->inputs, pitch = filled(linear->outputs);
   team->run([&](int thread) {
     Share share = share_of({.images = images}, thread, *team);
-    for (int image = share.first; image < share.last; image++) {
-      const real* from = x + image * map->size();
-      pool(*map, channels, from, scratch + image * channels, share.part, share.parts);
-      real* to = copy + image * map->height * map->width * channels;
-      const int last = map->height * (share.part + 1) / share.parts;
-      for (int y = map->height * share.part / share.parts; y < last; y++)
-        for (int c = 0; c < map->width; c++)
-          std::copy_n(from + map->at(y, c), channels, to + (y * map->width + c) * channels);
-    }
-    share.wait();
-    real* const rows = scratch + images * channels;
-    affine(*linear, scratch + share.first * channels, channels, rows + share.first * pitch, pitch,
-           NONE, share);
-    share.wait();
-    if (share.part) return;
-    for (int image = share.first; image < share.last; image++)
-      std::copy_n(rows + image * pitch, linear->outputs, logits + image * linear->outputs);
+    run_head_on(*head, x, convolved[share.owner()], scratch, logits, copy, images, share);
   });
 }
 

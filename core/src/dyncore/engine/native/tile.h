@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "ahead.h"
 #include "vector.h"
 
 // Pixels of a tile of N vectors of output channels: as many as registers hold.
@@ -28,6 +29,7 @@ struct Map {
 // read, the pixels of a kernel's row lie together: `merged` takes them for channels of one pixel.
 struct Convolution {
   int32_t kernel, stride, activation, merged;
+  int32_t depthwise;        // each output is of the input of its own number, and `inputs` is 1
   int32_t inputs, outputs;  // channels; outputs of `panels` are filled up to whole vectors
   const real* panels;       // [outputs / LANES][kernel² or, merged, kernel][inputs][LANES]
   const real* rows;         // [outputs][kernel²][inputs, filled up], or null
@@ -53,6 +55,7 @@ struct Result {
   int32_t activation;
   const real* bias;
   const real* channel_scale;  // per output channel, or null
+  Ahead* ahead = nullptr;     // what to ask for meanwhile, or null
   real* totals = nullptr;     // per output channel, or null
 };
 
@@ -167,18 +170,15 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
   const auto place = [&](int p) { return out + pixels.to[p]; };
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) __builtin_prefetch(place(p) + n * LANES, 1);
-  vec sums[P][N], put_away[P][N];
-  for (int n = 0; n < N; n++) {
-    const vec bias = load(result.bias + (panel + n) * LANES);
-    for (int p = 0; p < P; p++) sums[p][n] = bias;
-  }
+  vec sums[P][N] = {}, put_away[P][N];
   const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
   const real* const start = first_pixel(conv, in, x, y, c);
   const real* const weights = conv.panels + panel * panel_size;
   int terms = 0;
   bool away = false;
   for (int s = 0; s < count; s++)
-    for (int k = 0; k < taps.count; k++)
+    for (int k = 0; k < taps.count; k++) {
+      if (result.ahead) result.ahead->ask();
       for (int32_t first = 0; first < segments[s].count; first += MOST_TERMS) {
         const Segment& segment = segments[s];
         const int32_t some = std::min(segment.count - first, MOST_TERMS);
@@ -199,11 +199,14 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
         else
           accumulate<P, N, W>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some);
       }
-  vec total[N] = {};
+    }
+  vec total[N] = {}, bias[N];
+  for (int n = 0; n < N; n++) bias[n] = load(result.bias + (panel + n) * LANES);
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) {
       real* const to = place(p) + n * LANES;
-      vec value = (away ? put_away[p][n] + sums[p][n] : sums[p][n]) * result.scale;
+      const vec sum = away ? put_away[p][n] + sums[p][n] : sums[p][n];
+      vec value = (sum + bias[n]) * result.scale;  // a large bias swallows no small terms
       if (result.add) value += load(to);
       value = activate(value, result.activation);
       if (result.channel_scale) value *= load(result.channel_scale + (panel + n) * LANES);

@@ -1,0 +1,79 @@
+"""Compiled depthwise convolutions, ReLU6 and a head that convolves, against float64."""
+
+import copy
+import shutil
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from dyncore import Engine
+from dyncore.backbones import MobileNetV2Config
+from dyncore.blocks import Granularity
+from dyncore.engine._native_runner import NativeRunner
+from dyncore.gating import GumbelSoftmaxGateConfig, ShortRangeRouterConfig
+from dyncore.network import DynamicConfig, DynamicNetwork
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
+)
+
+
+def build(width: float, paths: int) -> DynamicNetwork:
+    """Maps large enough that a ReLU6 cuts some of their values."""
+    config = DynamicConfig(
+        backbone=MobileNetV2Config(width=width),
+        num_classes=3,
+        granularity=Granularity(paths=paths),
+        router=ShortRangeRouterConfig(dim=4),
+        gate=GumbelSoftmaxGateConfig(),
+    )
+    model = DynamicNetwork(config).eval().double()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.3, 0.3)
+            nn.init.uniform_(module.running_var, 0.1, 1)
+            nn.init.uniform_(module.bias, -1, 1)
+    return model
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+@torch.no_grad()
+def test_any_size_of_maps_batches_and_teams(data):
+    draw = data.draw
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+    torch.manual_seed(draw(st.integers(0, 9)))
+    model = build(draw(st.sampled_from([0.1, 0.35, 0.5])), draw(st.integers(1, 3)))
+    size = draw(st.integers(9, 70)), draw(st.integers(9, 70))
+    images = torch.randn(draw(st.integers(1, 5)), 3, *size, generator=generator).double()
+    engine = Engine(model, images[:1], threads=draw(st.integers(1, 3)))
+    runner = engine._runner
+    assert isinstance(runner, NativeRunner)
+    assert runner._native_stem is not None
+    assert runner.network.head is not None
+    expected, ours = model(images), engine(images)
+    for name in ("logits", "features"):
+        largest = getattr(expected, name).abs().max().item()
+        torch.testing.assert_close(
+            getattr(ours, name), getattr(expected, name), rtol=0, atol=1e-9 * (1 + largest)
+        )
+
+
+@torch.no_grad()
+def test_a_large_bias_swallows_no_small_terms():
+    """Each of 1280 terms is less than half of what float32 tells apart near the bias."""
+    torch.manual_seed(0)
+    model = build(0.35, 1)
+    linear = model.backbone.classifier[1]
+    linear.bias.fill_(1)
+    nn.init.uniform_(linear.weight, 0, 1)
+    images = torch.randn(2, 3, 32, 32)
+    averages = 0.5 * model(images.double()).logits.abs().max()
+    linear.weight.mul_(2**-27 / averages * 1280)
+    expected = model(images.double()).logits
+    found = Engine(copy.deepcopy(model).float(), images[:1])(images).logits
+    assert (expected - 1).abs().max() > 1e-6
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=2e-7)
