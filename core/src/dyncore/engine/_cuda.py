@@ -38,6 +38,7 @@ class CudaRunner:
         self._lock = threading.Lock()
         self._last = torch.cuda.Event()
 
+    @torch.inference_mode(False)
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """All images as one part."""
         with torch.cuda.device(images.device), self._lock:
@@ -47,6 +48,7 @@ class CudaRunner:
             self._last.record()
             return [part]
 
+    @torch.inference_mode(False)
     def profile(self, images: Tensor) -> CostTable:
         """Times per image at this batch size."""
         with torch.cuda.device(images.device), self._lock:
