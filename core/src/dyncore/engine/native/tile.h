@@ -202,7 +202,9 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
     }
   vec total[N] = {}, bias[N];
   for (int n = 0; n < N; n++) bias[n] = load(result.bias + (panel + n) * LANES);
+#pragma GCC unroll 16
   for (int p = 0; p < P; p++)
+#pragma GCC unroll 3
     for (int n = 0; n < N; n++) {
       real* const to = place(p) + n * LANES;
       const vec sum = away ? put_away[p][n] + sums[p][n] : sums[p][n];
