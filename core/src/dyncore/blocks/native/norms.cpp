@@ -104,7 +104,7 @@ void weighted_backward(const Maps* maps, const real* x, const real* out, const N
                        real* grad_shift, real* grad_weight, real* grad_shortcut) {
   const int64_t channels = maps->channels, all = channels * maps->paths, numbers = channels + all;
   Doubles sums(maps->images * maps->slices * numbers);
-  weighted_sums(maps, x, out, grad, sums.data());
+  weighted_sums(maps, x, out, grad, grad_shortcut, sums.data());
   const Doubles of_images = per_image(*maps, sums, numbers);
   Reals gains(maps->images * all), slopes(all), offsets(all);
   Doubles of_weights(maps->images * maps->paths * weights->each);
@@ -128,8 +128,8 @@ void weighted_backward(const Maps* maps, const real* x, const real* out, const N
       slopes[own] = real(found.slope), offsets[own] = real(found.offset);
     }
   std::copy(of_weights.begin(), of_weights.end(), grad_weight);
-  weighted_grads(maps, x, out, grad, gains.data(), slopes.data(), offsets.data(), grad_x,
-                 grad_shortcut);
+  if (grad_shortcut) out = nullptr, grad = grad_shortcut;
+  weighted_grads(maps, x, out, grad, gains.data(), slopes.data(), offsets.data(), grad_x);
 }
 
 // See CompiledBlendedNorm.

@@ -108,9 +108,10 @@ static void weighted(const Maps* maps, const real* x, const real* shortcut, cons
 }
 
 // sums [pieces][1 + paths][channels], zeros before: of the gradient, and of it times x. `out`:
-// where it is 0, a ReLU let no gradient through; null: there was none.
+// where it is 0, a ReLU let no gradient through; null: there was none. What was let through goes to
+// `kept`, unless that is null.
 static void weighted_sums(const Maps* maps, const real* x, const real* out, const real* grad,
-                   double* sums) {
+                   real* kept, double* sums) {
   const int64_t channels = maps->channels, all = channels * maps->paths, count = channels + all;
   with_paths(maps->paths, [&](auto paths) {
     constexpr int P = decltype(paths)::value;
@@ -119,6 +120,7 @@ static void weighted_sums(const Maps* maps, const real* x, const real* out, cons
       for (int64_t row = tile.first; row < tile.last; row++) {
         T g = load<T>(grad + row * channels + tile.channel);
         if (out) g = passed(load<T>(out + row * channels + tile.channel), g);
+        if (kept) store(kept + row * channels + tile.channel, g);
         sum += g;
         const real* from = x + row * all + tile.channel;
         for (int n = 0; n < P; n++) of_paths[n] += g * load<T>(from + n * channels);
@@ -130,11 +132,9 @@ static void weighted_sums(const Maps* maps, const real* x, const real* out, cons
   });
 }
 
-// grad_x = gain × gradient + slope x + offset, slope and offset [paths][channels]; the gradient
-// itself goes to `grad_shortcut`, unless that is null.
+// grad_x = gain × gradient + slope x + offset, slope and offset [paths][channels].
 static void weighted_grads(const Maps* maps, const real* x, const real* out, const real* grad,
-                    const real* gain, const real* slope, const real* offset, real* grad_x,
-                    real* grad_shortcut) {
+                    const real* gain, const real* slope, const real* offset, real* grad_x) {
   const int64_t channels = maps->channels, all = channels * maps->paths;
   with_paths(maps->paths, [&](auto paths) {
     constexpr int P = decltype(paths)::value;
@@ -148,7 +148,6 @@ static void weighted_grads(const Maps* maps, const real* x, const real* out, con
       for (int64_t row = tile.first; row < tile.last; row++) {
         T g = load<T>(grad + row * channels + tile.channel);
         if (out) g = passed(load<T>(out + row * channels + tile.channel), g);
-        if (grad_shortcut) store(grad_shortcut + row * channels + tile.channel, g);
         for (int n = 0; n < P; n++) {
           const int64_t at = row * all + n * channels + tile.channel;
           store(grad_x + at, gains[n] * g + (slopes[n] * load<T>(x + at) + offsets[n]));
