@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dyncore.blocks._activation import Activation
 from dyncore.blocks._folded_sum import folded_sum
+from dyncore.blocks._grouped import grouped
 from dyncore.blocks._path import Layer, Path
 from dyncore.blocks._weighted_norm import activated_norm, fuses, weighted_norm
 
@@ -58,4 +58,4 @@ def _folds(conv: nn.Conv2d, x: Tensor) -> bool:
 def _convolve(layers: Sequence[Layer], x: Tensor, groups: int) -> Tensor:
     conv = layers[0].conv
     weight = torch.cat([layer.conv.weight for layer in layers])
-    return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation, groups * conv.groups)
+    return grouped(x, weight, conv, groups * conv.groups)

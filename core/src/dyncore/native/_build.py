@@ -49,6 +49,7 @@ def load(
 def _compile(compiler: str, source: Path, scalar: str, flags: Sequence[str]) -> Path:
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(version + _processor().encode() + " ".join(flags).encode())
+    digest.update(source.name.encode())
     for file in [*sorted(source.parent.iterdir()), HEADERS / "vector.h"]:
         digest.update(file.read_bytes())
     target = _cache() / f"{digest.hexdigest()[:32]}-{scalar}.so"
