@@ -70,7 +70,7 @@ def _hidden(plan: BlockPlan, paths: Sequence[Sequence[FoldedLayer]], store: Stor
             (side + 2 * (kernel // 2) - kernel) // stride + 1 for side in (height, width)
         )
         widths = [store.filled(layer.conv.out_channels) for layer in layers]
-        between = store.map((0, height, width), sum(widths))
+        between = store.map((sum(widths), height, width))
         hidden.maps.append(between)
         hidden.offsets.extend(sum(widths[:n]) for n in range(len(widths)))
         hidden.memory.append(store.scratch((index, height, width), between.numbers))

@@ -92,13 +92,13 @@ class Store:
         return self._pitch(channels) == channels
 
     def _pitch(self, channels: int) -> int:
-        """Filled up, but not to whole pages.
+        """Filled up, but not to whole quarters of a page.
 
-        A tile's pixels would push each other out of the first cache, where such addresses share
-        one set.
+        A tile's pixels, every second one where the stride is 2, would push each other out of the
+        first cache, where such addresses share few sets.
         """
         filled = self.filled(channels)
-        return filled if filled * self.dtype.itemsize % PAGE else filled + self.lanes
+        return filled if filled * self.dtype.itemsize % (PAGE // 4) else filled + self.lanes
 
     def scratch(self, use: object, numbers: int) -> Tensor:
         """(threads, numbers) zeros, the same ones for the same use."""
