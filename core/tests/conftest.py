@@ -1,5 +1,6 @@
 """Tiny networks of every granularity, whose decisions differ between images. All in float64."""
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -114,6 +115,14 @@ def build(config: DynamicConfig, seed: int = 0) -> DynamicNetwork:
     for hook in hooks:
         hook.remove()
     return network
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a C++ compiler where there is none."""
+    if item.get_closest_marker("needs_compiler") and not (
+        shutil.which("c++") or shutil.which("g++")
+    ):
+        pytest.skip("needs a C++ compiler")
 
 
 class Networks(dict[str, DynamicNetwork]):

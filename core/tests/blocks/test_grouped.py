@@ -1,7 +1,5 @@
 """Gradients of grouped convolutions in compiled code, against torch's own."""
 
-import shutil
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,10 +10,6 @@ from torch import nn
 from dyncore.blocks import _compiled_norm
 from dyncore.blocks._grouped import NARROW, grouped, library
 
-needs_compiler = pytest.mark.skipif(
-    shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
-)
-
 
 def gradients(run, *given: torch.Tensor) -> list[torch.Tensor]:
     """Of a weighted sum of what ``run`` gives."""
@@ -25,7 +19,7 @@ def gradients(run, *given: torch.Tensor) -> list[torch.Tensor]:
     return [out, *torch.autograd.grad((out * weights.sin()).sum(), leaves)]
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 @settings(max_examples=40)
 @given(
     images=st.integers(1, 3),
@@ -67,7 +61,7 @@ def test_all_else_is_torchs(change, conv):
     torch.testing.assert_close(out, F.conv2d(x, weight, None, conv.stride, conv.padding, groups=2))
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 def test_each_source_has_a_library_of_its_own():
     """Both lie in one folder, whose files are part of the name in the cache."""
     norms = _compiled_norm.library(torch.float32)

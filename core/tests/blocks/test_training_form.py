@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import shutil
 from collections.abc import Callable
 
 import pytest
@@ -16,10 +15,6 @@ from dyncore.backbones import MobileNetV2Config
 from dyncore.blocks import GatedBlock, Granularity, Path, pool
 from dyncore.blocks._weighted_norm import activated_norm
 from dyncore.gating import Decision
-
-needs_compiler = pytest.mark.skipif(
-    shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
-)
 
 SHORTCUTS = ["identity", "pad", "projection"]
 FORMS = ["basic", "bottleneck"]
@@ -147,7 +142,7 @@ def test_gradients_of_channels_last_maps_are_channels_last(make_block, x, form, 
     assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 @pytest.mark.parametrize("combine", ["additive", "blend"])
 def test_channels_last_maps_are_normalised_by_compiled_code(make_block, x, combine):
     block = make_block(combine=combine).train()
@@ -157,7 +152,7 @@ def test_channels_last_maps_are_normalised_by_compiled_code(make_block, x, combi
     assert not type(block(x, decision).grad_fn).__name__.startswith("Compiled")
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 def test_compiled_norms_do_not_depend_on_the_number_of_threads(make_block):
     """Up to rounding: threads share images, and what they add up meets in float64."""
     block = make_block("projection").train()
@@ -175,7 +170,7 @@ def test_compiled_norms_do_not_depend_on_the_number_of_threads(make_block):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 def test_large_means_leave_32_bit_variances_their_digits():
     """A sum of squares alone would have none left."""
     norm = nn.BatchNorm2d(8, momentum=1.0)

@@ -4,7 +4,6 @@ import copy
 import functools
 import logging
 import platform
-import shutil
 from pathlib import Path
 
 import pytest
@@ -30,10 +29,6 @@ from dyncore.gating import (
 )
 from dyncore.native import _build
 from dyncore.network import DynamicConfig, DynamicNetwork
-
-needs_compiler = pytest.mark.skipif(
-    shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
-)
 
 
 def build(
@@ -85,7 +80,7 @@ def assert_agrees(engine: Engine, model: DynamicNetwork, images: torch.Tensor, p
         )
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 @settings(max_examples=30)
 @given(data=st.data())
 def test_any_size_of_maps_batches_and_teams(data):
@@ -114,7 +109,7 @@ def test_any_size_of_maps_batches_and_teams(data):
     assert_agrees(engine, model, given_images, None)
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 @torch.no_grad()
 def test_long_sums_do_not_swallow_small_terms():
     """A first term of 2²⁴ among 2304: in one float32 sum all others would be rounded away."""
@@ -146,7 +141,7 @@ def test_channels_are_picked_up_to_where_all_of_them_are_as_fast(few, many, dens
     assert _break_even(few, many, dense, 8) == most
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 def test_weights_other_than_one_scale_each_path():
     model = build("bottleneck", (8,), "cifar", 3, False, "projection")
     images = torch.randn(4, 3, 9, 9, dtype=torch.float64)
@@ -156,7 +151,7 @@ def test_weights_other_than_one_scale_each_path():
     assert_agrees(Engine(model, images, threads=2), model, images, path)
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 def test_routers_that_are_known_run_without_torch(networks, images):
     for name, network in networks.items():
         runner = Engine(network, images, threads=2)._runner
@@ -173,7 +168,7 @@ def drawn_router(in_channels: int, dim: int, index: int) -> LeanRouter:
     return LeanRouter(affine[0], (0.5, 0.25), affine[1], affine[2] if index else None, memory=2)
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 @settings(max_examples=15)
 @given(
     dim=st.integers(1, 90) | st.integers(130, 150),
@@ -206,7 +201,7 @@ def test_threads_share_the_routers_of_fewer_images(dim, images, threads):
         assert a.on.equal(b.on)
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc")
 def test_weights_lie_in_private_memory():
     """Linux gives huge pages to no other; Python's maps are shared unless told otherwise."""
@@ -221,7 +216,7 @@ def test_weights_lie_in_private_memory():
     raise AssertionError("the arena is not mapped")
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 def test_a_router_of_ones_own_runs_as_it_is(networks, images):
     model = copy.deepcopy(networks["blend"])
     for router in model.routers.values():
@@ -232,7 +227,7 @@ def test_a_router_of_ones_own_runs_as_it_is(networks, images):
     assert_agrees(engine, model, images, None)
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 def test_large_batches_run_in_portions():
     model = build("basic", (4, 8), "cifar", 1, False, "pad")
     images = torch.randn(7, 3, 8, 8, dtype=torch.float64)
@@ -242,7 +237,7 @@ def test_large_batches_run_in_portions():
     assert_agrees(engine, model, images, path)
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86")
 @pytest.mark.parametrize("flags", [("-mavx2", "-mfma"), ("-msse2",)])
 def test_processors_with_shorter_vectors(monkeypatch, tmp_path, flags):
@@ -267,7 +262,7 @@ def test_processors_with_shorter_vectors(monkeypatch, tmp_path, flags):
         _compiled.library.cache_clear()
 
 
-@needs_compiler
+@pytest.mark.needs_compiler
 def test_compiled_once_per_user(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     _compiled.library.cache_clear()

@@ -1,7 +1,6 @@
 """Compiled depthwise convolutions, ReLU6 and a head that convolves, against float64."""
 
 import copy
-import shutil
 
 import pytest
 import torch
@@ -16,9 +15,7 @@ from dyncore.engine._native_runner import NativeRunner
 from dyncore.gating import GumbelSoftmaxGateConfig, ShortRangeRouterConfig
 from dyncore.network import DynamicConfig, DynamicNetwork
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
-)
+pytestmark = pytest.mark.needs_compiler
 
 
 def build(width: float, paths: int) -> DynamicNetwork:

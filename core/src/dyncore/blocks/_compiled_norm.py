@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dyncore.native import SCALARS, load
+from dyncore.native import SCALARS, load, readable
 
 SOURCE = Path(__file__).parent / "native" / "norms.cpp"
 MOST_PATHS = 4
@@ -68,16 +68,9 @@ def compiles(norms: Sequence[nn.Module], *maps: Tensor | None) -> bool:
     weight = norms[0].weight
     assert isinstance(weight, Tensor)
     return (
-        not torch.compiler.is_compiling()
-        and len(norms) <= MOST_PATHS
+        len(norms) <= MOST_PATHS
         and weight.dtype in SCALARS
-        and all(
-            x.device.type == "cpu"
-            and x.dtype == weight.dtype
-            and x.is_contiguous(memory_format=torch.channels_last)
-            for x in maps
-            if x is not None
-        )
+        and readable(weight.dtype, *maps)
         and library(weight.dtype) is not None
     )
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.native import load
+from dyncore.native import load, readable
 
 SOURCE = Path(__file__).parent / "native" / "grouped.cpp"
 NARROW = 8
@@ -55,11 +55,9 @@ def _compiles(x: Tensor, weight: Tensor, conv: nn.Conv2d) -> bool:
         weight.shape[1] <= NARROW
         and weight.shape[2:] == (3, 3)
         and conv.stride == conv.padding == conv.dilation == (1, 1)
-        and not torch.compiler.is_compiling()
+        and weight.dtype == torch.float32
+        and readable(weight.dtype, x)
         and not torch.is_autocast_enabled("cpu")
-        and x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and x.is_contiguous(memory_format=torch.channels_last)
         and library() is not None
     )
 
