@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dyncore.engine._compiled import Head
 from dyncore.engine._convolution import Activation
 from dyncore.engine._packing import Maps, Store, plain, pointers
-from dyncore.engine._probe import agree, far, only_layer, waves
+from dyncore.engine._probe import agree, far, only_layer, reaching, waves
 from dyncore.engine._stem import FORMS
 from dyncore.gating import Affine
 
@@ -60,15 +60,16 @@ class NativeHead:
 def native_head(head: nn.Module, size: tuple[int, ...], store: Store) -> NativeHead | None:
     """The compiled form of ``head`` for maps of ``size``; None where it computes something else."""
     tried = waves(1, *size, dtype=store.dtype)
-    linear, _ = only_layer(head, nn.Linear, tried)
-    conv, _ = only_layer(head, nn.Conv2d, tried)
+    linear = only_layer(head, nn.Linear, tried)
+    conv = only_layer(head, nn.Conv2d, tried)
     if linear is None or (conv is not None and not plain(conv, (1,))):
         return None
     tried = tried if conv is None else far(tried, conv)
-    expected = head(tried)
+    averages, logits = reaching(linear, head, tried)
+    if not agree(linear(averages), logits):
+        return None
     for activation, maximum, follows in FORMS:
         pooled = (tried if conv is None else follows(conv(tried))).mean((2, 3))
-        fits = not maximum and pooled.shape[1] == linear.in_features
-        if fits and agree(linear(pooled), expected):
+        if not maximum and agree(pooled, averages):
             return NativeHead(linear, conv, activation, size, store)
     return None

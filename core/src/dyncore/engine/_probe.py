@@ -8,15 +8,24 @@ from torch import Tensor, nn
 _Layer = TypeVar("_Layer", bound=nn.Module)
 
 
-def only_layer(module: nn.Module, kind: type[_Layer], x: Tensor) -> tuple[_Layer | None, Tensor]:
-    """The one layer of ``kind`` that a run on ``x`` uses, once, and what comes out of the run."""
+def only_layer(module: nn.Module, kind: type[_Layer], x: Tensor) -> _Layer | None:
+    """The one layer of ``kind`` that a run on ``x`` uses, once."""
     used: list[_Layer] = []
     layers = [part for part in module.modules() if isinstance(part, kind)]
     hooks = [layer.register_forward_hook(lambda layer, *_: used.append(layer)) for layer in layers]
-    result = module(x)
+    module(x)
     for hook in hooks:
         hook.remove()
-    return used[0] if len(used) == 1 else None, result
+    return used[0] if len(used) == 1 else None
+
+
+def reaching(layer: nn.Module, module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What ``layer`` is given in a run of ``module`` on ``x``, and what comes out of the run."""
+    given: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    result = module(x)
+    hook.remove()
+    return given[0], result
 
 
 def waves(*shape: int, dtype: torch.dtype) -> Tensor:

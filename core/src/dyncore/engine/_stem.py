@@ -66,7 +66,7 @@ class NativeStem:
 def native_stem(stem: nn.Module, image: Tensor, out: Maps, store: Store) -> NativeStem | None:
     """The compiled form of ``stem``; None where what it computes is none of the known forms."""
     tried = waves(*image.shape, dtype=image.dtype)
-    conv, _ = only_layer(stem, nn.Conv2d, tried)
+    conv = only_layer(stem, nn.Conv2d, tried)
     if conv is None or not plain(conv, (1, 3, 5, 7)):
         return None
     tried = far(tried, conv)
