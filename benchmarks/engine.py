@@ -104,24 +104,33 @@ def in_turns(
 ) -> dict[str, list[float]]:
     """Times of every run in ``ROUNDS`` bursts, taken in turns; a run ends when ``device`` is done.
 
-    A burst begins with a run that does not count, and a pause: threads of other engines may still
-    be spinning.
+    A burst begins with a pause, as threads of other engines may still be spinning, and, where it
+    is to hold several runs, with one that does not count.
     """
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+    def timed(run: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        run()
+        wait()
+        return time.perf_counter() - start
+
+    def untimed(run: Callable[[], object]) -> float:
+        lasted = timed(run)
+        if isinstance(run, Dynamic):
+            run.forget()
+        return lasted
+
+    lasting = {name: untimed(run) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
         for name, run in runs.items():
             time.sleep(0.02)
-            run()
-            wait()
-            if isinstance(run, Dynamic):
-                run.forget()
             burst = 0.0
+            if 2 * lasting[name] < seconds / ROUNDS:
+                untimed(run)
             while burst < seconds / ROUNDS:
-                start = time.perf_counter()
-                run()
-                wait()
-                times[name].append(time.perf_counter() - start)
+                times[name].append(timed(run))
                 burst += times[name][-1]
     return times
 

@@ -4,14 +4,15 @@ Each ``…_engine(backbone, images)`` returns a function that runs the network o
 raises ImportError where the package is not installed.
 """
 
-import os
-import tempfile
+import functools
+import io
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 Run = Callable[[], object]
+BATCH = "batch"  # the exported model's name for it
 
 
 def eager(backbone: nn.Module, images: Tensor) -> Run:
@@ -35,18 +36,20 @@ def compiled(backbone: nn.Module, images: Tensor) -> Run:
 
 
 def onnxruntime(backbone: nn.Module, images: Tensor) -> Run:
-    """ONNX Runtime on the CPU."""
+    """ONNX Runtime on the CPU, told the batch size."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = ort.InferenceSession(_onnx(backbone, images), options, ["CPUExecutionProvider"])
+    options.add_free_dimension_override_by_name(BATCH, len(images))
+    model = _onnx(backbone, images.shape[1:])
+    session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
     feed = {session.get_inputs()[0].name: images.contiguous().numpy()}
     return lambda: session.run(None, feed)
 
 
 def openvino(backbone: nn.Module, images: Tensor) -> Run:
-    """OpenVINO on the CPU."""
+    """OpenVINO on the CPU, told the batch size."""
     import openvino as ov
 
     model = ov.convert_model(backbone, example_input=images)
@@ -57,14 +60,16 @@ def openvino(backbone: nn.Module, images: Tensor) -> Run:
     return lambda: request.infer([feed])
 
 
-def _onnx(backbone: nn.Module, images: Tensor) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        file = os.path.join(folder, "model.onnx")
-        torch.onnx.export(
-            backbone, (images,), file, dynamo=True, external_data=False, verbose=False
-        )
-        with open(file, "rb") as opened:
-            return opened.read()
+@functools.lru_cache(maxsize=1)
+def _onnx(backbone: nn.Module, image: torch.Size) -> bytes:
+    """The model for batches of any size."""
+    some = torch.zeros(2, *image)
+    batch = ({0: torch.export.Dim(BATCH)},)
+    exported = torch.onnx.export(backbone, (some,), dynamic_shapes=batch, verbose=False)
+    assert exported is not None
+    file = io.BytesIO()
+    exported.save(file)
+    return file.getvalue()
 
 
 CPU = {"eager": eager, "compile": compiled, "onnxruntime": onnxruntime, "openvino": openvino}
