@@ -48,7 +48,7 @@ class Options:
     """Workloads; none: all."""
     batches: tuple[int, ...] = ()
     """Batch sizes; none: the workloads'."""
-    seconds: float = 1.5
+    seconds: float = 0.5
     """Measuring time per figure."""
     quick: bool = False
     """Two workloads, two batch sizes, little time: under a minute."""
