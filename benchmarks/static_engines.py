@@ -7,6 +7,7 @@ raises ImportError where the package is not installed.
 import functools
 import io
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,12 +53,20 @@ def openvino(backbone: nn.Module, images: Tensor) -> Run:
     """OpenVINO on the CPU, told the batch size."""
     import openvino as ov
 
-    model = ov.convert_model(backbone, example_input=images)
+    model = _traced(backbone, images.shape[1:])
     model.reshape(list(images.shape))
     settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
     request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
     feed = images.contiguous().numpy()
     return lambda: request.infer([feed])
+
+
+@functools.lru_cache(maxsize=1)
+def _traced(backbone: nn.Module, image: torch.Size) -> Any:
+    """OpenVINO's model, for batches of any size."""
+    import openvino as ov
+
+    return ov.convert_model(backbone, example_input=torch.zeros(1, *image))
 
 
 @functools.lru_cache(maxsize=1)
