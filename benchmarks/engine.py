@@ -259,7 +259,7 @@ def main(options: Options) -> None:
     """Measure, print, write the JSON."""
     chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
     if options.quick:
-        options = replace(options, seconds=0.5, batches=(1, 8), engines=("eager", "onnxruntime"))
+        options = replace(options, seconds=0.25, batches=(1, 8), engines=("eager", "onnxruntime"))
         chosen = [w for w in chosen if w.name in ("blocks", "channels-18")]
     rows = []
     for static in dict.fromkeys(workload.static for workload in chosen):
