@@ -68,6 +68,7 @@ def native_head(head: nn.Module, size: tuple[int, ...], store: Store) -> NativeH
     averages, logits = reaching(linear, head, tried)
     if not agree(linear(averages), logits):
         return None
+    # By logits no form could be told from another behind small weights and a large bias.
     for activation, maximum, follows in FORMS:
         pooled = (tried if conv is None else follows(conv(tried))).mean((2, 3))
         if not maximum and agree(pooled, averages):
