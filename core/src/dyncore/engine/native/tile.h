@@ -105,10 +105,12 @@ struct Pixels {
   }
 };
 
-// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment.
+// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment. Asks for a
+// line of `soon` with each input, which takes no time next to its products.
 template <int P, int N, int W>
 INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pixels,
-                       const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count) {
+                       const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count,
+                       const Soon& soon) {
   constexpr int IN_ROW = pixels.IN_ROW, GROUPS = pixels.GROUPS;
   const ptrdiff_t next = pixels.next;
   const real* from[GROUPS];
@@ -126,6 +128,7 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
       w[n] = load(weight + n * panel_size);
       __builtin_prefetch(weight + n * panel_size + EARLY * LANES);
     }
+    if constexpr (P > 1) soon.ask(j);
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
       const int column = p % W;
@@ -178,7 +181,6 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
   bool away = false;
   for (int s = 0; s < count; s++)
     for (int k = 0; k < taps.count; k++) {
-      if (result.ahead) result.ahead->ask();
       for (int32_t first = 0; first < segments[s].count; first += MOST_TERMS) {
         const Segment& segment = segments[s];
         const int32_t some = std::min(segment.count - first, MOST_TERMS);
@@ -194,10 +196,11 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
         terms += some;
         const real* from = start + taps.offset[k] + segment.map_channel + first;
         const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
+        const Soon soon = result.ahead ? result.ahead->take(some, from) : Soon{from, 0};
         if (segment.list)
-          accumulate<P, N, W>(sums, from, pixels, rows, panel_size, segment.list + first, some);
+          accumulate<P, N, W>(sums, from, pixels, rows, panel_size, segment.list + first, some, soon);
         else
-          accumulate<P, N, W>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some);
+          accumulate<P, N, W>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some, soon);
       }
     }
   vec total[N] = {}, bias[N];
