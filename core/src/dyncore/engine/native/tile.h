@@ -105,8 +105,12 @@ struct Pixels {
   }
 };
 
-// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment. Asks for a
-// line of `soon` with each input, which takes no time next to its products.
+// Whether a tile has so many sums that it can ask for a line of what is needed soon with every second
+// input, in no time.
+template <int P, int N>
+constexpr bool ASKS = P * N >= 12;
+
+// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment.
 template <int P, int N, int W>
 INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pixels,
                        const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count,
@@ -128,7 +132,6 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
       w[n] = load(weight + n * panel_size);
       __builtin_prefetch(weight + n * panel_size + EARLY * LANES);
     }
-    if constexpr (P > 1) soon.ask(j);
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
       const int column = p % W;
@@ -139,6 +142,12 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
     }
   };
   ptrdiff_t j = 0;
+  if constexpr (ASKS<P, N>)
+    for (; j + 2 <= count; j += 2) {
+      add(chains[0], j);
+      add(chains[0], j + 1);
+      soon.ask(j / 2);
+    }
   for (; j + CHAINS <= count; j += CHAINS)
 #pragma GCC unroll 8
     for (int chain = 0; chain < CHAINS; chain++) add(chains[chain], j + chain);
@@ -196,7 +205,8 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
         terms += some;
         const real* from = start + taps.offset[k] + segment.map_channel + first;
         const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
-        const Soon soon = result.ahead ? result.ahead->take(some, from) : Soon{from, 0};
+        const Soon soon =
+            ASKS<P, N> && result.ahead ? result.ahead->take(some / 2, from) : Soon{from, 0};
         if (segment.list)
           accumulate<P, N, W>(sums, from, pixels, rows, panel_size, segment.list + first, some, soon);
         else
