@@ -117,17 +117,31 @@ def test_the_callers_modes_do_not_matter(network, engine, images):
     x = torch.randn(images, 3, 8, 8)
     expected = engine(x)
     with torch.inference_mode():
-        engine(torch.cat([x, x]))
+        inside = engine(torch.cat([x, x]))
     with torch.device("meta"):
         again = engine(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         engine(x, path=expected.path)
     assert again.logits.equal(expected.logits)
     assert not again.logits.requires_grad
+    for decision, seen in zip(expected.path, inside.path, strict=True):
+        assert seen.on.equal(torch.cat([decision.on, decision.on]))
     assert again.features.is_contiguous(memory_format=torch.channels_last)
     assert again.features.equal(expected.features)
     forced = engine(x, path=expected.path)
     torch.testing.assert_close(forced.logits, expected.logits)
+
+
+@pytest.mark.parametrize("images", [1, 5])
+def test_what_else_runs_between_calls_does_not_matter(engine, images):
+    """Memory may have moved since the last call of so many images."""
+    x = torch.randn(images, 3, 8, 8)
+    expected = engine(x)
+    engine.profile(batch=images + 40)
+    assert engine(x).logits.equal(expected.logits)
+    engine(torch.cat([x, x]), path=None)
+    assert engine(x, path=expected.path).features.equal(expected.features)
+    assert engine(x).features.equal(expected.features)
 
 
 def test_the_callers_thread_setting_is_kept(network):

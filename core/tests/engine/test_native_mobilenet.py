@@ -23,7 +23,7 @@ def config(width: float, paths: int) -> DynamicConfig:
         backbone=MobileNetV2Config(width=width),
         num_classes=3,
         granularity=Granularity(paths=paths),
-        router=ShortRangeRouterConfig(dim=4),
+        router=ShortRangeRouterConfig(dim=16),
         gate=GumbelSoftmaxGateConfig(),
     )
 
@@ -41,8 +41,8 @@ def test_any_size_of_maps_batches_and_teams(build_network, data):
     engine = Engine(model, images[:1], threads=draw(st.integers(1, 3)))
     runner = engine._runner
     assert isinstance(runner, NativeRunner)
-    assert runner._native_stem is not None
-    assert runner.network.head is not None
+    assert runner.network.compiled_stem is not None
+    assert runner.network.compiled_head is not None
     expected, ours = model(images), engine(images)
     for name in ("logits", "features"):
         largest = getattr(expected, name).abs().max().item()

@@ -56,6 +56,7 @@ class Stem(ctypes.Structure):
         ("out", Map),
         ("channels", ctypes.c_int32),
         ("maximum", ctypes.c_int32),
+        ("scratch", ctypes.c_void_p),
     )
 
 
@@ -68,6 +69,7 @@ class Head(ctypes.Structure):
         ("map", Map),
         ("convolved", Map),
         ("channels", ctypes.c_int32),
+        ("scratch", ctypes.c_void_p),
     )
 
 
@@ -151,20 +153,34 @@ class Step(ctypes.Structure):
     )
 
 
+class Parts(ctypes.Structure):
+    """See network.cpp."""
+
+    _fields_ = (
+        ("stem", ctypes.POINTER(Stem)),
+        ("steps", ctypes.POINTER(Step)),
+        ("count", ctypes.c_int64),
+        ("head", ctypes.POINTER(Head)),
+        ("team", ctypes.c_void_p),
+    )
+
+
 class Batch(ctypes.Structure):
     """See network.cpp."""
 
     _fields_ = (
         ("maps", ctypes.c_void_p),
-        ("pooled", ctypes.c_void_p),
-        ("feature", ctypes.c_void_p),
-        ("weight", ctypes.c_void_p),
-        ("channel_weight", ctypes.c_void_p),
-        ("on", ctypes.c_void_p),
-        ("channel_on", ctypes.c_void_p),
+        ("memory", ctypes.c_void_p),
+        ("pooled_at", ctypes.c_int64),
+        ("feature_at", ctypes.c_int64),
+        ("weight_at", ctypes.c_int64),
+        ("channel_weight_at", ctypes.c_int64),
+        ("on_at", ctypes.c_int64),
+        ("channel_on_at", ctypes.c_int64),
         ("scratch", ctypes.c_void_p),
         ("shared", ctypes.c_void_p),
         ("shared_size", ctypes.c_int64),
+        ("averages", ctypes.c_void_p),
         ("images", ctypes.c_int32),
         ("forced", ctypes.c_int32),
     )
@@ -184,11 +200,11 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     loaded.run_block.restype = None
     loaded.run_block.argtypes = [pointer] * 5 + [integer] + [pointer] * 3
     loaded.run_network.restype = None
-    loaded.run_network.argtypes = [pointer, integer, pointer, pointer]
+    loaded.run_network.argtypes = [pointer] * 7
     loaded.run_router.restype = None
-    loaded.run_router.argtypes = [pointer] * 2 + [integer, pointer]
+    loaded.run_router.argtypes = [pointer] * 3 + [integer, pointer]
     loaded.run_head.restype = None
-    loaded.run_head.argtypes = [pointer] * 6 + [integer, pointer]
+    loaded.run_head.argtypes = [pointer] * 5 + [integer, pointer]
     loaded.run_stem.restype = None
-    loaded.run_stem.argtypes = [pointer] * 4 + [integer] + [pointer] * 2
+    loaded.run_stem.argtypes = [pointer] * 4 + [integer, pointer]
     return loaded

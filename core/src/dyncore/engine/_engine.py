@@ -64,7 +64,7 @@ class Engine:
         Raises ValueError for images of another size, dtype or device than the example's.
         """
         self._check(images)
-        self._model.check_path(len(images), path)
+        self._model.check_path(images.shape[0], path)
         return _output(self._runner(images, path), images)
 
     def compare(self, images: Float[Tensor, "batch 3 height width"]) -> Agreement:
@@ -110,7 +110,7 @@ class Engine:
                 f"(batch, {', '.join(map(str, expected.shape[1:]))}): resize them, or build "
                 "another engine with an example of that size"
             )
-        if len(images) == 0:
+        if images.shape[0] == 0:
             raise ValueError("images is an empty batch: give at least one image")
 
 

@@ -25,32 +25,38 @@ class NativeHead:
         store: Store,
     ) -> None:
         self._store = store
-        self._averages, self._classes = linear.in_features, linear.out_features
+        self._size, self._classes = size, linear.out_features
+        self.width = linear.in_features + store.filled(linear.out_features)
         bias = linear.weight.new_zeros(self._classes) if linear.bias is None else linear.bias
-        maps, convolved = store.map(size), store.map((self._averages, *size[1:]))
-        self._head = Head(
+        maps, convolved = store.map(size), store.map((linear.in_features, *size[1:]))
+        self._convolved = pointers(store.scratch("head", convolved.numbers if conv else 1))
+        self.form = Head(
             ctypes.pointer(store.affine(Affine(linear.weight, bias))),
             ctypes.pointer(store.convolution(conv, activation)) if conv else None,
             maps,
             convolved,
             size[0],
+            ctypes.addressof(self._convolved),
         )
-        self._convolved = pointers(store.scratch("head", convolved.numbers if conv else 1))
+
+    def answer(self, images: int) -> tuple[Tensor, Tensor]:
+        """Not initialised: logits (B, classes), and maps without borders, (B, H, W, C)."""
+        channels, height, width = self._size
+        return self._store.empty(images, self._classes), self._store.empty(
+            images, height, width, channels
+        )
 
     def run(self, x: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
         """(B, classes) of ``maps``' (B, C, H, W), and a copy of these without borders."""
-        images, channels, height, width = x.shape
-        scratch = x.new_empty(images, self._averages + self._store.filled(self._classes))
-        logits = x.new_empty(images, self._classes)
-        copy = x.new_empty(images, height, width, channels)
+        logits, copy = self.answer(len(x))
+        scratch = self._store.empty(len(x), self.width)
         self._store.code.run_head(
-            ctypes.addressof(self._head),
+            ctypes.addressof(self.form),
             maps.start(x),
-            self._convolved,
             scratch.data_ptr(),
             logits.data_ptr(),
             copy.data_ptr(),
-            images,
+            len(x),
             self._store.team,
         )
         return logits, copy.permute(0, 3, 1, 2)

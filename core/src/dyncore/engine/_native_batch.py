@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dyncore.engine._compiled import Batch
-from dyncore.engine._packing import pointers
+from dyncore.engine._packing import Maps, Store, pointers
 from dyncore.gating import Decision
 
 CACHE_LINES = 128
@@ -45,58 +45,94 @@ class Widths:
     channels: Rows
     widest: int
     """Of a router's layers."""
+    head: int
+    """Of a compiled head, for averages and logits."""
 
 
-class Scratch:
-    """What routers need while they run, as large as it was ever needed."""
+class Layout:
+    """What all calls with so many images share: where what routers read and decide lies.
 
-    def __init__(self, widths: Widths, threads: int, dtype: torch.dtype) -> None:
-        self.widest = widths.widest
-        self.shared = torch.empty(2, widths.widest, dtype=dtype, device="cpu")
-        self._rows = torch.empty(threads, 0, dtype=dtype, device="cpu")
-        self.starts = pointers(self._rows)
+    Numbers (averages, features, weights of paths, of channels), then, as bytes, which paths and
+    channels are on; for one image all of it once per thread.
+    """
 
-    def reserve(self, images: int) -> None:
-        """For a batch of so many: two rows for each image of a thread."""
-        threads = len(self._rows)
-        needed = 2 * -(-images // threads) * self.widest
-        if self._rows.shape[1] < needed:
-            self._rows = self._rows.new_empty(threads, needed)
-            self.starts = pointers(self._rows)
+    def __init__(
+        self,
+        widths: Widths,
+        images: int,
+        maps: Sequence[tuple[Maps, Tensor]],
+        store: Store,
+        *,
+        forced: bool,
+    ) -> None:
+        """``forced``: decisions are given."""
+        self.images, self.forced, self.dtype = images, forced, store.dtype
+        kinds = (widths.pooled, widths.features, widths.paths, widths.channels)
+        self.sizes = [images * rows.total for rows in kinds]
+        self.numbers, self.flags = sum(self.sizes), sum(self.sizes[2:])
+        size = store.dtype.itemsize
+        filled = -(-(self.numbers + -(-self.flags // size)) // CACHE_LINES) * CACHE_LINES
+        self.shape = (store.threads if images == 1 else 1, filled)
+
+        rows = -(-images // store.threads)
+        scratch = store.empty(store.threads, 2 * rows * widths.widest)
+        shared = store.empty(2, widths.widest)
+        averages = store.empty(images, widths.head)
+        scratches = pointers(scratch)
+        starts = (ctypes.c_void_p * len(maps))(*(each.start(x) for each, x in maps))
+        self._pointed_to = scratch, shared, averages, scratches, starts, maps
+
+        self.batches = (Batch * self.shape[0])()
+        pooled, features, paths, _ = self.sizes
+        for copy, batch in enumerate(self.batches):
+            first = copy * filled
+            flags = (first + self.numbers) * size
+            batch.maps = ctypes.addressof(starts)
+            batch.pooled_at = first
+            batch.feature_at = first + pooled
+            batch.weight_at = first + pooled + features
+            batch.channel_weight_at = first + pooled + features + paths
+            batch.on_at = flags
+            batch.channel_on_at = flags + paths
+            batch.scratch = ctypes.addressof(scratches)
+            batch.shared = shared.data_ptr() if len(self.batches) > 1 else None
+            batch.shared_size = widths.widest
+            batch.averages = averages.data_ptr()
+            batch.images = images
+            batch.forced = forced
+        self.address = ctypes.addressof(self.batches)
 
 
 class Memory:
-    """Buffers of :class:`Widths` for one batch, not initialised; once per thread for one image."""
+    """What routers read, remember and decide in one call, not initialised."""
 
-    def __init__(self, widths: Widths, images: int, threads: int, dtype: torch.dtype) -> None:
-        self.images = images
-        self._copies = threads if images == 1 else 1
-        kinds = (widths.pooled, widths.features, widths.paths, widths.channels)
-        self._sizes = [images * rows.total for rows in kinds]
-        numbers, flags = sum(self._sizes), sum(self._sizes[2:])
-        self._numbers = torch.empty(self._copies, _apart(numbers), dtype=dtype, device="cpu")
-        self._flags = torch.empty(self._copies, _apart(flags), dtype=torch.bool, device="cpu")
+    def __init__(self, layout: Layout) -> None:
+        self.images = layout.images
+        self._layout = layout
+        self._buffer = torch.empty(layout.shape, dtype=layout.dtype, device="cpu")
+        self.address = self._buffer.data_ptr()
 
     @property
     def pooled(self) -> Tensor:
         """See :class:`Output`."""
-        return self._all_numbers()[0][0]
+        return self._numbers()[0][0]
 
     @property
     def features(self) -> Tensor:
         """See :class:`Output`."""
-        return self._all_numbers()[1][0]
+        return self._numbers()[1][0]
 
     @property
     def decided(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """``on``, ``weight``, ``channel_on`` and ``channel_weight`` of all decisions."""
-        on, channel_on = (kind[0] for kind in self._all_flags())
-        _, _, weight, channel_weight = (kind[0] for kind in self._all_numbers())
+        on, channel_on = (kind[0] for kind in self._flags())
+        _, _, weight, channel_weight = (kind[0] for kind in self._numbers())
         return on, weight, channel_on, channel_weight
 
+    @torch.no_grad()
     def force(self, decisions: Sequence[Decision]) -> None:
         """Take the ``decisions`` of gated blocks in place of what routers would write here."""
-        (on, channel_on), (_, _, weight, channel_weight) = self._all_flags(), self._all_numbers()
+        (on, channel_on), (_, _, weight, channel_weight) = self._flags(), self._numbers()
         for name, buffer in (
             ("on", on),
             ("weight", weight),
@@ -108,38 +144,9 @@ class Memory:
             if given:
                 buffer.copy_(torch.cat(given))
 
-    def batches(
-        self, maps: Sequence[int], scratch: Scratch, *, forced: bool = False
-    ) -> tuple[ctypes.Array[Batch], object]:
-        """As compiled code takes them, with addresses of ``maps``; and what they must outlive."""
-        starts = (ctypes.c_void_p * len(maps))(*maps)
-        batches = (Batch * self._copies)()
-        scratch.reserve(self.images)
-        pooled, features, paths, _ = self._sizes
-        size = self._numbers.element_size()
-        for copy, batch in enumerate(batches):
-            numbers = self._numbers.data_ptr() + copy * self._numbers.stride(0) * size
-            flags = self._flags.data_ptr() + copy * self._flags.stride(0)
-            batch.maps = ctypes.addressof(starts)
-            batch.pooled = numbers
-            batch.feature = numbers + pooled * size
-            batch.weight = numbers + (pooled + features) * size
-            batch.channel_weight = numbers + (pooled + features + paths) * size
-            batch.on = flags
-            batch.channel_on = flags + paths
-            batch.scratch = ctypes.addressof(scratch.starts)
-            batch.shared = scratch.shared.data_ptr() if self._copies > 1 else None
-            batch.shared_size = scratch.widest
-            batch.images = self.images
-            batch.forced = forced
-        return batches, (starts, scratch.starts)
+    def _numbers(self) -> tuple[Tensor, ...]:
+        return self._buffer[:, : self._layout.numbers].split(self._layout.sizes, 1)
 
-    def _all_numbers(self) -> tuple[Tensor, ...]:
-        return self._numbers[:, : sum(self._sizes)].split(self._sizes, 1)
-
-    def _all_flags(self) -> tuple[Tensor, ...]:
-        return self._flags[:, : sum(self._sizes[2:])].split(self._sizes[2:], 1)
-
-
-def _apart(numbers: int) -> int:
-    return -(-numbers // CACHE_LINES) * CACHE_LINES
+    def _flags(self) -> tuple[Tensor, ...]:
+        flags = self._buffer[:, self._layout.numbers :].view(torch.bool)
+        return flags[:, : self._layout.flags].split(self._layout.sizes[2:], 1)

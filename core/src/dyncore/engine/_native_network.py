@@ -8,14 +8,15 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from dyncore.engine._compiled import Gate, Router, Step
+from dyncore.engine._compiled import Gate, Parts, Router, Step
 from dyncore.engine._deferred import Deferred
 from dyncore.engine._head import NativeHead
 from dyncore.engine._native import NativeBlock
-from dyncore.engine._native_batch import Memory, Rows, Scratch, Widths
+from dyncore.engine._native_batch import Layout, Memory, Rows, Widths
 from dyncore.engine._network import Part, PlannedNetwork
 from dyncore.engine._packing import Store
 from dyncore.engine._plan import Plan
+from dyncore.engine._stem import NativeStem
 from dyncore.gating import Affine, Decision, ExecutionPath, LeanGate, LeanRouter, RouterState
 
 MOST_EARLIER = 64
@@ -39,8 +40,10 @@ class NativeNetwork(PlannedNetwork):
     """Compiled blocks, and compiled routers where they are known."""
 
     blocks: Sequence[NativeBlock]
-    head: NativeHead | None = None
+    compiled_stem: NativeStem | None = None
+    compiled_head: NativeHead | None = None
     _steps: ctypes.Array[Step] | None = None
+    _layout: Layout | None = None
 
     def route_natively(self, store: Store) -> None:
         """From now on do without torch between the blocks where no path is forced."""
@@ -89,19 +92,40 @@ class NativeNetwork(PlannedNetwork):
                 scores = store.filled(gate.head.weight.shape[0])
                 widest = max(widest, width, scores)
             steps.append(step)
+        stem, head = self.compiled_stem, self.compiled_head
         self._widths = Widths(
-            Rows(pooled), Rows(features, dim), Rows(paths), Rows(channels), widest
+            Rows(pooled),
+            Rows(features, dim),
+            Rows(paths),
+            Rows(channels),
+            widest,
+            head.width if head else 0,
         )
-        self._scratch = Scratch(self._widths, store.threads, store.dtype)
         self._not_gated = {len(b.plan.paths) for b in self.blocks if not b.plan.router}
         self._steps = (Step * len(steps))(*steps)
+        self._parts = Parts(
+            ctypes.pointer(stem.form) if stem else None,
+            self._steps,
+            len(steps),
+            ctypes.pointer(head.form) if head else None,
+            store.team,
+        )
 
     def run(self, images: Tensor, path: ExecutionPath | None) -> Part:
         """See :meth:`PlannedNetwork.run`."""
-        return self._run(images, path) if self.calls_once(path) else super().run(images, path)
+        return self._run(images, path) if self._calls_once(path) else super().run(images, path)
 
-    def calls_once(self, path: ExecutionPath | None) -> bool:
-        """Whether a run is one call of compiled code, without torch between the blocks."""
+    def is_one_call(self, path: ExecutionPath | None) -> bool:
+        """Whether a run is one call of compiled code, without torch."""
+        return self._whole and self._calls_once(path)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether stem and head are compiled code, too."""
+        return self.compiled_stem is not None and self.compiled_head is not None
+
+    def _calls_once(self, path: ExecutionPath | None) -> bool:
+        """Whether compiled code runs all blocks without torch between them."""
         return self._steps is not None and (path is None or self._decides_all(path))
 
     def _decides_all(self, path: ExecutionPath) -> bool:
@@ -111,21 +135,29 @@ class NativeNetwork(PlannedNetwork):
             for block, decision in zip(self.blocks, path, strict=True)
         )
 
-    @torch.no_grad()
     def _run(self, images: Tensor, path: ExecutionPath | None) -> Part:
-        assert self._steps is not None
         count = images.shape[0]
-        maps = [self.stem(images), *(m.take(count) for m in self._maps[1:])]
-        memory = self._memory(count)
+        layout = self._laid_out(count, forced=path is not None)
+        memory = Memory(layout)
         if path is not None:
             decided = zip(self.blocks, path, strict=True)
             memory.force([decision for block, decision in decided if block.plan.router])
-        addresses = [m.start(x) for m, x in zip(self._maps, maps, strict=True)]
-        batches, _alive = memory.batches(addresses, self._scratch, forced=path is not None)
+        if self.compiled_stem is None:
+            self.stem(images)
+        logits, x = (None, None) if self.compiled_head is None else self.compiled_head.answer(count)
         self._store.code.run_network(
-            self._steps, len(self._steps), ctypes.addressof(batches), self._store.team
+            ctypes.addressof(self._parts),
+            layout.address,
+            memory.address,
+            images.data_ptr(),
+            (ctypes.c_int64 * 4)(*images.stride()),
+            None if logits is None else logits.data_ptr(),
+            None if x is None else x.data_ptr(),
         )
-        logits, x = self.answer(maps[-1])
+        if logits is None or x is None:
+            logits, x = super().answer(self._maps[-1].take(count))
+        else:
+            x = x.permute(0, 3, 1, 2)
         decisions = Deferred(partial(self._decisions, memory))
         if path is not None:
             none = [None] * len(self.blocks)
@@ -136,22 +168,32 @@ class NativeNetwork(PlannedNetwork):
             router_features = Deferred(partial(self._features, memory))
         return Part(logits, decisions, router_features, averages, x)
 
+    def _laid_out(self, images: int, *, forced: bool) -> Layout:
+        """That of the last call, if it was alike and torch has no part in it."""
+        last = self._layout
+        if last is None or (last.images, last.forced) != (images, forced) or not self._whole:
+            self._layout = last = self._lay_out(images, forced=forced)
+        return last
+
+    @torch.inference_mode(False)
+    def _lay_out(self, images: int, *, forced: bool) -> Layout:
+        """For calls of any mode."""
+        maps = [(m, m.take(images)) for m in self._maps]
+        return Layout(self._widths, images, maps, self._store, forced=forced)
+
     def repeat_router(self, index: int, x: Tensor, state: RouterState, times: int) -> RouterState:
         """See :meth:`PlannedNetwork.repeat_router`; compiled routers keep their own state."""
         if self._steps is None:
             return super().repeat_router(index, x, state, times)
         step = self._steps[index]
-        memory = self._memory(len(x))
+        maps = [(self._maps[step.in_map], x)] * len(self._maps)
+        layout = Layout(self._widths, len(x), maps, self._store, forced=False)
+        memory = Memory(layout)
         memory.features.zero_()
-        before = self._maps[step.in_map].start(x)
-        batches, _alive = memory.batches([before] * len(self._maps), self._scratch)
         self._store.code.run_router(
-            ctypes.addressof(step), ctypes.addressof(batches), times, self._store.team
+            ctypes.addressof(step), layout.address, memory.address, times, self._store.team
         )
         return state
-
-    def _memory(self, images: int) -> Memory:
-        return Memory(self._widths, images, self._store.threads, self._store.dtype)
 
     def _decisions(self, memory: Memory) -> list[Decision]:
         count, paths = memory.images, self._widths.paths
@@ -187,7 +229,11 @@ class NativeNetwork(PlannedNetwork):
 
     def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`PlannedNetwork.answer`."""
-        return super().answer(x) if self.head is None else self.head.run(x, self.blocks[-1].maps)
+        return (
+            super().answer(x)
+            if self.compiled_head is None
+            else self.compiled_head.run(x, self.blocks[-1].maps)
+        )
 
     def _router(self, router: LeanRouter, earlier: int) -> Router:
         decays = torch.tensor(router.decays[:earlier], dtype=self._store.dtype)

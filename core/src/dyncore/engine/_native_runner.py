@@ -47,10 +47,10 @@ class NativeRunner:
             if native.plan.channels:
                 measure_picking(native, threads)
         self.network = NativeNetwork(plan, blocks, self._stem, self._copy, _copied)
-        self.network.head = native_head(plan.head, plan.blocks[-1].out_size, store)
+        self.network.compiled_stem = native_stem(plan.stem, images[:1], self._first, store)
+        self.network.compiled_head = native_head(plan.head, plan.blocks[-1].out_size, store)
         if routes_natively(plan):
             self.network.route_natively(store)
-        self._native_stem = native_stem(plan.stem, images[:1], self._first, store)
         self._maps = {m.size: m for m in (self._first, *(block.maps for block in blocks))}
         largest = max(m.map.numbers for m in self._maps.values()) * images.element_size()
         self._portion = max(LARGEST_MAP // largest, 2 * threads)
@@ -60,11 +60,10 @@ class NativeRunner:
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """Parts in the order of the images."""
-        native = self._native_stem is not None and self.network.head is not None
         with self._lock:
-            if native and self.network.calls_once(path):
+            if self.network.is_one_call(path):
                 return self._run(images, path)
-            return self._thread.submit(self._run, images, path).result()
+            return self._thread.submit(self._run_with_torch, images, path).result()
 
     def profile(self, images: Tensor) -> CostTable:
         """Times per image at this batch size."""
@@ -73,9 +72,15 @@ class NativeRunner:
 
     @torch.inference_mode(False)
     @torch.no_grad()
+    def _run_with_torch(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        return self._run(images, path)
+
     def _run(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        count = images.shape[0]
+        if count <= self._portion:
+            return [self.network.run(images, path)]
         parts = []
-        for first in range(0, len(images), self._portion):
+        for first in range(0, count, self._portion):
             rows = slice(first, first + self._portion)
             some = None if path is None else path.images(rows)
             parts.append(self.network.run(images[rows], some))
@@ -83,8 +88,8 @@ class NativeRunner:
 
     def _stem(self, images: Tensor) -> Tensor:
         x = self._first.take(len(images))
-        if self._native_stem is not None:
-            self._native_stem.run(images, self._first.start(x))
+        if self.network.compiled_stem is not None:
+            self.network.compiled_stem.run(images, self._first.start(x))
             return x
         last = images.contiguous(memory_format=torch.channels_last)
         return x.copy_(self.network.plan.stem(last))

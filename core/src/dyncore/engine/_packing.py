@@ -100,6 +100,10 @@ class Store:
         filled = self.filled(channels)
         return filled if filled * self.dtype.itemsize % (PAGE // 4) else filled + self.lanes
 
+    def empty(self, *shape: int) -> Tensor:
+        """Not initialised."""
+        return torch.empty(shape, dtype=self.dtype, device="cpu")
+
     def scratch(self, use: object, numbers: int) -> Tensor:
         """(threads, numbers) zeros, the same ones for the same use."""
         key = use, numbers

@@ -36,28 +36,28 @@ class NativeStem:
         channels, kernel = image.shape[1], int(conv.kernel_size[0])
         placed = store.map(tuple(image.shape[1:]), channels, kernel // 2)
         convolved = store.map(tuple(conv(image).shape[1:]))
+        memory = [store.scratch(("stem", n), m.numbers) for n, m in enumerate((placed, convolved))]
         self._store = store
-        self._stem = Stem(
+        self._scratch = pointers(row for thread in zip(*memory, strict=True) for row in thread)
+        self.form = Stem(
             ctypes.pointer(store.convolution(conv, activation, merged=True)),
             placed,
             convolved,
             out.map,
             channels,
             maximum,
+            ctypes.addressof(self._scratch),
         )
-        memory = [store.scratch(("stem", n), m.numbers) for n, m in enumerate((placed, convolved))]
-        self._scratch = pointers(row for thread in zip(*memory, strict=True) for row in thread)
 
     def run(self, images: Tensor, out: int) -> None:
         """Write maps at the address ``out``."""
         strides = (ctypes.c_int64 * 4)(*images.stride())
         self._store.code.run_stem(
-            ctypes.addressof(self._stem),
+            ctypes.addressof(self.form),
             images.data_ptr(),
             strides,
             out,
             len(images),
-            self._scratch,
             self._store.team,
         )
 

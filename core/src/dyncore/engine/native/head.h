@@ -9,7 +9,8 @@
 struct Head {
   const Convolution *linear, *convolution;  // `convolution` may be null
   Map map, convolved;
-  int32_t channels;  // of `map`
+  int32_t channels;      // of `map`
+  real* const* scratch;  // [threads]: maps `convolved`
 };
 
 // A share of the images; see run_head. `convolved` belongs to those who share an image.

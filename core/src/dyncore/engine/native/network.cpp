@@ -22,17 +22,35 @@ struct Step {
   const int64_t* earlier;  // places of earlier features, nearest first
 };
 
-// Memory of one batch. All but `maps` and `shared` are there once per thread where several threads have
-// one image: each then decides about it for itself, which takes less time than to wait for another.
+// A network; `stem` and `head` may be null, who then are not compiled code.
+struct Parts {
+  const Stem* stem;
+  const Step* steps;
+  int64_t count;
+  const Head* head;
+  Team* team;
+};
+
+// What a batch's routers read, remember and decide. It is there once per thread where several threads
+// have one image: each then decides about it for itself, which takes less time than to wait for another.
 struct Batch {
   real* const* maps;
-  real *pooled, *feature, *weight, *channel_weight;
-  uint8_t *on, *channel_on;
+  real* memory;                                    // of one call, and numbers from there:
+  int64_t pooled_at, feature_at, weight_at, channel_weight_at;
+  int64_t on_at, channel_on_at;                    // bytes from there
   real* const* scratch;  // [threads]: see decide; they lie together
   real* shared;          // two rows for what is too large to be done by each thread, or null
   int64_t shared_size;   // of a row
+  real* averages;        // see run_head
   int32_t images;
-  int32_t forced;  // whether `on`, `weight` and those of channels are given
+  int32_t forced;  // whether what `on`, `weight` and those of channels say is given
+
+  real* pooled() const { return memory + pooled_at; }
+  real* feature() const { return memory + feature_at; }
+  real* weight() const { return memory + weight_at; }
+  real* channel_weight() const { return memory + channel_weight_at; }
+  uint8_t* on() const { return (uint8_t*)memory + on_at; }
+  uint8_t* channel_on() const { return (uint8_t*)memory + channel_on_at; }
 };
 
 static const Batch& batch_of(const Batch* batches, int thread) {
@@ -53,7 +71,7 @@ static void route(const Step& step, const Batch& batch, bool pooled, Share& shar
   const Block& block = *step.block;
   const int images = batch.images;
   const Map& map = block.maps[0];
-  real* averages = batch.pooled + step.pooled * images;
+  real* averages = batch.pooled() + step.pooled * images;
   if (!pooled) {
     for (int image = share.first; image < share.last; image++)
       pool(map, block.in_channels, batch.maps[step.in_map] + image * map.size(),
@@ -62,14 +80,14 @@ static void route(const Step& step, const Batch& batch, bool pooled, Share& shar
   }
   const real* earlier[MOST_EARLIER];
   for (int k = 0; k < std::max(step.router->earlier, int(step.router->history != nullptr)); k++)
-    earlier[k] = batch.feature + step.earlier[k] * images;
+    earlier[k] = batch.feature() + step.earlier[k] * images;
   const Decided to{averages,
-                   batch.feature + step.feature * images,
+                   batch.feature() + step.feature * images,
                    earlier,
-                   batch.on + step.on * images,
-                   batch.weight + step.on * images,
-                   batch.channel_on + step.channels * images,
-                   batch.channel_weight + step.channels * images};
+                   batch.on() + step.on * images,
+                   batch.weight() + step.on * images,
+                   batch.channel_on() + step.channels * images,
+                   batch.channel_weight() + step.channels * images};
   decide(*step.router, *step.gate, to, block.in_channels, share, batch.scratch[share.owner()]);
 }
 
@@ -169,17 +187,17 @@ class Network {
     Choice choice{};
     if (step.router) {
       if (!batch.forced) route(step, batch, s && steps_[s - 1].pools, share);
-      choice.on = batch.on + step.on * images;
-      if (step.gate->clamps || batch.forced) choice.weight = batch.weight + step.on * images;
+      choice.on = batch.on() + step.on * images;
+      if (step.gate->clamps || batch.forced) choice.weight = batch.weight() + step.on * images;
       if (step.gate->channels) {
-        choice.channel_on = batch.channel_on + step.channels * images;
-        choice.channel_weight = batch.channel_weight + step.channels * images;
+        choice.channel_on = batch.channel_on() + step.channels * images;
+        choice.channel_weight = batch.channel_weight() + step.channels * images;
       }
     }
     real* pooled = nullptr;
     if (step.pools && !batch.forced) {
-      pooled = batch.pooled + steps_[s + 1].pooled * images;
-      const real* before = batch.pooled + step.pooled * images;
+      pooled = batch.pooled() + steps_[s + 1].pooled * images;
+      const real* before = batch.pooled() + step.pooled * images;
       if (step.router && block.shortcut == IDENTITY) keep_averages(block, before, pooled, share);
     }
     return {block,  choice,       batch.maps[step.in_map], batch.maps[step.out_map],
@@ -222,9 +240,15 @@ void run_block(const Block* block, const Choice* choice, const real* x, real* to
   team->run([&](int thread) { run_images(work, active, next, thread); });
 }
 
+// Where the memory of a call is.
+static void put(Batch* batches, real* memory, const Team& team) {
+  for (int i = 0; i < (batches->shared ? team.size() : 1); i++) batches[i].memory = memory;
+}
+
 // The router before a block, averages included, `times` times over: what it takes without a call from
 // Python.
-void run_router(const Step* step, const Batch* batches, int times, Team* team) {
+void run_router(const Step* step, Batch* batches, real* memory, int times, Team* team) {
+  put(batches, memory, *team);
   team->run([&](int thread) {
     const Batch& batch = batch_of(batches, thread);
     Share share = share_of(batch, thread, *team);
@@ -235,31 +259,38 @@ void run_router(const Step* step, const Batch* batches, int times, Team* team) {
   });
 }
 
-// `batches`: see Batch.
-void run_network(const Step* steps, int count, const Batch* batches, Team* team) {
-  Network(steps, count, batches, *team).run();
-}
-
 // `strides` of images, channels, rows and columns.
 void run_stem(const Stem* stem, const real* images, const int64_t* strides, real* x, int count,
-              real* const* scratch, Team* team) {
+              Team* team) {
   std::atomic<int> next{0};
   team->run([&](int thread) {
     team->deal(count, next, thread, [&](int i, int owner, int part, int parts) {
       run_stem_on(*stem, images + i * strides[0], strides + 1, x + i * stem->out.size(),
-                  scratch[2 * owner], scratch[2 * thread + 1], part, parts, *team);
+                  stem->scratch[2 * owner], stem->scratch[2 * thread + 1], part, parts, *team);
     });
   });
 }
 
 // Logits, and the maps without borders: [images][rows][columns][channels]. `scratch` holds the averages
 // of all images, then a row for each that is filled up.
-void run_head(const Head* head, const real* x, real* const* convolved, real* scratch, real* logits,
-              real* copy, int images, Team* team) {
+void run_head(const Head* head, const real* x, real* scratch, real* logits, real* copy, int images,
+              Team* team) {
   team->run([&](int thread) {
     Share share = share_of({.images = images}, thread, *team);
-    run_head_on(*head, x, convolved[share.owner()], scratch, logits, copy, images, share);
+    run_head_on(*head, x, head->scratch[share.owner()], scratch, logits, copy, images, share);
   });
+}
+
+// All of a network that is compiled code.
+void run_network(const Parts* parts, Batch* batches, real* memory, const real* images,
+                 const int64_t* strides, real* logits, real* copy) {
+  Team& team = *parts->team;
+  put(batches, memory, team);
+  real* const* const maps = batches->maps;
+  const int count = batches->images, last = parts->steps[parts->count - 1].out_map;
+  if (parts->stem) run_stem(parts->stem, images, strides, maps[0], count, &team);
+  Network(parts->steps, parts->count, batches, team).run();
+  if (parts->head) run_head(parts->head, maps[last], batches->averages, logits, copy, count, &team);
 }
 
 }

@@ -10,6 +10,7 @@ struct Stem {
   const Convolution* convolution;
   Map image, convolved, out;  // `convolved` is `out` without a maximum
   int32_t channels, maximum;
+  real* const* scratch;  // [threads][2]: maps `image` and `convolved`
 };
 
 // The share of an image's rows that come into the map; `stride` of channel, row and column.
