@@ -5,13 +5,7 @@
 
 #include "vector.h"
 
-// Lines of a cache to ask for, `step` numbers apart.
-struct Soon {
-  const real* first;
-  ptrdiff_t step;
-
-  void ask(ptrdiff_t line) const { __builtin_prefetch(first + line * step, 0, 2); }
-};
+constexpr ptrdiff_t LINE = 64 / sizeof(real);  // of a cache
 
 class Ahead {
  public:
@@ -20,18 +14,18 @@ class Ahead {
     ranges_[count_++] = {from, from + std::min(numbers, MOST)};
   }
 
-  // The next lines, about so many; once there are no more, one that is at hand.
-  Soon take(int lines, const real* at_hand) {
-    if (now_ == count_) return {at_hand, 0};
+  bool any() const { return now_ < count_; }
+
+  // Where the next lines are that are to be asked for; so many of them will be.
+  const real* take(int lines) {
     Range& range = ranges_[now_];
-    const Soon soon{range.next, LINE};
+    const real* const first = range.next;
     range.next += lines * LINE;
     if (range.next >= range.end) now_++;
-    return soon;
+    return first;
   }
 
  private:
-  static constexpr ptrdiff_t LINE = 64 / sizeof(real);
   static constexpr int64_t MOST = (1 << 18) / sizeof(real);
 
   struct Range {

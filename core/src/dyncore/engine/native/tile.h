@@ -105,16 +105,17 @@ struct Pixels {
   }
 };
 
-// Whether a tile has so many sums that it can ask for a line of what is needed soon with every second
-// input, in no time.
+// Whether a tile of so many sums has the time to ask for what is needed soon: a line for two inputs.
 template <int P, int N>
-constexpr bool ASKS = P * N >= 12;
+constexpr bool HAS_TIME = P * N >= 12;
+
+constexpr int ROUND = 16;  // inputs for which it asks at once; larger bursts make it wait
 
 // Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment.
-template <int P, int N, int W>
+template <int P, int N, int W, bool ASKS>
 INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pixels,
                        const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count,
-                       const Soon& soon) {
+                       const real* soon = nullptr) {
   constexpr int IN_ROW = pixels.IN_ROW, GROUPS = pixels.GROUPS;
   const ptrdiff_t next = pixels.next;
   const real* from[GROUPS];
@@ -142,11 +143,12 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
     }
   };
   ptrdiff_t j = 0;
-  if constexpr (ASKS<P, N>)
-    for (; j + 2 <= count; j += 2) {
-      add(chains[0], j);
-      add(chains[0], j + 1);
-      soon.ask(j / 2);
+  if constexpr (ASKS)
+    while (j + ROUND <= count) {
+      for (int line = 0; line < ROUND / 2; line++)
+        __builtin_prefetch(soon + (j / 2 + line) * LINE, 0, 2);
+#pragma GCC unroll 1
+      for (const ptrdiff_t end = j + ROUND; j < end; j++) add(chains[0], j);
     }
   for (; j + CHAINS <= count; j += CHAINS)
 #pragma GCC unroll 8
@@ -205,12 +207,13 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
         terms += some;
         const real* from = start + taps.offset[k] + segment.map_channel + first;
         const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
-        const Soon soon =
-            ASKS<P, N> && result.ahead ? result.ahead->take(some / 2, from) : Soon{from, 0};
         if (segment.list)
-          accumulate<P, N, W>(sums, from, pixels, rows, panel_size, segment.list + first, some, soon);
+          accumulate<P, N, W, false>(sums, from, pixels, rows, panel_size, segment.list + first, some);
+        else if (HAS_TIME<P, N> && result.ahead && result.ahead->any())
+          accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some,
+                                    result.ahead->take(some / 2));
         else
-          accumulate<P, N, W>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some, soon);
+          accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some);
       }
     }
   vec total[N] = {}, bias[N];
