@@ -71,6 +71,13 @@ CASES = [
         ReLU1GateConfig(),
         granularity=Granularity(channels=True),
     ),
+    mixture(
+        "channel-groups",
+        BASIC,
+        IdentityRouterConfig(),
+        ReLU1GateConfig(channel_group=3),
+        granularity=Granularity(channels=True),
+    ),
     mixture("n2-mobilenetv2", MobileNetV2Config(width=0.1), CONTEXT, STRAIGHT, granularity=N2),
 ]
 

@@ -32,7 +32,13 @@ from dyncore.network import DynamicConfig, DynamicNetwork
 
 
 def build(
-    block: str, widths: tuple[int, ...], stem: str, paths: int, channels: bool, shortcut: str
+    block: str,
+    widths: tuple[int, ...],
+    stem: str,
+    paths: int,
+    channels: bool,
+    shortcut: str,
+    group: int = 1,
 ):
     config = DynamicConfig(
         backbone=ResNetConfig(
@@ -41,7 +47,7 @@ def build(
         num_classes=3,
         granularity=Granularity(paths=paths, channels=channels),
         router=IdentityRouterConfig() if channels else ShortRangeRouterConfig(dim=4),
-        gate=ReLU1GateConfig() if channels else GumbelSoftmaxGateConfig(),
+        gate=ReLU1GateConfig(channel_group=group) if channels else GumbelSoftmaxGateConfig(),
     )
     model = DynamicNetwork(config).eval().double()
     for module in model.modules():
@@ -53,14 +59,21 @@ def build(
 
 
 def drawn(
-    model: DynamicNetwork, images: int, share: float, generator: torch.Generator
+    model: DynamicNetwork, images: int, share: float, generator: torch.Generator, group: int = 1
 ) -> ExecutionPath:
-    """A path whose decisions are drawn; weights are 1."""
-    on, channel_on = (
-        torch.rand(images, sum(columns), generator=generator) < share
-        for columns in (model.paths_per_block, model.channels_per_block)
-    )
+    """A path whose decisions are drawn, those of ``group`` channels at once; weights are 1."""
     channels = model.channels_per_block
+    on, *groups = (
+        torch.rand(images, columns, generator=generator) < share
+        for columns in (sum(model.paths_per_block), *(-(-count // group) for count in channels))
+    )
+    channel_on = torch.cat(
+        [
+            chosen.repeat_interleave(group, 1)[:, :count]
+            for chosen, count in zip(groups, channels, strict=True)
+        ],
+        1,
+    )
     return ExecutionPath.of(
         on,
         model.paths_per_block,
@@ -87,6 +100,7 @@ def test_any_size_of_maps_batches_and_teams(data):
     """Tiles are cut by width, channels by vectors, images and rows by threads: all at odds."""
     draw = data.draw
     channels = draw(st.booleans())
+    group = draw(st.sampled_from([1, 3, 16]))
     model = build(
         draw(st.sampled_from(["basic", "bottleneck"])),
         draw(st.sampled_from([(3, 5), (8,), (16, 24), (33,)])),
@@ -94,6 +108,7 @@ def test_any_size_of_maps_batches_and_teams(data):
         1 if channels else draw(st.integers(1, 3)),
         channels,
         draw(st.sampled_from(["projection", "pad"])),
+        group,
     )
     size, images = (draw(st.integers(5, 37)), draw(st.integers(5, 37))), draw(st.integers(1, 5))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
@@ -104,7 +119,7 @@ def test_any_size_of_maps_batches_and_teams(data):
     for block in engine._runner.network.blocks:
         assert 0 <= block.block.most_picked <= block.plan.channels
         block.block.most_picked = block.plan.channels if picked else 0
-    path = drawn(model, images, draw(st.sampled_from([0.0, 0.4, 0.9, 1.0])), generator)
+    path = drawn(model, images, draw(st.sampled_from([0.0, 0.4, 0.9, 1.0])), generator, group)
     assert_agrees(engine, model, given_images, path)
     assert_agrees(engine, model, given_images, None)
 

@@ -57,6 +57,7 @@ def test_a_router_whose_norm_was_not_folded_stays_a_module():
         (ReLU1GateConfig(), 2, 0),
         (ReLU1GateConfig(), 1, 7),
         (ReLU1GateConfig(blocks=False), 1, 7),
+        (ReLU1GateConfig(channel_group=3), 2, 7),
     ],
 )
 @torch.no_grad()

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -102,6 +104,35 @@ def test_without_blocks_only_channels_have_scores_and_paths_are_on(relaxed):
     assert decision.channel_on.equal(expected.channel_on)
     assert not decision.channel_on.all()
     torch.testing.assert_close(decision.channel_weight, expected.channel_weight)
+
+
+@given(st.integers(1, 9), st.integers(1, 11), st.booleans(), st.booleans())
+def test_neighbouring_channels_of_a_group_share_a_score(group, channels, blocks, relaxed):
+    config = ReLU1GateConfig(blocks=blocks, channel_group=group)
+    gate = config.build(4, paths=1, channels=channels, keep_one=False).double()
+    torch.nn.init.normal_(gate.head.weight)
+    single = ReLU1GateConfig(blocks=blocks).build(4, paths=1, channels=channels, keep_one=False)
+    first = 1 if blocks else 0
+    assert gate.head.out_features == first + math.ceil(channels / group)
+    with torch.no_grad():
+        for channel in range(channels):
+            single.head.weight[first + channel] = gate.head.weight[first + channel // group]
+        single.head.weight[:first] = gate.head.weight[:first]
+    feature = torch.randn(5, 4, dtype=torch.float64)
+
+    decision = gate(feature, relaxed=relaxed)
+    expected = single.double()(feature, relaxed=relaxed)
+
+    assert decision.channel_on.shape == (5, channels)
+    for name in ("on", "weight", "channel_on", "channel_weight"):
+        torch.testing.assert_close(
+            getattr(decision, name).double(), getattr(expected, name).double(), rtol=0, atol=1e-6
+        )
+
+
+def test_a_group_has_at_least_one_channel():
+    with pytest.raises(ValueError, match="channel_group must be at least 1, not 0"):
+        ReLU1GateConfig(channel_group=0)
 
 
 def test_something_must_be_decided():

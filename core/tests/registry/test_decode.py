@@ -51,7 +51,7 @@ gates = st.one_of(
         temperature=temperatures,
         noise=st.sampled_from(["gumbel", "gaussian", "none"]),
     ),
-    st.builds(ReLU1GateConfig, leak=st.floats(0, 1, exclude_max=True)),
+    st.builds(ReLU1GateConfig, leak=st.floats(0, 1, exclude_max=True), channel_group=positive),
 )
 forms = st.one_of(
     st.builds(dict, combine=st.just("blend")),

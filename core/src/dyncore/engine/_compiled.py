@@ -127,6 +127,7 @@ class Gate(ctypes.Structure):
         ("head", ctypes.POINTER(Convolution)),
         ("paths", ctypes.c_int32),
         ("channels", ctypes.c_int32),
+        ("channel_group", ctypes.c_int32),
         ("clamps", ctypes.c_int32),
         ("decides_paths", ctypes.c_int32),
         ("keep_one", ctypes.c_int32),

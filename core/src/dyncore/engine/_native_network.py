@@ -248,7 +248,7 @@ class NativeNetwork(PlannedNetwork):
     def _gate(self, gate: LeanGate) -> Gate:
         head = self._affine(gate.head)
         flags = gate.clamps, gate.decides_paths, gate.keep_one
-        return Gate(head, gate.paths, gate.channels, *flags)
+        return Gate(head, gate.paths, gate.channels, gate.channel_group, *flags)
 
     def _affine(self, affine: Affine | None) -> object:
         return None if affine is None else ctypes.pointer(self._store.affine(affine))

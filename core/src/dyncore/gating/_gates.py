@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from dyncore.gating._decision import Decision
 from dyncore.gating._gate import Gate, GateConfig
-from dyncore.gating._lean import Affine, LeanGate, at_least_float32, keep_one
+from dyncore.gating._lean import (
+    Affine,
+    LeanGate,
+    at_least_float32,
+    keep_one,
+    of_each_channel,
+)
 from dyncore.gating._linear import he_linear
 
 Noise = Literal["gumbel", "gaussian", "none"]
@@ -159,9 +165,10 @@ class StraightThroughGateConfig(_TwoLogitGateConfig):
 class ReLU1Gate(Gate):
     """Scores clamped to [0, 1] that decide and scale: ``S = ReLU1(FC(pooled))`` (LC-Net Eq. 2–5).
 
-    One score per path, then one per channel of the block's first convolution. Without ``blocks``
-    there are scores for channels only, and every path is on with weight 1. The relaxed form
-    leaks on both sides. Biases start at 1, so that nothing is dead at the start.
+    One score per path, then one per channel of the block's first convolution, or per group of
+    ``channel_group`` neighbours. Without ``blocks`` there are scores for channels only, and every
+    path is on with weight 1. The relaxed form leaks on both sides. Biases start at 1, so that
+    nothing is dead at the start.
     """
 
     scales: ClassVar[bool] = True
@@ -174,12 +181,16 @@ class ReLU1Gate(Gate):
         *,
         leak: float,
         blocks: bool,
+        channel_group: int,
         keep_one: bool,
     ) -> None:
         super().__init__()
-        self.head = nn.Linear(in_features, channels + (paths if blocks else 0))
+        groups = -(-channels // channel_group)
+        self.head = nn.Linear(in_features, groups + (paths if blocks else 0))
         nn.init.ones_(self.head.bias)
         self.paths = paths
+        self.channels = channels
+        self.channel_group = channel_group
         self.leak = leak
         self.blocks = blocks
         self.keep_one = keep_one
@@ -194,6 +205,8 @@ class ReLU1Gate(Gate):
         score = at_least_float32(self.head(feature))
         if not self.blocks:
             score = F.pad(score, (self.paths, 0), value=1.0)
+        if self.channel_group > 1:
+            score = of_each_channel(score, self.paths, self.channels, self.channel_group)
         clamped = score.clamp(0, 1)
         weight = clamped + self.leak * (score - clamped) if relaxed else clamped
         on = score > 0
@@ -218,7 +231,8 @@ class ReLU1Gate(Gate):
         return LeanGate(
             Affine(self.head.weight, self.head.bias),
             self.paths,
-            channels=self.head.out_features - (self.paths if self.blocks else 0),
+            channels=self.channels,
+            channel_group=self.channel_group,
             clamps=True,
             decides_paths=self.blocks,
             keep_one=self.keep_one,
@@ -234,10 +248,14 @@ class ReLU1GateConfig(GateConfig):
     """Slope outside [0, 1] in training."""
     blocks: bool = True
     """Decide paths (L-Net); off: channels only (C-Net), every path is on with weight 1."""
+    channel_group: int = 1
+    """Neighbouring channels that share a score; 1, as in the paper: each has its own."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.leak < 1:
             raise ValueError(f"leak must be in [0, 1), not {self.leak}")
+        if self.channel_group < 1:
+            raise ValueError(f"channel_group must be at least 1, not {self.channel_group}")
 
     def build(self, in_features: int, *, paths: int, channels: int, keep_one: bool) -> Gate:
         if not self.blocks and not channels:
@@ -251,6 +269,7 @@ class ReLU1GateConfig(GateConfig):
             channels,
             leak=self.leak,
             blocks=self.blocks,
+            channel_group=self.channel_group,
             keep_one=keep_one,
         )
 

@@ -56,12 +56,14 @@ class LeanGate:
     """Scores → a hard decision: on where a score is positive.
 
     With ``clamps`` the weights are the scores clamped to [0, 1], of paths (unless they are always
-    on) and then of channels; else they are 0 or 1, and there are no channels.
+    on) and then of groups of ``channel_group`` channels; else they are 0 or 1, and there are no
+    channels.
     """
 
     head: Affine
     paths: int
     channels: int = 0
+    channel_group: int = 1
     clamps: bool = False
     decides_paths: bool = True
     keep_one: bool = False
@@ -71,6 +73,8 @@ class LeanGate:
         score = at_least_float32(self.head(feature))
         if not self.decides_paths:
             score = F.pad(score, (self.paths, 0), value=1.0)
+        if self.channel_group > 1:
+            score = of_each_channel(score, self.paths, self.channels, self.channel_group)
         weight = score.clamp(0, 1) if self.clamps else None
         on = score > 0
         path_on = on[:, : self.paths]
@@ -89,6 +93,14 @@ def keep_one(on: Tensor, score: Tensor) -> Tensor:
     """``on`` (B, N), and where nothing is on the path of the highest score."""
     best = F.one_hot(score.argmax(1), on.shape[1]).bool()
     return on | (best & ~on.any(1, keepdim=True))
+
+
+def of_each_channel(
+    score: Float[Tensor, "batch score"], paths: int, channels: int, group: int
+) -> Float[Tensor, "batch gated"]:
+    """Scores of paths and of groups of channels → of paths and of channels."""
+    of_groups = score[:, paths:].repeat_interleave(group, 1)
+    return torch.cat([score[:, :paths], of_groups[:, :channels]], 1)
 
 
 def at_least_float32(score: Tensor) -> Tensor:

@@ -113,6 +113,16 @@ static void pool_totals(const Map& map, int channels, real* const* buffers, int 
   });
 }
 
+// Whether channels are on and off by whole panels, and some are off.
+static bool by_panels(const uint8_t* on, int channels) {
+  bool all = true;
+  for (int c = 0; c < channels; c++) {
+    if (on[c] != on[c / LANES * LANES]) return false;
+    all = all && on[c];
+  }
+  return !all;
+}
+
 // One image; by the whole team, of which this is thread `part`, where parts > 1.
 static void run_image(const Work& work, int image, int part, int parts, int owner) {
   const Block& b = work.block;
@@ -150,6 +160,7 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
   real* const channel_scale = totals + out.pitch;
   int32_t* const wanted = (int32_t*)(channel_scale + b.maps[1].pitch);
   int picked = 0;
+  bool panels = false;
   if (gated && count) {
     const uint8_t* on = work.choice.channel_on + (ptrdiff_t)image * b.gated_channels;
     const real* weight = work.choice.channel_weight + (ptrdiff_t)image * b.gated_channels;
@@ -157,8 +168,9 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
       channel_scale[c] = on[c] ? weight[c] : 0;
       if (on[c]) wanted[picked++] = c;
     }
+    panels = by_panels(on, b.gated_channels);
   }
-  const bool sparse = gated && picked <= b.most_picked;
+  const bool sparse = gated && (panels || picked <= b.most_picked);
 
   for (int layer = 0; count && layer < b.layers - 1; layer++) {
     const Map& from = b.maps[layer];
@@ -173,6 +185,8 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
                           conv.bias,              scaled ? channel_scale : nullptr, work.ahead};
       if (conv.depthwise) {
         convolve_depthwise(conv, from, input + first, result, part, parts);
+      } else if (scaled && panels) {
+        convolve_panels(conv, from, x, wanted, picked, result, part, parts);
       } else if (scaled && sparse) {
         convolve_picked(conv, from, x, wanted, picked, result, part, parts);
       } else {

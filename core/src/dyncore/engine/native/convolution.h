@@ -85,7 +85,7 @@ static void convolve_rows(const Product& product, Panels own, int top, int botto
     const int end = std::min(bottom, y + step);
     for (int panel = own.first, some; panel < own.last; panel += some) {
       const int left = own.last - panel;
-      some = left == 3 && !MANY_REGISTERS ? 3 : std::min(left, 2);
+      some = left == 3 && !MANY_REGISTERS && !product.wanted ? 3 : std::min(left, 2);
       if (some == 2)
         panels<2>(product, panel, y, end);
       else if (some == 1)
@@ -108,4 +108,13 @@ static void convolve(const Convolution& conv, const Map& in, const real* x, cons
     convolve_rows(product, {0, all}, height * part / parts, height * (part + 1) / parts);
   else
     convolve_rows(product, panels_of(all, part, parts), 0, height);
+}
+
+// The share `part` of `parts` of the panels that the channels `wanted` are, side by side in the result.
+static void convolve_panels(const Convolution& conv, const Map& in, const real* x,
+                            const int32_t* wanted, int count, const Result& result, int part,
+                            int parts) {
+  const Segment all{0, 0, conv.inputs, nullptr};
+  const Product product{conv, in, x, taps_of(conv, in), &all, 1, result, wanted};
+  convolve_rows(product, panels_of((count + LANES - 1) / LANES, part, parts), 0, result.map.height);
 }

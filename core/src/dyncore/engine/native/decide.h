@@ -16,7 +16,7 @@ struct Router {
 // See LeanGate in dyncore/gating.
 struct Gate {
   const Convolution* head;
-  int32_t paths, channels, clamps, decides_paths, keep_one;
+  int32_t paths, channels, channel_group, clamps, decides_paths, keep_one;
 };
 
 // Where a batch's decisions are and go: each of these has a row per image.
@@ -105,8 +105,9 @@ static void decide_on(const Gate& gate, const real* score, uint8_t* on, real* we
     if (!gate.clamps) weight[best] = 1;
   }
   for (int c = 0; c < gate.channels; c++) {
-    channel_on[c] = score[first + c] > 0;
-    channel_weight[c] = clamped(score[first + c]);
+    const real value = score[first + c / gate.channel_group];
+    channel_on[c] = value > 0;
+    channel_weight[c] = clamped(value);
   }
 }
 

@@ -171,6 +171,10 @@ struct Product {
   const Segment* segments;
   int count;
   const Result& result;
+  const int32_t* wanted = nullptr;  // output channels that are, whole panels of them; null: all
+
+  // Where the weights of the result's panel lie.
+  int from_panel(int panel) const { return wanted ? wanted[panel * LANES] / LANES : panel; }
 
   int64_t weights() const { return (int64_t)taps.count * conv.inputs * conv.panel_count() * LANES; }
 };
@@ -178,16 +182,19 @@ struct Product {
 // One tile, of which (y, c) is the first pixel and `panel` the first vector of output channels.
 template <int P, int N, int W>
 static __attribute__((noinline)) void tile(const Product& product, int panel, int y, int c) {
-  const auto& [conv, in, x, taps, segments, count, result] = product;
+  const auto& [conv, in, x, taps, segments, count, result, wanted] = product;
   const Pixels<P, W> pixels(conv, in, result.map, c);
   real* const out = result.out + result.map.at(y, c) + panel * LANES;
   const auto place = [&](int p) { return out + pixels.to[p]; };
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) __builtin_prefetch(place(p) + n * LANES, 1);
   vec sums[P][N] = {}, put_away[P][N];
+  const int first_panel = product.from_panel(panel);
+  const int apart = N > 1 ? product.from_panel(panel + 1) - first_panel : 1;
   const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
   const real* const start = first_pixel(conv, in, x, y, c);
-  const real* const weights = conv.panels + panel * panel_size;
+  const real* const weights = conv.panels + first_panel * panel_size;
+  const ptrdiff_t stride = apart * panel_size;
   int terms = 0;
   bool away = false;
   for (int s = 0; s < count; s++)
@@ -208,16 +215,16 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
         const real* from = start + taps.offset[k] + segment.map_channel + first;
         const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
         if (segment.list)
-          accumulate<P, N, W, false>(sums, from, pixels, rows, panel_size, segment.list + first, some);
+          accumulate<P, N, W, false>(sums, from, pixels, rows, stride, segment.list + first, some);
         else if (HAS_TIME<P, N> && result.ahead && result.ahead->any())
-          accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some,
+          accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, stride, nullptr, some,
                                     result.ahead->take(some / 2));
         else
-          accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, panel_size, nullptr, some);
+          accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, some);
       }
     }
   vec total[N] = {}, bias[N];
-  for (int n = 0; n < N; n++) bias[n] = load(result.bias + (panel + n) * LANES);
+  for (int n = 0; n < N; n++) bias[n] = load(result.bias + (first_panel + n * apart) * LANES);
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++)
 #pragma GCC unroll 3
@@ -227,7 +234,8 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
       vec value = (sum + bias[n]) * result.scale;  // a large bias swallows no small terms
       if (result.add) value += load(to);
       value = activate(value, result.activation);
-      if (result.channel_scale) value *= load(result.channel_scale + (panel + n) * LANES);
+      if (result.channel_scale)
+        value *= load(result.channel_scale + (first_panel + n * apart) * LANES);
       store(to, value);
       total[n] += value;
     }
