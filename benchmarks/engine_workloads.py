@@ -29,6 +29,8 @@ class Workload:
 
     router: dict[str, int] | None = None
     """Fields of the router to change."""
+    gate: dict[str, int] | None = None
+    """Fields of the gate to change."""
 
     @property
     def static(self) -> str:
@@ -62,6 +64,22 @@ WORKLOADS = (
         batches=(1, 8, 32),
         rates=(0.1, 0.25, 0.5, 1.0),
     ),
+    Workload(
+        name="groups-50",
+        model="lcnet-resnet50",
+        size=224,
+        batches=(8,),
+        rates=(0.25, 0.5, 0.75, 1.0),
+        gate={"channel_group": 16},
+    ),
+    Workload(
+        name="groups-18",
+        model="lcnet-resnet18-cifar",
+        size=32,
+        batches=(8, 32),
+        rates=(0.1, 0.25, 0.5, 1.0),
+        gate={"channel_group": 16},
+    ),
 )
 
 
@@ -69,7 +87,8 @@ WORKLOADS = (
 def calibrated(workload: Workload, rate: float, images: Tensor) -> dyncore.DynamicNetwork:
     """The model with random weights, each of whose gates is on for a share ``rate`` of images."""
     torch.manual_seed(0)
-    model = dyncore.create_model(workload.model, router=workload.router).eval().to(images.device)
+    parts = {"router": workload.router, "gate": workload.gate}
+    model = dyncore.create_model(workload.model, **parts).eval().to(images.device)
     hooks = [
         gate.register_forward_pre_hook(functools.partial(_shift, rate=rate))
         for gate in model.gates.values()

@@ -106,7 +106,7 @@ def test_without_blocks_only_channels_have_scores_and_paths_are_on(relaxed):
     torch.testing.assert_close(decision.channel_weight, expected.channel_weight)
 
 
-@given(st.integers(1, 9), st.integers(1, 11), st.booleans(), st.booleans())
+@given(st.integers(1, 9) | st.just(2**40), st.integers(1, 11), st.booleans(), st.booleans())
 def test_neighbouring_channels_of_a_group_share_a_score(group, channels, blocks, relaxed):
     config = ReLU1GateConfig(blocks=blocks, channel_group=group)
     gate = config.build(4, paths=1, channels=channels, keep_one=False).double()

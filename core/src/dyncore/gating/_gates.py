@@ -185,12 +185,12 @@ class ReLU1Gate(Gate):
         keep_one: bool,
     ) -> None:
         super().__init__()
-        groups = -(-channels // channel_group)
+        self.channel_group = min(channel_group, max(1, channels))
+        groups = -(-channels // self.channel_group)
         self.head = nn.Linear(in_features, groups + (paths if blocks else 0))
         nn.init.ones_(self.head.bias)
         self.paths = paths
         self.channels = channels
-        self.channel_group = channel_group
         self.leak = leak
         self.blocks = blocks
         self.keep_one = keep_one

@@ -104,11 +104,12 @@ static void decide_on(const Gate& gate, const real* score, uint8_t* on, real* we
     on[best] = 1;
     if (!gate.clamps) weight[best] = 1;
   }
-  for (int c = 0; c < gate.channels; c++) {
-    const real value = score[first + c / gate.channel_group];
-    channel_on[c] = value > 0;
-    channel_weight[c] = clamped(value);
-  }
+  const real* value = score + first;
+  for (int c = 0; c < gate.channels; value++)
+    for (const int end = std::min(c + gate.channel_group, gate.channels); c < end; c++) {
+      channel_on[c] = *value > 0;
+      channel_weight[c] = clamped(*value);
+    }
 }
 
 // `scratch` holds two rows of the widest layer for each image of the share.

@@ -22,7 +22,7 @@ struct Step {
   const int64_t* earlier;  // places of earlier features, nearest first
 };
 
-// A network; `stem` and `head` may be null, who then are not compiled code.
+// A network; `stem` and `head` are null where they are not compiled code.
 struct Parts {
   const Stem* stem;
   const Step* steps;
@@ -35,15 +35,15 @@ struct Parts {
 // have one image: each then decides about it for itself, which takes less time than to wait for another.
 struct Batch {
   real* const* maps;
-  real* memory;                                    // of one call, and numbers from there:
-  int64_t pooled_at, feature_at, weight_at, channel_weight_at;
-  int64_t on_at, channel_on_at;                    // bytes from there
+  real* memory;                                                 // of one call
+  int64_t pooled_at, feature_at, weight_at, channel_weight_at;  // numbers from there
+  int64_t on_at, channel_on_at;                                 // bytes from there
   real* const* scratch;  // [threads]: see decide; they lie together
   real* shared;          // two rows for what is too large to be done by each thread, or null
   int64_t shared_size;   // of a row
   real* averages;        // see run_head
   int32_t images;
-  int32_t forced;  // whether what `on`, `weight` and those of channels say is given
+  int32_t forced;  // whether decisions are given
 
   real* pooled() const { return memory + pooled_at; }
   real* feature() const { return memory + feature_at; }
