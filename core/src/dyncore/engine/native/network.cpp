@@ -123,9 +123,13 @@ class Network {
       for (Group* group; (group = take(groups));) {
         const int s = group->passed, first = int(group - groups.data()) * size;
         Share share{first, std::min(images, first + size), 0, 1, team_, thread};
-        const Work work = begin(s, share, *batches_);
-        for (int image = share.first; image < share.last; image++)
+        Work work = begin(s, share, *batches_);
+        // This router is likely the next one, too, for another group.
+        Ahead ahead = batches_->forced ? Ahead() : router_weights(s, share);
+        for (int image = share.first; image < share.last; image++) {
+          if (image + 1 == share.last) work.ahead = &ahead;
           if (changes(work.block, work.choice.on, image)) run_image(work, image, 0, 1, thread);
+        }
         group->passed = s + 1;
         group->taken = s + 1 == count_;  // who is through stays taken
       }
@@ -163,7 +167,7 @@ class Network {
     });
   }
 
-  // What a thread will read of the weights of the router before step `s`. For one image it does so little
+  // What a thread will read of the weights of the router before step `s`. For few images it does so little
   // with each of them that it would wait for memory.
   Ahead router_weights(int s, const Share& share) const {
     Ahead ahead;
