@@ -50,7 +50,7 @@ class Options:
     """Workloads; none: all."""
     batches: tuple[int, ...] = ()
     """Batch sizes; none: the workloads'."""
-    seconds: float = 0.4
+    seconds: float = 0.35
     """Measuring time per figure."""
     quick: bool = False
     """Two workloads, two batch sizes, little time: under a minute."""
