@@ -1,7 +1,7 @@
 """The networks that ``benchmarks/engine.py`` measures, with decisions that differ by image."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -40,16 +40,7 @@ class Workload:
         return f"static-{head if last in ('n2', 'n4') else backbone}"
 
 
-WORKLOADS = (
-    Workload(
-        name="blocks", model="vanilla-resnet50", size=224, batches=(1, 8, 32), router={"dim": 32}
-    ),
-    Workload(name="blocks-256", model="rdinet-resnet50", size=224, batches=(1, 8, 32)),
-    Workload(name="n2", model="dmnn-resnet50-n2", size=224, batches=(1, 8, 32)),
-    Workload(name="n4", model="dmnn-resnet50-n4", size=224, batches=(1, 8, 32)),
-    Workload(name="mobile", model="dmnn-mobilenetv2-n2", size=224, batches=(1, 8, 32)),
-    Workload(name="rdinet-110", model="rdinet-resnet110-cifar", size=32, batches=(1, 128)),
-    Workload(name="spnet-110", model="spnet-resnet110-cifar", size=32, batches=(1, 128)),
+CHANNELS = (
     Workload(
         name="channels-50",
         model="lcnet-resnet50",
@@ -64,22 +55,23 @@ WORKLOADS = (
         batches=(1, 8, 32),
         rates=(0.1, 0.25, 0.5, 1.0),
     ),
+)
+GROUPS = tuple(
+    replace(one, name=one.name.replace("channels", "groups"), gate={"channel_group": 16})
+    for one in CHANNELS
+)
+WORKLOADS = (
     Workload(
-        name="groups-50",
-        model="lcnet-resnet50",
-        size=224,
-        batches=(1, 8, 32),
-        rates=(0.25, 0.5, 0.75, 1.0),
-        gate={"channel_group": 16},
+        name="blocks", model="vanilla-resnet50", size=224, batches=(1, 8, 32), router={"dim": 32}
     ),
-    Workload(
-        name="groups-18",
-        model="lcnet-resnet18-cifar",
-        size=32,
-        batches=(1, 8, 32),
-        rates=(0.1, 0.25, 0.5, 1.0),
-        gate={"channel_group": 16},
-    ),
+    Workload(name="blocks-256", model="rdinet-resnet50", size=224, batches=(1, 8, 32)),
+    Workload(name="n2", model="dmnn-resnet50-n2", size=224, batches=(1, 8, 32)),
+    Workload(name="n4", model="dmnn-resnet50-n4", size=224, batches=(1, 8, 32)),
+    Workload(name="mobile", model="dmnn-mobilenetv2-n2", size=224, batches=(1, 8, 32)),
+    Workload(name="rdinet-110", model="rdinet-resnet110-cifar", size=32, batches=(1, 128)),
+    Workload(name="spnet-110", model="spnet-resnet110-cifar", size=32, batches=(1, 128)),
+    *CHANNELS,
+    *GROUPS,
 )
 
 
@@ -87,8 +79,8 @@ WORKLOADS = (
 def calibrated(workload: Workload, rate: float, images: Tensor) -> dyncore.DynamicNetwork:
     """The model with random weights, each of whose gates is on for a share ``rate`` of images."""
     torch.manual_seed(0)
-    parts = {"router": workload.router, "gate": workload.gate}
-    model = dyncore.create_model(workload.model, **parts).eval().to(images.device)
+    model = dyncore.create_model(workload.model, router=workload.router, gate=workload.gate)
+    model.eval().to(images.device)
     hooks = [
         gate.register_forward_pre_hook(functools.partial(_shift, rate=rate))
         for gate in model.gates.values()

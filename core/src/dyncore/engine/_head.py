@@ -40,11 +40,10 @@ class NativeHead:
         )
 
     def answer(self, images: int) -> tuple[Tensor, Tensor]:
-        """Not initialised: logits (B, classes), and maps without borders, (B, H, W, C)."""
+        """Not initialised: logits (B, classes), and maps (B, C, H, W) without borders."""
         channels, height, width = self._size
-        return self._store.empty(images, self._classes), self._store.empty(
-            images, height, width, channels
-        )
+        maps = self._store.empty(images, height, width, channels).permute(0, 3, 1, 2)
+        return self._store.empty(images, self._classes), maps
 
     def run(self, x: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
         """(B, classes) of ``maps``' (B, C, H, W), and a copy of these without borders."""
@@ -59,7 +58,7 @@ class NativeHead:
             len(x),
             self._store.team,
         )
-        return logits, copy.permute(0, 3, 1, 2)
+        return logits, copy
 
 
 @torch.no_grad()

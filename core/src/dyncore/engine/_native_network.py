@@ -156,8 +156,6 @@ class NativeNetwork(PlannedNetwork):
         )
         if logits is None or x is None:
             logits, x = super().answer(self._maps[-1].take(count))
-        else:
-            x = x.permute(0, 3, 1, 2)
         decisions = Deferred(partial(self._decisions, memory))
         if path is not None:
             none = [None] * len(self.blocks)

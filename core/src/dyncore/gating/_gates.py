@@ -10,13 +10,7 @@ from torch import Tensor, nn
 
 from dyncore.gating._decision import Decision
 from dyncore.gating._gate import Gate, GateConfig
-from dyncore.gating._lean import (
-    Affine,
-    LeanGate,
-    at_least_float32,
-    keep_one,
-    of_each_channel,
-)
+from dyncore.gating._lean import Affine, LeanGate, at_least_float32, keep_one, of_each_channel
 from dyncore.gating._linear import he_linear
 
 Noise = Literal["gumbel", "gaussian", "none"]

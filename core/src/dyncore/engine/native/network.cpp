@@ -125,7 +125,7 @@ class Network {
         Share share{first, std::min(images, first + size), 0, 1, team_, thread};
         Work work = begin(s, share, *batches_);
         // This router is likely the next one, too, for another group.
-        Ahead ahead = batches_->forced ? Ahead() : router_weights(s, share);
+        Ahead ahead = router_weights(s, share);
         for (int image = share.first; image < share.last; image++) {
           if (image + 1 == share.last) work.ahead = &ahead;
           if (changes(work.block, work.choice.on, image)) run_image(work, image, 0, 1, thread);
@@ -159,7 +159,7 @@ class Network {
         find_active(work.block, work.choice.on, batch.images, active);
         if (active.empty()) continue;
         Ahead ahead;
-        if (batch.images == 1 && !batch.forced) ahead = router_weights(s + 1, share);
+        if (batch.images == 1) ahead = router_weights(s + 1, share);
         work.ahead = &ahead;
         run_images(work, active, next[s], thread);
         if (!batch.shared) team_.barrier();
@@ -172,7 +172,7 @@ class Network {
   Ahead router_weights(int s, const Share& share) const {
     Ahead ahead;
     const Router* const router = s < count_ ? steps_[s].router : nullptr;
-    if (!router) return ahead;
+    if (!router || batches_->forced) return ahead;
     const Convolution* const head = steps_[s].gate->head;
     for (const Convolution* layer : {router->align, router->mix, router->history, head}) {
       if (!layer) continue;
