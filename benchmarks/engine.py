@@ -5,8 +5,8 @@ size and rate, efficiency = (time of the best static engine × MACs ratio) / tim
 limit: time in proportion to work. Weights are random; each gate's bias is such that it is on for
 the given share of random images, so decisions are the routers' own and differ between images.
 *of dense* is our time over that of this engine for the same network without routers and with every
-block on: the static backbone, or, where blocks have several paths, one of such blocks. Writes JSON
-to ``benchmarks/results/``.
+block on: the static backbone, or, where blocks have several paths, one of such blocks. *no routers*
+is a run on the same decisions, which are given to it. Writes JSON to ``benchmarks/results/``.
 
 ``--traces FILE …`` adds decisions of trained networks: the ``evaluation.parquet`` of a run,
 replayed through ``path=`` (so without routers) on each network that has the same paths per block.
@@ -190,6 +190,11 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
             for workload in workloads
             for rate in workload.rates
         }
+        for workload in workloads:
+            for rate in workload.rates if workload.routers_apart else ():
+                own_paths = [engines[workload.name, rate](images).path for images in many]
+                key = workload.name, f"{rate}, no routers"
+                dynamic[key] = Dynamic(engines[workload.name, rate], many, own_paths)
         for key, (engine, evaluation, paths_per_block) in traces.items():
             paths = replayed(evaluation, paths_per_block, batch, len(many))
             dynamic[key] = Dynamic(engine, many, paths)

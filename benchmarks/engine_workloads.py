@@ -31,6 +31,8 @@ class Workload:
     """Fields of the router to change."""
     gate: dict[str, int] | None = None
     """Fields of the gate to change."""
+    routers_apart: bool = False
+    """Measured on its own decisions without its routers, too."""
 
     @property
     def static(self) -> str:
@@ -64,7 +66,13 @@ WORKLOADS = (
     Workload(
         name="blocks", model="vanilla-resnet50", size=224, batches=(1, 8, 32), router={"dim": 32}
     ),
-    Workload(name="blocks-256", model="rdinet-resnet50", size=224, batches=(1, 8, 32)),
+    Workload(
+        name="blocks-256",
+        model="rdinet-resnet50",
+        size=224,
+        batches=(1, 8, 32),
+        routers_apart=True,
+    ),
     Workload(name="n2", model="dmnn-resnet50-n2", size=224, batches=(1, 8, 32)),
     Workload(name="n4", model="dmnn-resnet50-n4", size=224, batches=(1, 8, 32)),
     Workload(name="mobile", model="dmnn-mobilenetv2-n2", size=224, batches=(1, 8, 32)),
