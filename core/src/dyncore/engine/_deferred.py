@@ -1,6 +1,6 @@
 """A sequence that is made when it is first read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar, overload
 
@@ -19,6 +19,9 @@ class Deferred(Sequence[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items)
 
     @overload
     def __getitem__(self, index: int) -> T: ...

@@ -139,10 +139,10 @@ class Memory:
             ("channel_on", channel_on),
             ("channel_weight", channel_weight),
         ):
-            parts = [getattr(decision, name) for decision in decisions]
-            given = [part.flatten().to(buffer.dtype) for part in parts if part is not None]
-            if given:
-                buffer.copy_(torch.cat(given))
+            given = [getattr(decision, name) for decision in decisions]
+            parts = groupby((part for part in given if part is not None), Tensor.size)
+            if alike := [torch.cat(list(part)).flatten() for _, part in parts]:
+                buffer.copy_(torch.cat(alike))
 
     def _numbers(self) -> tuple[Tensor, ...]:
         return self._buffer[:, : self._layout.numbers].split(self._layout.sizes, 1)

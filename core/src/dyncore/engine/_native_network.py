@@ -130,7 +130,7 @@ class NativeNetwork(PlannedNetwork):
 
     def _decides_all(self, path: ExecutionPath) -> bool:
         """Whether the path says of channels, too, which of them are on."""
-        return all(
+        return not self._widths.channels.total or all(
             not block.plan.channels or decision.channel_weight is not None
             for block, decision in zip(self.blocks, path, strict=True)
         )
