@@ -13,6 +13,7 @@ from itertools import islice
 
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 from torch import Tensor, nn
 
 from dyncore.backbones import ResNetConfig
@@ -123,6 +124,7 @@ def main(output: str) -> None:
     for name in RECIPES:
         run(name, RunOptions(output=output, keep_checkpoints=9))
     run(RECIPES[0], RunOptions(output=f"{output}/accumulated", accumulate=ACCUMULATE))
+    PartialState().destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, run_skipped
 from dyncore.testing._build import BATCH, eval_images, eval_network
 from dyncore.testing._case import Case
-from dyncore.testing._compare import expect_same_answer
+from dyncore.testing._compare import expect_close, expect_same_answer, expect_same_path
 from dyncore.training import Phase, draw_decisions
 
 UNIFORM = Phase(name="uniform", epochs=1.0, paths="uniform")
+MOST_IMAGES = 33
+"""Of a batch: more than groups of images and portions of work divide without a rest."""
 
 
 @torch.no_grad()
@@ -36,15 +38,21 @@ def check_skipping(case: Case, folder: Path) -> None:
 
 @torch.no_grad()
 def check_engine(case: Case, folder: Path) -> None:
-    """The engine and the masked form agree, on routed paths and on random forced ones."""
+    """The engine and the masked form agree, on routed paths and on random forced ones.
+
+    At every batch size up to ``MOST_IMAGES``.
+    """
     model, images = eval_network(case), eval_images(case)
     engine = Engine(model, images, threads=2)
+    many = torch.arange(MOST_IMAGES) % len(images)
     for path in (None, *_random_paths(model)):
         what = f"{case}: engine and masked {'routed' if path is None else 'forced'}"
-        for count in (1, len(images)):
-            given = None if path is None else path.images(slice(count))
-            expected = model(images[:count], path=given)
-            expect_same_answer(engine(images[:count], path=given), expected, what)
+        expected = model(images, path=path)
+        for count in range(1, MOST_IMAGES + 1):
+            some = many[:count]
+            found = engine(images[some], path=None if path is None else path.images(some))
+            expect_same_path(found.path, expected.path.images(some), f"{what}, batch {count}")
+            expect_close(found.logits, expected.logits[some], f"{what}, batch {count}: logits")
 
 
 @torch.no_grad()
