@@ -89,7 +89,11 @@ BROKEN = [
         case(gate=BrokenGateConfig(off=0.1)),
         r"skipped and masked: (logits: differ by \S+, allowed are|other path decisions in block)",
     ),
-    (check_engine, case("wrong lean"), r"engine and masked routed: other path decisions in block"),
+    (
+        check_engine,
+        case("wrong lean"),
+        r"engine and masked routed, batch \d+: other path decisions in block",
+    ),
     (check_macs, case("hidden layer"), r"image 0 executed [\d,]+ MACs on a routed path, the cost"),
     (check_saving, case("unsaved buffer"), "outputs after loading .* not in the state_dict"),
     (check_processes, case(rate=LocalRateConfig()), "'local rate' .*global_mean.* differ by"),
