@@ -16,7 +16,7 @@ from dyncore.training import Phase, draw_decisions
 
 UNIFORM = Phase(name="uniform", epochs=1.0, paths="uniform")
 MOST_IMAGES = 33
-"""Of a batch: more than groups of images and portions of work divide without a rest."""
+"""Images of the largest batch: one more than 32, so that something is left over."""
 
 
 @torch.no_grad()
