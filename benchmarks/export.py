@@ -70,8 +70,9 @@ def set_gates(model: dyncore.DynamicNetwork, images: Tensor) -> None:
         gate.head.bias.copy_(torch.tensor([1.0, -1.0]))
 
     hooks = [
-        gate.register_forward_pre_hook(never if int(index) % 4 == 2 else spread)
-        for index, gate in model.gates.items()
+        site.gate.register_forward_pre_hook(never if site.index % 4 == 2 else spread)
+        for site in model.sites
+        if site.gate is not None
     ]
     model(images)
     for hook in hooks:

@@ -2,9 +2,9 @@
 
 from importlib.metadata import version
 
-from dyncore.cost import CostTable, cost_table
+from dyncore.cost import CostTable, Profile, cost_table
 from dyncore.data import DataFileError
-from dyncore.engine import Engine, Profile
+from dyncore.engine import Engine
 from dyncore.gating import Decision, ExecutionPath
 from dyncore.hub import HubError, ModelFileError
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo, Output, run_skipped

@@ -5,7 +5,7 @@ from torch import nn
 
 from dyncore.backbones import MobileNetV2Config
 from dyncore.blocks import Granularity
-from dyncore.gating import Decision
+from dyncore.gating import Choice, Decision
 
 SHORTCUTS = ["identity", "pad", "projection"]
 FORMS = ["basic", "bottleneck"]
@@ -14,7 +14,7 @@ HARD = torch.tensor([[True], [False], [True], [False]])
 
 def soft(paths: int) -> Decision:
     weight = torch.linspace(0.05, 0.95, 4 * paths, dtype=torch.float64).reshape(4, paths)
-    return Decision(weight > 0.5, weight.requires_grad_())
+    return Decision(Choice(weight > 0.5, weight.requires_grad_()))
 
 
 @pytest.mark.parametrize("form", FORMS)

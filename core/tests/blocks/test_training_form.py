@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dyncore.backbones import MobileNetV2Config
 from dyncore.blocks import GatedBlock, Granularity, Path, pool
 from dyncore.blocks._weighted_norm import activated_norm
-from dyncore.gating import Decision
+from dyncore.gating import Choice, Decision
 
 SHORTCUTS = ["identity", "pad", "projection"]
 FORMS = ["basic", "bottleneck"]
@@ -32,7 +32,7 @@ def plain_path(path: Path, x: Tensor, channel_weight: Tensor | None = None) -> T
 
 def plain_block(block: GatedBlock, x: Tensor, decision: Decision) -> Tensor:
     """CDB Eq. 3, and RDI-Net Eq. 9 for a blend."""
-    outputs = [plain_path(path, x, decision.channel_weight) for path in block.paths]
+    outputs = [plain_path(path, x, decision.channels.weight) for path in block.paths]
     if block.combine == "blend":
         shortcut, v = block.downsample(x), decision.weight[:, :, None, None]
         executed = block.activation(shortcut + outputs[0])
@@ -51,9 +51,9 @@ def random_decision(block: GatedBlock, images: int, channels: bool) -> Decision:
 
     weight = draw(len(block.paths)).requires_grad_()
     if not channels:
-        return Decision(weight > 0, weight)
+        return Decision(Choice(weight > 0, weight))
     channel_weight = draw(block.gated_channels).requires_grad_()
-    return Decision(weight > 0, weight, channel_weight > 0, channel_weight)
+    return Decision(Choice(weight > 0, weight), Choice(channel_weight > 0, channel_weight))
 
 
 def expect_equal(
@@ -82,8 +82,8 @@ def expect_equal_in(
         out.backward(torch.linspace(-1, 1, out.numel(), dtype=out.dtype).reshape(out.shape))
         gradients = {name: p.grad for name, p in own.named_parameters()}
         gradients |= {"x": own_x.grad, "weight": decision.weight.grad}
-        if decision.channel_weight is not None:
-            gradients["channel_weight"] = decision.channel_weight.grad
+        if decision.channels is not None:
+            gradients["channel_weight"] = decision.channels.weight.grad
         results.append({"out": out.detach(), **gradients, **dict(own.named_buffers())})
     fused, plain = results
     assert fused.keys() == plain.keys()

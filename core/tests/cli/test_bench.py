@@ -5,7 +5,7 @@ import torch
 
 import dyncore
 from dyncore.cli import main
-from dyncore.engine import read_profile
+from dyncore.cost import read_profile
 
 
 @pytest.fixture

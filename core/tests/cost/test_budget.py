@@ -5,7 +5,7 @@ import torch
 
 from dyncore import cost_table
 from dyncore.cost import CostTable, execution_rate_loss, flops_ratio_loss
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath
 
 SIZE = (3, 13, 16)
 NAMES = ["blend", "n3-bottleneck", "additive-mobilenetv2", "n2-mobilenetv2", "salience"]
@@ -23,9 +23,9 @@ def random_path(network, batch: int = 5) -> ExecutionPath:
     for paths, channels in zip(network.paths_per_block, network.channels_per_block, strict=True):
         weight, channel = weights(paths), weights(channels)
         if channels:
-            decisions.append(Decision(weight > 0.5, weight, channel > 0.5, channel))
+            decisions.append(Decision(Choice(weight > 0.5, weight), Choice(channel > 0.5, channel)))
         else:
-            decisions.append(Decision(weight > 0.5, weight))
+            decisions.append(Decision(Choice(weight > 0.5, weight)))
     return ExecutionPath(tuple(decisions))
 
 
@@ -77,7 +77,7 @@ def test_flops_ratio_loss_is_the_equation(networks, name):
             for image in range(batch):
                 macs = cost.total
                 if cost.channels:
-                    share = decision.channel_weight[image].sum().item() / cost.channels
+                    share = decision.channels.weight[image].sum().item() / cost.channels
                     macs = sum(cost.layers[:2]) * share + sum(cost.layers[2:])
                 f += decision.weight[image, n].item() * macs / batch
     assert loss.item() == pytest.approx((f / total - target) ** 2, rel=1e-12)
@@ -101,7 +101,7 @@ def test_loss_is_zero_exactly_at_the_target(networks, loss_of, rate):
     network = networks["n3-bottleneck"]
     table = cost_table(network, SIZE)
     weight = torch.full((4, 3), rate, dtype=torch.float64, requires_grad=True)
-    path = ExecutionPath((Decision(weight > 0, weight),) * 2)
+    path = ExecutionPath((Decision(Choice(weight > 0, weight)),) * 2)
 
     assert loss_of(path, table, rate).item() == pytest.approx(0, abs=1e-24)
     below = torch.autograd.grad(loss_of(path, table, rate + 0.1), weight)[0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dyncore.cost import BlockCost, CostTable, PathCost
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Do not use the `random` module inside strategies"  # beartype does, to pick items
@@ -74,8 +74,8 @@ def test_expected_reads_weights_and_macs_reads_on():
     paths = torch.tensor([[0.25, -0.1]])
     decisions = [
         Decision.of(torch.ones(1, 1, dtype=torch.bool)),
-        Decision(block > 0, block, channels > 0, channels),
-        Decision(paths > 0, paths),
+        Decision(Choice(block > 0, block), Choice(channels > 0, channels)),
+        Decision(Choice(paths > 0, paths)),
     ]
     path = ExecutionPath(tuple(decisions))
 
@@ -92,9 +92,9 @@ def test_gradient_of_expected_is_what_a_decision_costs(accounting):
     ungated = torch.ones(2, 1, requires_grad=True)
     path = ExecutionPath(
         (
-            Decision(ungated > 0, ungated),
-            Decision(block > 0, block, channels > 0, channels),
-            Decision(paths > 0, paths),
+            Decision(Choice(ungated > 0, ungated)),
+            Decision(Choice(block > 0, block), Choice(channels > 0, channels)),
+            Decision(Choice(paths > 0, paths)),
         )
     )
 
@@ -157,7 +157,7 @@ def naive(table: CostTable, path: ExecutionPath, image: int, accounting: str) ->
             for layer, layer_macs in enumerate(cost.layers):
                 by_channel = cost.channels and layer in ((0, 1), (1,))[accounting == "parallel"]
                 if by_channel:
-                    chosen = int(decision.channel_on[image].sum())
+                    chosen = int(decision.channels.on[image].sum())
                     layer_macs = layer_macs // cost.channels * chosen
                 total += layer_macs
     return total

@@ -21,7 +21,7 @@ from dyncore.cost import (
     global_batch,
     global_mean,
 )
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath
 
 BATCH = 8
 TABLE = CostTable(
@@ -38,7 +38,7 @@ TABLE = CostTable(
 
 def decide(scores: Tensor) -> ExecutionPath:
     weights = scores.sigmoid().split(2, dim=1)
-    return ExecutionPath(tuple(Decision(weight > 0.5, weight) for weight in weights))
+    return ExecutionPath(tuple(Decision(Choice(weight > 0.5, weight)) for weight in weights))
 
 
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {

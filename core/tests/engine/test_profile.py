@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dyncore import Engine, ExecutionPath, cost_table
+from dyncore.cost import Profile, read_profile
 from dyncore.data import Batch
-from dyncore.engine import Profile, read_profile
 from dyncore.objectives import FlopsRatioConfig
 
 

@@ -53,9 +53,9 @@ def assert_same(ours: dyncore.Output, eager: dyncore.Output, tolerance: float = 
     for a, b in zip(ours.path, eager.path, strict=True):
         assert a.on.equal(b.on)
         torch.testing.assert_close(a.weight, b.weight, rtol=0, atol=tolerance)
-        assert (a.channel_on is None) == (b.channel_on is None)
-        if a.channel_on is not None and b.channel_on is not None:
-            assert a.channel_on.equal(b.channel_on)
+        assert (a.channels is None) == (b.channels is None)
+        if a.channels is not None and b.channels is not None:
+            assert a.channels.on.equal(b.channels.on)
 
 
 @torch.no_grad()

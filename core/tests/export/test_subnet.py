@@ -7,9 +7,14 @@ import pytest
 import torch
 
 from dyncore.cost import cost_table, count_macs
-from dyncore.export import Subnet, changes, freeze_unused
-from dyncore.gating import ContextRouterConfig, StraightThroughGateConfig
-from dyncore.network import DynamicConfig
+from dyncore.export import changes, fixed_paths, freeze_unused
+from dyncore.gating import (
+    BlindRouter,
+    ContextRouterConfig,
+    ExecutionPath,
+    StraightThroughGateConfig,
+)
+from dyncore.network import DynamicConfig, DynamicNetwork, run_skipped
 
 
 def same_answers(found, expected) -> bool:
@@ -17,9 +22,15 @@ def same_answers(found, expected) -> bool:
     pairs = [(found.logits, expected.logits), (found.path.weight, expected.path.weight)]
     pairs.append((found.path.on, expected.path.on))
     for one, other in zip(found.path, expected.path, strict=True):
-        if one.channel_on is not None:
-            pairs.append((one.channel_on & one.on, other.channel_on & other.on))
+        if one.channels is not None:
+            pairs.append((one.channels.on & one.on, other.channels.on & other.on))
     return all(torch.equal(a, b) for a, b in pairs)
+
+
+def deciding(network: DynamicNetwork) -> tuple[list[int], list[int]]:
+    """Blocks whose router sees something, and blocks about which images decide."""
+    sees = [s.index for s in network.sites if s.router and not isinstance(s.router, BlindRouter)]
+    return sees, [site.index for site in network.sites if not site.frozen]
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])
@@ -36,7 +47,7 @@ def test_what_is_frozen(gated_network, images):
     subnet = freeze_unused(gated_network, [images[:1], images[1:2]])
     paths = [gated_network(image).path for image in images[:2].split(1)]
     for index, (block, fixed) in enumerate(
-        zip(gated_network.backbone.blocks, subnet.fixed, strict=True)
+        zip(gated_network.backbone.blocks, fixed_paths(subnet), strict=True)
     ):
         expected: list[bool | None] = []
         for n in range(len(block.paths)):
@@ -52,7 +63,7 @@ def test_removed_paths_hold_no_parameters(gated_network, images):
     subnet = freeze_unused(gated_network, [images[:1]])
     removed = sum(
         parameter.numel()
-        for block, fixed in zip(gated_network.backbone.blocks, subnet.fixed, strict=True)
+        for block, fixed in zip(gated_network.backbone.blocks, fixed_paths(subnet), strict=True)
         for path, decided in zip(block.paths, fixed, strict=True)
         if decided is False
         for layer in path.layers
@@ -66,16 +77,13 @@ def test_removed_paths_hold_no_parameters(gated_network, images):
 def test_the_table_counts_what_runs(gated_network, images):
     """Masked, so every path that is left."""
     subnet = freeze_unused(gated_network, [images[:1]])
-    left = sum(
-        path.total
-        for block, fixed in zip(subnet.table.blocks, subnet.fixed, strict=True)
-        if block.gated
-        for path, decided in zip(block.paths, fixed, strict=True)
-        if decided is not False
-    )
-    assert count_macs(partial(subnet, images[:1])) == subnet.table.always + left
+    table = cost_table(subnet, tuple(images.shape[1:]))
     full = cost_table(gated_network, tuple(images.shape[1:]))
-    assert subnet.table.static == full.static
+    for left, whole, fixed in zip(table.blocks, full.blocks, fixed_paths(subnet), strict=True):
+        totals = [0 if f is False else p.total for p, f in zip(whole.paths, fixed, strict=True)]
+        assert [path.total for path in left.paths] == totals
+    assert count_macs(partial(subnet, images[:1])) == table.full
+    assert table.static == full.static
 
 
 def test_the_network_is_left_alone(gated_network, images):
@@ -91,8 +99,8 @@ def test_a_router_without_history_goes_with_its_gate(small, float_images, decide
     decide(network, 0, True)
     decide(network, 2, False)
     subnet = freeze_unused(network, [float_images])
-    assert subnet.fixed == ((True,), (None,), (False,))
-    assert list(subnet.routers) == list(subnet.gates) == ["1"]
+    assert fixed_paths(subnet) == ((True,), (None,), (False,))
+    assert deciding(subnet) == ([1], [1])
 
 
 def test_a_router_that_a_later_gate_reads_stays(small, float_images, decide):
@@ -100,8 +108,8 @@ def test_a_router_that_a_later_gate_reads_stays(small, float_images, decide):
     decide(network, 0, True, False)
     decide(network, 2, False, False)
     subnet = freeze_unused(network, [float_images])
-    assert subnet.fixed == ((True, False), (None, None), (False, False))
-    assert (list(subnet.routers), list(subnet.gates)) == (["0", "1"], ["1"])
+    assert fixed_paths(subnet) == ((True, False), (None, None), (False, False))
+    assert deciding(subnet) == ([0, 1], [1])
 
 
 def test_without_the_previous_feature_it_goes(networks, build_network, images, decide):
@@ -117,7 +125,7 @@ def test_without_the_previous_feature_it_goes(networks, build_network, images, d
     )
     decide(network, 0, True, False)
     subnet = freeze_unused(network, [images])
-    assert list(subnet.routers) == list(subnet.gates) == ["1", "2"]
+    assert deciding(subnet) == ([1, 2], [1, 2])
 
 
 def test_changes_are_counted_image_by_image(gated_network, images):
@@ -127,8 +135,8 @@ def test_changes_are_counted_image_by_image(gated_network, images):
         found, expected = subnet(image), gated_network(image)
         for one, other in zip(found.path, expected.path, strict=True):
             columns = [(one.weight, other.weight)]
-            if one.channel_weight is not None:
-                columns.append((one.channel_weight * one.on, other.channel_weight * other.on))
+            if one.channels is not None:
+                columns.append((one.channels.weight * one.on, other.channels.weight * other.on))
             if any(not torch.equal(a, b) for a, b in columns):
                 decisions += 1
                 break
@@ -138,12 +146,36 @@ def test_changes_are_counted_image_by_image(gated_network, images):
     assert found.predictions == predictions / len(images)
 
 
+def test_a_subnet_is_a_network(gated_network, images):
+    """It skips what the masked form weighs with 0, and its decisions can be replayed."""
+    subnet = freeze_unused(gated_network, [images[:1]])
+    masked = subnet(images)
+    skipped = run_skipped(subnet, images)
+    assert skipped.path.on.equal(masked.path.on)
+    torch.testing.assert_close(skipped.logits, masked.logits, rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        subnet(images, path=masked.path).logits, masked.logits, rtol=0, atol=1e-9
+    )
+
+
+def test_what_is_fixed_cannot_be_forced_otherwise(small, float_images, decide):
+    network = small("blend")
+    decide(network, 0, True)
+    decide(network, 2, False)
+    subnet = freeze_unused(network, [float_images])
+    for block in (0, 2):
+        on = subnet(float_images).path.on.clone()
+        on[0, block] ^= True
+        path = ExecutionPath.of(on, subnet.paths_per_block)
+        with pytest.raises(ValueError, match=f"about block {block}, which is how the network"):
+            subnet(float_images, path=path)
+
+
 def test_nothing_to_calibrate_on(networks, images):
     network = networks["blend"]
     with pytest.raises(ValueError, match="no calibration images"):
         freeze_unused(network, [])
     subnet = freeze_unused(network, [images])
-    assert isinstance(subnet, Subnet)
     with pytest.raises(ValueError, match="no images to compare"):
         changes(network, subnet, [])
 

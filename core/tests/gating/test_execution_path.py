@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath, Relaxation
 
 
 def tables(columns: int):
@@ -46,10 +46,10 @@ def test_of_round_trips_with_channels(table):
     path = ExecutionPath.of(on, [1] * len(channels), channel_on, channels)
 
     for decision, number in zip(path, channels, strict=True):
-        assert (decision.channel_on is None) == (number == 0)
+        assert (decision.channels is None) == (number == 0)
         if number:
-            assert decision.channel_on.shape[1] == number
-            assert decision.channel_weight.equal(decision.channel_on.float())
+            assert decision.channels.on.shape[1] == number
+            assert decision.channels.weight.equal(decision.channels.on.float())
     if sum(channels):
         assert path.channel_on.equal(channel_on)
     else:
@@ -79,12 +79,12 @@ def test_images_selects_rows_of_every_part():
         assert part.on.equal(on[selection])
         assert part.weight.equal(on[selection].float())
         assert part.channel_on.equal(channels[selection])
-        assert part[2].channel_weight.equal(channels[selection, 1:].float())
+        assert part[2].channels.weight.equal(channels[selection, 1:].float())
 
 
 def test_weight_is_differentiable_and_independent_of_on():
     weight = torch.tensor([[0.25, 0.75]], requires_grad=True)
-    path = ExecutionPath((Decision(weight.detach() > 0.5, weight),))
+    path = ExecutionPath((Decision(Choice(weight.detach() > 0.5, weight)),))
 
     path.weight.sum().backward()
 
@@ -94,8 +94,9 @@ def test_weight_is_differentiable_and_independent_of_on():
 
 def test_noise_free_replaces_the_weights_of_the_gates_that_drew_noise():
     on = torch.tensor([[True], [False]])
-    noisy = Decision(on, torch.tensor([[0.7], [0.4]]), noise_free=torch.tensor([[0.0], [1.0]]))
-    plain = Decision(on, torch.tensor([[0.9], [0.2]]))
+    hard = Relaxation(torch.tensor([[0.0], [1.0]]))
+    noisy = Decision(Choice(on, torch.tensor([[0.7], [0.4]])), training=hard)
+    plain = Decision(Choice(on, torch.tensor([[0.9], [0.2]])))
 
     path = ExecutionPath((noisy, plain)).noise_free
 

@@ -69,11 +69,7 @@ def test_gates(config, paths, channels, keep_one):
     lean = gate.lean()
     assert isinstance(lean, LeanGate)
     ours, expected = lean(feature), gate(feature, relaxed=False)
-    for name in ("on", "channel_on"):
-        one, other = getattr(ours, name), getattr(expected, name)
-        assert (one is None and other is None) or one.equal(other)
-    for name in ("weight", "channel_weight"):
-        one, other = getattr(ours, name), getattr(expected, name)
-        assert (one is None) == (other is None)
-        if one is not None:
-            torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    assert (ours.channels is None) == (expected.channels is None) == (channels == 0)
+    for one, other in zip(ours.choices, expected.choices, strict=True):
+        assert one.on.equal(other.on)
+        torch.testing.assert_close(one.weight, other.weight, rtol=0, atol=1e-12)

@@ -49,12 +49,12 @@ def test_noise_free_counts_what_is_on_with_the_gradient_of_the_salience():
     score = scores(*SCORES)
 
     decision = identity_gate(2, 4)(score, relaxed=True)
-    counted = torch.cat([decision.noise_free, decision.channel_noise_free], dim=1)
+    counted = torch.cat([decision.training.paths, decision.training.channels], dim=1)
     counted.sum().backward()
 
     assert counted.tolist() == [[0.0, 0.0, 1.0, 1.0, 1.0, 1.0]]
     torch.testing.assert_close(score.grad.tolist(), [[0.1, 0.1, 1.0, 1.0, 0.1, 0.1]])
-    assert identity_gate(2, 4)(score, relaxed=False).noise_free is None
+    assert identity_gate(2, 4)(score, relaxed=False).training is None
 
 
 @given(st.lists(st.floats(-3, 3), min_size=4, max_size=4), st.booleans())
@@ -65,9 +65,9 @@ def test_on_is_where_the_clamped_score_is_positive(values, relaxed):
     decision = gate(score, relaxed=relaxed)
     hard = gate(score, relaxed=False)
 
-    weight = torch.cat([hard.weight, hard.channel_weight], dim=1)
+    weight = torch.cat([hard.weight, hard.channels.weight], dim=1)
     assert ((weight >= 0) & (weight <= 1)).all()
-    on = torch.cat([decision.on, decision.channel_on], dim=1)
+    on = torch.cat([decision.on, decision.channels.on], dim=1)
     assert on.equal(weight > 0)
 
 
@@ -75,15 +75,14 @@ def test_first_scores_are_paths_and_the_others_channels():
     decision = identity_gate(2, 3)(scores(0.1, -1.0, 0.3, -1.0, 0.5), relaxed=False)
 
     assert decision.weight.tolist() == [[0.1, 0.0]]
-    assert decision.channel_weight.tolist() == [[0.3, 0.0, 0.5]]
-    assert decision.channel_on.tolist() == [[True, False, True]]
+    assert decision.channels.weight.tolist() == [[0.3, 0.0, 0.5]]
+    assert decision.channels.on.tolist() == [[True, False, True]]
 
 
 def test_without_channels_there_is_no_channel_decision():
     decision = identity_gate(2, 0)(scores(0.1, -1.0), relaxed=False)
 
-    assert decision.channel_on is None
-    assert decision.channel_weight is None
+    assert decision.channels is None
 
 
 @pytest.mark.parametrize("relaxed", [True, False])
@@ -101,9 +100,9 @@ def test_without_blocks_only_channels_have_scores_and_paths_are_on(relaxed):
     assert gate.head.weight.shape == (3, 4)
     assert decision.on.tolist() == [[True]] * 3
     assert decision.weight.tolist() == [[1.0]] * 3
-    assert decision.channel_on.equal(expected.channel_on)
-    assert not decision.channel_on.all()
-    torch.testing.assert_close(decision.channel_weight, expected.channel_weight)
+    assert decision.channels.on.equal(expected.channels.on)
+    assert not decision.channels.on.all()
+    torch.testing.assert_close(decision.channels.weight, expected.channels.weight)
 
 
 @given(st.integers(1, 9) | st.just(2**40), st.integers(1, 11), st.booleans(), st.booleans())
@@ -123,11 +122,10 @@ def test_neighbouring_channels_of_a_group_share_a_score(group, channels, blocks,
     decision = gate(feature, relaxed=relaxed)
     expected = single.double()(feature, relaxed=relaxed)
 
-    assert decision.channel_on.shape == (5, channels)
-    for name in ("on", "weight", "channel_on", "channel_weight"):
-        torch.testing.assert_close(
-            getattr(decision, name).double(), getattr(expected, name).double(), rtol=0, atol=1e-6
-        )
+    assert decision.channels.on.shape == (5, channels)
+    for found, wanted in zip(decision.choices, expected.choices, strict=True):
+        assert found.on.equal(wanted.on)
+        torch.testing.assert_close(found.weight, wanted.weight, rtol=0, atol=1e-6)
 
 
 def test_a_group_has_at_least_one_channel():
@@ -146,7 +144,7 @@ def test_nothing_is_dead_at_the_start():
     decision = gate(torch.zeros(2, 4), relaxed=False)
 
     assert decision.weight.eq(1).all()
-    assert decision.channel_weight.eq(1).all()
+    assert decision.channels.weight.eq(1).all()
 
 
 def test_keep_one_keeps_the_path_with_the_highest_score():
@@ -160,7 +158,7 @@ def test_half_precision_feature_gives_float32_decisions():
 
     decision = gate(scores(0.25, 0.5, -1.0).detach().bfloat16(), relaxed=False)
 
-    assert decision.weight.dtype == decision.channel_weight.dtype == torch.float32
+    assert decision.weight.dtype == decision.channels.weight.dtype == torch.float32
     assert decision.weight.tolist() == [[0.25]]
 
 

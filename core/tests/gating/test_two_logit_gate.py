@@ -76,18 +76,18 @@ def test_noise_free_is_evaluations_decision_with_the_on_probabilitys_gradient(co
     decision = gate(feature, noise, relaxed=True)
 
     hard = gate(feature, relaxed=False)
-    assert decision.noise_free.equal(hard.weight)
+    assert decision.training.paths.equal(hard.weight)
     assert not decision.on.equal(hard.on)
     probability = softmax_of(gate, feature, torch.zeros_like(noise), 1.0)
     torch.testing.assert_close(
-        torch.autograd.grad(decision.noise_free.square().sum(), gate.parameters()),
+        torch.autograd.grad(decision.training.paths.square().sum(), gate.parameters()),
         torch.autograd.grad((2 * hard.weight * probability).sum(), gate.parameters()),
         rtol=1e-12,
         atol=1e-14,
     )
     off, on = gate.head(feature).unflatten(1, (-1, 2)).unbind(2)
-    torch.testing.assert_close(decision.margin, on - off)
-    assert hard.noise_free is hard.margin is None
+    torch.testing.assert_close(decision.training.margin, on - off)
+    assert hard.training is None
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath
 from dyncore.network import run_skipped
 
 
@@ -29,7 +29,7 @@ def test_replay_from_a_table_is_exact_for_gates_that_do_not_scale(networks, imag
 def test_forced_weights_carry_gradients(networks, images):
     network = networks["additive"]
     weight = torch.full((len(images), 1), 0.5, dtype=torch.float64, requires_grad=True)
-    path = ExecutionPath((Decision(weight > 0, weight),) * 3)
+    path = ExecutionPath((Decision(Choice(weight > 0, weight)),) * 3)
 
     network(images, path=path).logits.sum().backward()
 

@@ -38,7 +38,7 @@ def test_with_their_own_decisions(network, images):
     for a, b in zip(masked.path, skipped.path, strict=True):
         assert a.on.equal(b.on)
         torch.testing.assert_close(a.weight, b.weight, rtol=0, atol=1e-9)
-        assert (a.channel_on is None) == (b.channel_on is None)
+        assert (a.channels is None) == (b.channels is None)
     if masked.path.channel_on is not None:
         assert masked.path.channel_on.equal(skipped.path.channel_on)
 

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from dyncore.cost import BlockCost, CostTable, PathCost
 from dyncore.data import Batch
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath, Relaxation
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, FlopsRatioConfig
 
@@ -44,8 +44,11 @@ def output() -> Output:
         weight = torch.rand(IMAGES, width, generator=generator, dtype=torch.float64)
         return weight.requires_grad_()
 
-    decisions = [Decision(random(n) > 0.5, random(n), noise_free=random(n)) for n in (2, 1)]
-    decisions.append(Decision(random(1) > 0.5, random(1), random(3) > 0.5, random(3)))
+    def choice(width: int) -> Choice:
+        return Choice(random(width) > 0.5, random(width))
+
+    decisions = [Decision(choice(n), training=Relaxation(random(n))) for n in (2, 1)]
+    decisions.append(Decision(choice(1), choice(3)))
     return Output(random(4), ExecutionPath(tuple(decisions)), [None] * 3, [None] * 3)
 
 
@@ -57,15 +60,17 @@ def batch() -> Batch:
 
 def read(decision: Decision, reads: str) -> Tensor:
     """A gate without noise has nothing else to read than its weight."""
-    noise_free = decision.noise_free if reads == "noise-free" else None
-    return decision.weight if noise_free is None else noise_free
+    if reads == "noise-free" and decision.training is not None:
+        return decision.training.paths
+    return decision.weight
 
 
 def gradients(term: Tensor, output: Output) -> list[Tensor | None]:
     leaves = [output.logits]
     for decision in output.path:
-        weights = (decision.weight, decision.channel_weight, decision.noise_free)
-        leaves += [weight for weight in weights if weight is not None]
+        leaves += [choice.weight for choice in decision.choices]
+        if decision.training is not None:
+            leaves.append(decision.training.paths)
     return list(torch.autograd.grad(term, leaves, allow_unused=True))
 
 
@@ -106,8 +111,8 @@ def test_a_leak_reaches_gates_that_are_sure_of_every_image(model, batch):
     def pull(**fields: float) -> list[float]:
         margin = torch.tensor([[50.0, -1.0]] * IMAGES, dtype=torch.float64, requires_grad=True)
         on, probability = margin > 0, margin.sigmoid()
-        noise_free = on + probability - probability.detach()
-        sure = Decision(on, probability, noise_free=noise_free, margin=margin)
+        hard = on + probability - probability.detach()
+        sure = Decision(Choice(on, probability), training=Relaxation(hard, margin=margin))
         path = ExecutionPath((sure, *others))
         output = Output(torch.zeros(IMAGES, 4), path, [None] * 3, [None] * 3)
         config = ExecutionRateConfig(target=0.9, weight=2.0, **fields)
@@ -130,7 +135,7 @@ def test_flops_ratio_counts_gated_paths_and_channels_only(model, batch, output, 
         total = total + 50 * first[image, 0] + 40 * first[image, 1]
         cost = torch.full((), 11.0, dtype=torch.float64)
         for channel in range(3):
-            cost = cost + (60 + 90) / 3 * last.channel_weight[image, channel]
+            cost = cost + (60 + 90) / 3 * last.channels.weight[image, channel]
         total = total + last.weight[image, 0] * cost
     expected = 3 * (total / IMAGES / (50 + 40 + 161) - 0.6) ** 2
     assert terms.keys() == {"flops"}

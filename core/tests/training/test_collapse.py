@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dyncore.cost import BlockCost, CostTable, PathCost
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath, Relaxation
 from dyncore.training import Phase, RunOptions
 from dyncore.training._collapse import CollapseWatch, executed_share
 from dyncore.training._trainer import Trainer
@@ -21,9 +21,8 @@ def path(columns: list[list[int]], noise_free: list[list[int]] | None = None) ->
     return ExecutionPath(
         tuple(
             Decision(
-                on=on[:, None].bool(),
-                weight=on[:, None].float(),
-                noise_free=None if weights is None else weights[:, [block]],
+                Choice.of(on[:, None].bool()),
+                training=None if weights is None else Relaxation(weights[:, [block]]),
             )
             for block, on in enumerate(torch.tensor(columns).unbind(1))
         )

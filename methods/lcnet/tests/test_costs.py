@@ -13,7 +13,7 @@ from dyncore import DynamicNetwork, cost_table, create_model
 from dyncore.backbones import ResNetConfig
 from dyncore.cost import CostTable
 from dyncore.data import Batch, Preprocessing
-from dyncore.gating import Decision, ExecutionPath, ReLU1Gate
+from dyncore.gating import Choice, Decision, ExecutionPath, ReLU1Gate
 from dyncore.training import Evaluation, evaluate
 
 ACCOUNTINGS = ["sequential", "parallel"]
@@ -83,7 +83,7 @@ def test_macs_are_those_of_the_convolutions_that_run(backbone, blocks, accountin
         for image in range(9):
             if not decision.on[image]:
                 continue
-            chosen = int(decision.channel_on[image].sum())
+            chosen = int(decision.channels.on[image].sum())
             size = side
             for n, conv in enumerate(convolutions):
                 inputs = chosen if n == 1 else conv.in_channels
@@ -102,7 +102,7 @@ def test_the_two_printed_costs_are_one_set_of_weights():
     for channels in network.channels_per_block:
         layer = torch.full((1, 1), 0.62, dtype=torch.float64)
         channel = torch.full((1, channels), 0.15, dtype=torch.float64)
-        decisions.append(Decision(layer > 0, layer, channel > 0, channel))
+        decisions.append(Decision(Choice(layer > 0, layer), Choice(channel > 0, channel)))
     path = ExecutionPath(tuple(decisions))
     printed = {name: round(table.expected(path, name).item() / 1e9, 2) for name in ACCOUNTINGS}
     assert printed == {"parallel": 0.19, "sequential": 0.06}

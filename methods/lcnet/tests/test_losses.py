@@ -13,7 +13,7 @@ from dyn_lcnet.method import configure
 from dyncore.backbones import ResNetConfig
 from dyncore.cost import Accounting, BlockCost, CostTable, PathCost, flops_ratio_loss
 from dyncore.data import Batch
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath, Relaxation
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives import FlopsRatioConfig
 
@@ -52,8 +52,9 @@ def leaky(images: int, seed: int, leak: float = 0.1) -> ExecutionPath:
         hard = [
             s.double() + (w - w.detach()) for s, w in ((on[:, :1], layer), (on[:, 1:], channel))
         ]
-        gated = (on[:, 1:], channel) if channels else (None, None)
-        decisions.append(Decision(on[:, :1], layer, *gated, hard[0], hard[1] if channels else None))
+        gated = Choice(on[:, 1:], channel) if channels else None
+        training = Relaxation(hard[0], hard[1] if channels else None)
+        decisions.append(Decision(Choice(on[:, :1], layer), gated, training))
     return ExecutionPath(tuple(decisions))
 
 
@@ -61,10 +62,7 @@ def saliences(path: ExecutionPath) -> list[list[list[float]]]:
     """S_L and then the S_C of each image, block by block."""
     blocks = []
     for d in path:
-        weight = (
-            d.weight if d.channel_weight is None else torch.cat([d.weight, d.channel_weight], 1)
-        )
-        blocks.append(weight.tolist())
+        blocks.append(torch.cat([choice.weight for choice in d.choices], 1).tolist())
     return blocks
 
 
@@ -105,7 +103,7 @@ def test_l1_leaves_out_blocks_that_are_not_gated():
 
 def test_l1_pulls_each_salience_to_zero_by_its_share_of_the_batch():
     path = leaky(4, seed=1)
-    weights = [w for d in path for w in (d.weight, d.channel_weight) if w is not None]
+    weights = [choice.weight for d in path for choice in d.choices]
     for weight, gradient in zip(
         weights, torch.autograd.grad(salience_l1(path, TABLE), weights), strict=True
     ):
@@ -132,8 +130,8 @@ def test_gradient_of_the_expected_cost_is_its_derivative(form, accounting):
         cost = block.paths[0]
         fixed, each = cost.fixed(accounting), cost.per_channel(accounting)
         channels = [0.0] * 5
-        if read_d.channel_weight is not None:
-            channels = [sum(row) for row in read_d.channel_weight.tolist()]
+        if read_d.channels is not None:
+            channels = [sum(row) for row in read_d.channels.weight.tolist()]
         expected = [fixed + each * total for total in channels]
         assert d.weight.grad is not None
         assert d.weight.grad[:, 0].tolist() == pytest.approx(expected)
@@ -145,7 +143,7 @@ def test_gradient_of_the_expected_cost_reaches_channels(accounting):
     gated = [
         (d, b.paths[0]) for d, b in zip(path, TABLE.blocks, strict=True) if b.paths[0].channels
     ]
-    weights = [d.channel_weight for d, _ in gated]
+    weights = [d.channels.weight for d, _ in gated]
     gradients = torch.autograd.grad(TABLE.expected(path, accounting).sum(), weights)
     for (d, cost), gradient in zip(gated, gradients, strict=True):
         expected = d.weight.detach() * cost.per_channel(accounting)
@@ -158,12 +156,12 @@ def loss_by_loops(path: ExecutionPath, target: float, *, hard: bool) -> float:
         for d, block in zip(path, TABLE.blocks, strict=True):
             cost = block.paths[0]
             layer = float(d.on[image, 0]) if hard else d.weight[image, 0].item()
-            if d.channel_weight is None:
+            if d.channels is None:
                 total += layer * sum(cost.layers)
                 continue
             for channel in range(cost.channels):
-                score = d.channel_weight[image, channel].item()
-                score = float(d.channel_on[image, channel]) if hard else score
+                score = d.channels.weight[image, channel].item()
+                score = float(d.channels.on[image, channel]) if hard else score
                 total += layer * score * (cost.layers[0] + cost.layers[1]) / cost.channels
             total += layer * sum(cost.layers[2:])
     return (total / len(path[0].on) / gated - target) ** 2
@@ -188,8 +186,8 @@ def test_cores_flops_loss_takes_leaky_channels(images, seed, target):
     assert loss.item() == pytest.approx(loss_by_loops(path, target, hard=False), abs=1e-12)
     loss.backward()
     for d in path:
-        for weight in (d.weight, d.channel_weight):
-            assert weight is None or weight.grad.isfinite().all()
+        for choice in d.choices:
+            assert choice.weight.grad.isfinite().all()
 
 
 def test_salience_alone_does_not_hold_a_budget(model):
@@ -198,9 +196,9 @@ def test_salience_alone_does_not_hold_a_budget(model):
     for channels in CHANNELS:
         ones = torch.ones(2, 1 + channels, dtype=torch.float64)
         on, weight = ones.bool(), 0.7 * ones
-        gated = (on[:, 1:], weight[:, 1:]) if channels else (None, None)
-        hard = (ones[:, :1], ones[:, 1:] if channels else None)
-        decisions.append(Decision(on[:, :1], weight[:, :1], *gated, *hard))
+        gated = Choice(on[:, 1:], weight[:, 1:]) if channels else None
+        hard = Relaxation(ones[:, :1], ones[:, 1:] if channels else None)
+        decisions.append(Decision(Choice(on[:, :1], weight[:, :1]), gated, hard))
     path = ExecutionPath(tuple(decisions))
     target = TABLE.expected_gated(path)[0].item() / TABLE.gated
     assert target < 0.6

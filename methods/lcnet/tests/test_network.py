@@ -129,9 +129,9 @@ def test_network_is_eq_2_to_5(form, nets, hard):
         for decision, expected in zip(output.path, saliences, strict=True):
             on = decision.on
             found = decision.weight
-            if decision.channel_weight is not None:
-                on = torch.cat([on, decision.channel_on], dim=1)
-                found = torch.cat([found, decision.channel_weight], dim=1)
+            if decision.channels is not None:
+                on = torch.cat([on, decision.channels.on], dim=1)
+                found = torch.cat([found, decision.channels.weight], dim=1)
             expected = expected[:, : found.shape[1]]
             np.testing.assert_allclose(found.detach(), expected, rtol=0, atol=1e-13)
             np.testing.assert_array_equal(on, expected > 0)

@@ -48,7 +48,7 @@ def test_in_evaluation_router_and_gate_are_one_linear_layer_and_relu_1():
     weight = head.weight * scale
     bias = head.bias + head.weight @ (norm.bias - norm.running_mean * scale)
     expected = F.linear(x, weight, bias).clamp(0, 1)
-    found = torch.cat([decision.weight, decision.channel_weight], dim=1)
+    found = torch.cat([decision.weight, decision.channels.weight], dim=1)
     torch.testing.assert_close(found, expected)
 
 

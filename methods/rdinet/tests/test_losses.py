@@ -12,7 +12,7 @@ from torch import Tensor
 import dyncore
 from dyn_rdinet import RankingConfig, image_histogram, ranking_loss
 from dyncore.data import Batch
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import Choice, Decision, ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives import ExecutionRateConfig
 
@@ -144,7 +144,7 @@ def test_nothing_is_read_back_from_the_device():
 
 
 def output_of(weight: Tensor) -> Output:
-    decisions = tuple(Decision(w > 0.5, w) for w in weight.split(1, dim=1))
+    decisions = tuple(Decision(Choice(w > 0.5, w)) for w in weight.split(1, dim=1))
     nothing: list[Tensor | None] = [None] * len(decisions)
     return Output(weight.new_zeros(len(weight), 10), ExecutionPath(decisions), nothing, nothing)
 

@@ -9,7 +9,7 @@ from dyn_rdinet import RelationalRouterConfig
 from dyn_rdinet.method import METHOD
 from dyncore import DynamicNetwork, cost_table, create_model, run_skipped
 from dyncore.backbones import ResNetConfig
-from dyncore.gating import Decision
+from dyncore.gating import Choice, Decision
 from dyncore.network import DynamicConfig
 
 BACKBONE = ResNetConfig(block="basic", depths=(1, 2), widths=(4, 8), stem="cifar", shortcut="pad")
@@ -139,7 +139,7 @@ def test_the_soft_mix_has_the_gradient_of_eq_9(index):
     for earlier in model.backbone.blocks[:index]:
         x = earlier(x)
     v = torch.tensor([[0.3], [0.9]], dtype=torch.float64, requires_grad=True)
-    mixed = block(x, Decision(v > 0.5, v))
+    mixed = block(x, Decision(Choice(v > 0.5, v)))
     upstream = torch.sin(torch.arange(mixed.numel(), dtype=torch.float64)).reshape(mixed.shape)
     mixed.backward(upstream)
     skipped = block(x, Decision.of(torch.zeros(2, 1, dtype=torch.bool), dtype=x.dtype))

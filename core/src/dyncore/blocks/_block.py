@@ -78,13 +78,18 @@ class GatedBlock(nn.Module):
         """Output channels of the first convolution: what channel gating decides."""
         return self.paths[0].layers[0].conv.out_channels
 
+    def remove_path(self, index: int) -> None:
+        """Take a path out for good, with its parameters; it must be off for every image."""
+        self.paths = (*self.paths[:index], self.paths[index].removed(), *self.paths[index + 1 :])
+
     def forward(
         self, x: Float[Tensor, "batch channel height width"], decision: Decision | None = None
     ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         """Masked form: every path runs and is weighted. Without a decision: the static block."""
         shortcut = None if self.downsample is None else self.downsample(x)
-        if decision is None:
-            residuals = [path(x) for path in self.paths]
+        paths = [path for path in self.paths if path.names]
+        if decision is None or not paths:
+            residuals = [path(x) for path in paths]
             terms = residuals if shortcut is None else [shortcut, *residuals]
             return self.activation(functools.reduce(torch.add, terms))
         if self.combine == "blend" and shortcut is not None:
@@ -98,12 +103,15 @@ class GatedBlock(nn.Module):
                 self.activation,
                 rectified=rectified,
             )
-        if len(self.paths) > 1 and parallel(self.paths):
+        if len(paths) == len(self.paths) > 1 and parallel(self.paths):
             return weighted_sum(self.paths, x, decision.weight, shortcut, self.activation)
         out = shortcut
-        last = self.paths[-1]
+        last = paths[-1]
         for path, weight in zip(self.paths, decision.weight.split(1, dim=1), strict=True):
-            y = path.convolved(x, decision.channel_weight)
+            if not path.names:
+                continue
+            channels = None if decision.channels is None else decision.channels.weight
+            y = path.convolved(x, channels)
             activation = self.activation if path is last else identity
             out = weighted_norm(y, [path.norm], weight[..., None], out, activation=activation)
         return out  # type: ignore[return-value]
@@ -131,7 +139,7 @@ class GatedBlock(nn.Module):
 
 
 def _residual(path: Path, x: Tensor, decision: Decision) -> Tensor:
-    if decision.channel_on is None or decision.channel_weight is None:
+    if decision.channels is None:
         return path(x)
-    chosen = zip(x.split(1), decision.channel_on, decision.channel_weight, strict=True)
+    chosen = zip(x.split(1), decision.channels.on, decision.channels.weight, strict=True)
     return torch.cat([path.run_channels(image, on, weight) for image, on, weight in chosen])

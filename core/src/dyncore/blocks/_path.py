@@ -29,7 +29,13 @@ class Path:
 
     owner: nn.Module
     names: tuple[tuple[str, str, Activation], ...]
-    """(convolution, norm, activation) of each layer."""
+    """(convolution, norm, activation) of each layer; none: the path was removed."""
+
+    def removed(self) -> "Path":
+        """In the place of the path, whose modules leave their owner."""
+        for name in {name.partition(".")[0] for names in self.names for name in names[:2]}:
+            delattr(self.owner, name)
+        return Path(self.owner, ())
 
     @property
     def layers(self) -> tuple[Layer, ...]:

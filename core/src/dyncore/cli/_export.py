@@ -9,7 +9,8 @@ import tyro
 from torch import Tensor
 
 from dyncore.data import Loader, Preprocessing, Split, load_dataset
-from dyncore.export import Subnet, changes, export_onnx, export_pt2, freeze_unused
+from dyncore.export import changes, export_onnx, export_pt2, fixed_paths, freeze_unused
+from dyncore.gating import BlindRouter
 from dyncore.network import DynamicNetwork
 from dyncore.registry import from_pretrained
 
@@ -68,7 +69,7 @@ def run_export(arguments: Sequence[str]) -> None:
             "this model has no preprocessing, so its input size is unknown: train it with dyn "
             "train, or export it in Python with dyncore.export and images of the right size"
         )
-    network: DynamicNetwork | Subnet = model
+    network = model
     if options.calibrate is not None:
         network = _subnet(model, options, preprocessing)
     output = options.output or f"model.{options.format}"
@@ -87,14 +88,17 @@ def run_export(arguments: Sequence[str]) -> None:
     print(f"written: {output}")
 
 
-def _subnet(model: DynamicNetwork, options: Arguments, preprocessing: Preprocessing) -> Subnet:
+def _subnet(
+    model: DynamicNetwork, options: Arguments, preprocessing: Preprocessing
+) -> DynamicNetwork:
     dataset = load_dataset(options.calibrate or "")
     seen, unseen = dataset.train or dataset.test, dataset.test or dataset.train
     subnet = freeze_unused(model, _images(seen, options, preprocessing))
-    decided = [value for fixed in subnet.fixed for value in fixed]
+    decided = [value for fixed in fixed_paths(subnet) for value in fixed]
+    routers = sum(site.gated and not isinstance(site.router, BlindRouter) for site in subnet.sites)
     print(
         f"of {len(decided)} paths {decided.count(False)} were never on and are removed, "
-        f"{decided.count(True)} are always on; {len(subnet.routers)} routers stay"
+        f"{decided.count(True)} are always on; {routers} routers stay"
     )
     found = changes(model, subnet, _images(unseen, options, preprocessing))
     split = "other" if dataset.train and dataset.test else "the same"

@@ -10,7 +10,7 @@ from dyncore.blocks import Path
 from dyncore.cost._count import count_macs, trace
 from dyncore.cost._table import BlockCost, CostTable, PathCost
 from dyncore.gating import RouterState
-from dyncore.network import DynamicNetwork
+from dyncore.network import DynamicNetwork, Site
 
 
 def cost_table(model: DynamicNetwork, input_size: tuple[int, int, int]) -> CostTable:
@@ -28,15 +28,16 @@ def cost_table(model: DynamicNetwork, input_size: tuple[int, int, int]) -> CostT
     x, stem = trace(lambda: network.backbone.stem(image))
     blocks: list[BlockCost] = []
     state: RouterState = ()
-    for index, block in enumerate(network.backbone.blocks):
-        gated, router = str(index) in network.gates, 0
-        if gated:
-            state, router = _route(network, str(index), x, state)
-        channels = network.channels_per_block[index]
-        paths = tuple(PathCost(_layers(path, x), channels) for path in block.paths)
-        shortcut = 0 if block.downsample is None else count_macs(partial(block.downsample, x))
-        blocks.append(BlockCost(gated=gated, router=router, shortcut=shortcut, paths=paths))
-        x = block(x)
+    for site in network.sites:
+        state, router = _route(site, x, state)
+        paths = tuple(
+            PathCost(_layers(path, x), site.channels if path.names else 0)
+            for path in site.block.paths
+        )
+        shortcut = site.block.downsample
+        projection = 0 if shortcut is None else count_macs(partial(shortcut, x))
+        blocks.append(BlockCost(gated=site.gated, router=router, shortcut=projection, paths=paths))
+        x = site.block(x)
     return CostTable(
         input_size=input_size,
         static=count_macs(lambda: plain(image)),
@@ -46,13 +47,15 @@ def cost_table(model: DynamicNetwork, input_size: tuple[int, int, int]) -> CostT
     )
 
 
-def _route(
-    network: DynamicNetwork, key: str, x: Tensor, state: RouterState
-) -> tuple[RouterState, int]:
+def _route(site: Site, x: Tensor, state: RouterState) -> tuple[RouterState, int]:
+    """The state after the site's router, and what router and gate cost."""
+
     def route() -> RouterState:
-        feature, new_state = network.routers[key](x.mean((2, 3)), state)
-        network.gates[key](feature, relaxed=False)
-        return new_state
+        if site.router is None or site.gate is None:
+            return state
+        feature, after = site.router(x.mean((2, 3)), state)
+        site.gate(feature, relaxed=False)
+        return after
 
     return trace(route)
 

@@ -91,11 +91,11 @@ class CostTable:
         self, path: ExecutionPath, accounting: Accounting = "sequential"
     ) -> Int[Tensor, "batch"]:
         """MACs that each image executes: reads ``on``."""
-        if all(d.channel_on is None for d in path):
+        if all(d.channels is None for d in path):
             on = path.on
             return self.always + (on * self._path_costs(on.device, torch.int64)).sum(1)
         costs = [
-            self._block(b, d.on.long(), d.channel_on, accounting)
+            self._block(b, d.on.long(), None if d.channels is None else d.channels.on, accounting)
             for b, d in zip(self.blocks, path, strict=True)
             if b.gated
         ]
@@ -114,11 +114,11 @@ class CostTable:
         self, path: ExecutionPath, accounting: Accounting = "sequential"
     ) -> Float[Tensor, "batch"]:
         """The part of :meth:`expected` that decisions can change; in 0 … :attr:`gated`."""
-        if all(d.channel_weight is None for d in path):
+        if all(d.channels is None for d in path):
             weight = path.weight
             return weight @ self._path_costs(weight.device, weight.dtype)
         costs = [
-            self._block(b, d.weight, d.channel_weight, accounting)
+            self._block(b, d.weight, None if d.channels is None else d.channels.weight, accounting)
             for b, d in zip(self.blocks, path, strict=True)
             if b.gated
         ]
@@ -142,13 +142,13 @@ class CostTable:
 
     @staticmethod
     def _block(
-        block: BlockCost, on: Tensor, channel_on: Tensor | None, accounting: Accounting
+        block: BlockCost, on: Tensor, channels: Tensor | None, accounting: Accounting
     ) -> Tensor:
         total = on.new_zeros(on.shape[0])
         for n, path in enumerate(block.paths):
             cost: Tensor | int = path.total
-            if path.channels and channel_on is not None:
-                chosen = channel_on.to(on.dtype).sum(1)
+            if path.channels and channels is not None:
+                chosen = channels.to(on.dtype).sum(1)
                 cost = path.fixed(accounting) + path.per_channel(accounting) * chosen
             total = total + on[:, n] * cost
         return total

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dyncore.gating import Decision, ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 
 
@@ -54,22 +53,16 @@ def _against(
     expected = true.logits.clone()
     if other.any():
         rows = other.nonzero()[:, 0]
-        taken = ExecutionPath(tuple(map(_double, output.path.images(rows))))
+        taken = output.path.images(rows).map(_double)
         expected[rows] = exact(images[rows].double(), path=taken).logits
     return int(other.sum()), float((output.logits.double() - expected).abs().max())
 
 
-def _double(decision: Decision) -> Decision:
-    salience = decision.channel_weight
-    return Decision(
-        decision.on,
-        decision.weight.double(),
-        decision.channel_on,
-        None if salience is None else salience.double(),
-    )
+def _double(values: Tensor) -> Tensor:
+    return values.double() if values.is_floating_point() else values
 
 
 def _decisions(output: Output) -> Tensor:
     """Every decision of every image."""
-    channels = [d.channel_on for d in output.path if d.channel_on is not None]
-    return torch.cat([output.path.on, *channels], dim=1)
+    channels = output.path.channel_on
+    return output.path.on if channels is None else torch.cat([output.path.on, channels], dim=1)

@@ -69,7 +69,7 @@ class PlannedBlock(Runnable):
             by_subset.setdefault(subset, []).append(image)
         skipped = by_subset.pop(0, [])
         chosen = None
-        if self.channels is not None and decision is not None and decision.channel_on is not None:
+        if self.channels is not None and decision is not None and decision.channels is not None:
             chosen = ChosenChannels(self.channels, decision)
         for subset, rows in by_subset.items():
             if chosen is not None:
@@ -131,9 +131,8 @@ class PlannedBlock(Runnable):
         assert decision is not None, "what always runs is not scaled"
         row = slice(image, image + 1)
         weights = decision.weight[image].tolist()
-        if decision.channel_on is not None and decision.channel_weight is not None:
-            on, salience = decision.channel_on[image], decision.channel_weight[image]
-            salience = salience.to(x.dtype)
+        if decision.channels is not None:
+            on, salience = decision.channels.on[image], decision.channels.weight[image].to(x.dtype)
             path = self.plan.paths[0]
             assert isinstance(path, Path), "only foldable paths pick channels"
             total[row].add_(path.run_channels(x[row], on, salience), alpha=weights[0])

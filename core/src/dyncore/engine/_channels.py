@@ -92,13 +92,13 @@ class ChosenChannels:
     """A batch's decisions about one path, sorted so that each image's channels stand together."""
 
     def __init__(self, path: ChannelPath, decision: Decision) -> None:
-        assert decision.channel_on is not None
-        assert decision.channel_weight is not None
+        channels = decision.channels
+        assert channels is not None
         self.path = path
-        self.counts: list[int] = decision.channel_on.sum(1).tolist()
+        self.counts: list[int] = channels.on.sum(1).tolist()
         self.weights: list[float] = decision.weight[:, 0].tolist()
-        self.salience = decision.channel_weight * decision.channel_on
-        self.order = torch.argsort(decision.channel_on.byte(), dim=1, descending=True, stable=True)
+        self.salience = channels.weight * channels.on
+        self.order = torch.argsort(channels.on.byte(), dim=1, descending=True, stable=True)
         self.sorted = self.salience.gather(1, self.order)
 
     def add_(self, total: Tensor, x: Tensor, image: int, *, relu: bool) -> None:

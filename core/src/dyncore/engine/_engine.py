@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dyncore.blocks import Path
+from dyncore.cost import Profile
 from dyncore.engine._agreement import Agreement, compare
 from dyncore.engine._compiled import library
 from dyncore.engine._cpu import CpuRunner
@@ -15,8 +16,7 @@ from dyncore.engine._native import supported
 from dyncore.engine._native_runner import NativeRunner
 from dyncore.engine._network import Part
 from dyncore.engine._plan import Plan, plan
-from dyncore.engine._profile import Profile
-from dyncore.gating import Decision, ExecutionPath
+from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 
 
@@ -155,12 +155,11 @@ def _output(parts: list[Part], images: Tensor) -> Output:
             images=images,
             features=all_of_it.features,
         )
-    blocks = range(len(parts[0].decisions))
+    paths = [ExecutionPath(part.decisions) for part in parts]
+    blocks = range(len(paths[0]))
     return Output(
         logits=torch.cat([part.logits for part in parts]),
-        path=ExecutionPath(
-            tuple(_joined([part.decisions[block] for part in parts]) for block in blocks)
-        ),
+        path=paths[0].map(lambda *of_parts: torch.cat(of_parts), *paths[1:]),
         router_features=[_cat([part.router_features[block] for part in parts]) for block in blocks],
         pooled=[_cat([part.pooled[block] for part in parts]) for block in blocks],
         images=images,
@@ -171,12 +170,3 @@ def _output(parts: list[Part], images: Tensor) -> Output:
 def _cat(tensors: list[Tensor | None]) -> Tensor | None:
     known = [tensor for tensor in tensors if tensor is not None]
     return torch.cat(known) if known else None
-
-
-def _joined(decisions: list[Decision]) -> Decision:
-    return Decision(
-        torch.cat([d.on for d in decisions]),
-        torch.cat([d.weight for d in decisions]),
-        _cat([d.channel_on for d in decisions]),
-        _cat([d.channel_weight for d in decisions]),
-    )

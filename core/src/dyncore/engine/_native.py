@@ -179,7 +179,7 @@ class NativeBlock(Runnable):
         if not scales:
             return on, None, None, None
         weight = decision.weight.to(self._store.dtype).contiguous()
-        if decision.channel_on is None or decision.channel_weight is None:
+        if decision.channels is None:
             return on, weight, None, None
-        salience = decision.channel_weight.to(self._store.dtype).contiguous()
-        return on, weight, decision.channel_on.contiguous(), salience
+        salience = decision.channels.weight.to(self._store.dtype).contiguous()
+        return on, weight, decision.channels.on.contiguous(), salience

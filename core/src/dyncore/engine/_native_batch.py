@@ -133,14 +133,15 @@ class Memory:
     def force(self, decisions: Sequence[Decision]) -> None:
         """Take the ``decisions`` of gated blocks in place of what routers would write here."""
         (on, channel_on), (_, _, weight, channel_weight) = self._flags(), self._numbers()
-        for name, buffer in (
-            ("on", on),
-            ("weight", weight),
-            ("channel_on", channel_on),
-            ("channel_weight", channel_weight),
+        chosen = [decision.paths for decision in decisions]
+        channels = [decision.channels for decision in decisions if decision.channels is not None]
+        for buffer, given in (
+            (on, [choice.on for choice in chosen]),
+            (weight, [choice.weight for choice in chosen]),
+            (channel_on, [choice.on for choice in channels]),
+            (channel_weight, [choice.weight for choice in channels]),
         ):
-            given = [getattr(decision, name) for decision in decisions]
-            parts = groupby((part for part in given if part is not None), Tensor.size)
+            parts = groupby(given, Tensor.size)
             if alike := [torch.cat(list(part)).flatten() for _, part in parts]:
                 buffer.copy_(torch.cat(alike))
 

@@ -17,7 +17,15 @@ from dyncore.engine._network import Part, PlannedNetwork
 from dyncore.engine._packing import Store
 from dyncore.engine._plan import Plan
 from dyncore.engine._stem import NativeStem
-from dyncore.gating import Affine, Decision, ExecutionPath, LeanGate, LeanRouter, RouterState
+from dyncore.gating import (
+    Affine,
+    Choice,
+    Decision,
+    ExecutionPath,
+    LeanGate,
+    LeanRouter,
+    RouterState,
+)
 
 MOST_EARLIER = 64
 
@@ -131,7 +139,7 @@ class NativeNetwork(PlannedNetwork):
     def _decides_all(self, path: ExecutionPath) -> bool:
         """Whether the path says of channels, too, which of them are on."""
         return not self._widths.channels.total or all(
-            not block.plan.channels or decision.channel_weight is not None
+            not block.plan.channels or decision.channels is not None
             for block, decision in zip(self.blocks, path, strict=True)
         )
 
@@ -196,13 +204,8 @@ class NativeNetwork(PlannedNetwork):
     def _decisions(self, memory: Memory) -> list[Decision]:
         count, paths = memory.images, self._widths.paths
         on, weight, channel_on, channel_weight = memory.decided
-        decided = map(
-            Decision,
-            paths.split(on, count),
-            paths.split(weight, count),
-            self._of_channels(channel_on, count),
-            self._of_channels(channel_weight, count),
-        )
+        chosen = map(Choice, paths.split(on, count), paths.split(weight, count))
+        decided = map(Decision, chosen, self._of_channels(channel_on, channel_weight, count))
         always = {n: Decision.always_on(weight.new_empty(count), n) for n in self._not_gated}
         return [
             next(decided) if block.plan.router else always[len(block.plan.paths)]
@@ -219,11 +222,12 @@ class NativeNetwork(PlannedNetwork):
         routed = iter(rows)
         return [next(routed) if block.plan.router else None for block in self.blocks]
 
-    def _of_channels(self, buffer: Tensor, images: int) -> Iterable[Tensor | None]:
-        if not self._widths.channels.total:
+    def _of_channels(self, on: Tensor, weight: Tensor, images: int) -> Iterable[Choice | None]:
+        widths = self._widths.channels
+        if not widths.total:
             return repeat(None)
-        rows = self._widths.channels.split(buffer, images)
-        return (row if row.shape[1] else None for row in rows)
+        rows = zip(widths.split(on, images), widths.split(weight, images), strict=True)
+        return (Choice(*row) if row[0].shape[1] else None for row in rows)
 
     def answer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`PlannedNetwork.answer`."""

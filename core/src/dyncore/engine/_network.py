@@ -143,6 +143,6 @@ class PlannedNetwork:
 
 
 def _scales(decision: Decision) -> bool:
-    return decision.channel_on is not None or not decision.weight.equal(
+    return decision.channels is not None or not decision.weight.equal(
         decision.on.to(decision.weight.dtype)
     )

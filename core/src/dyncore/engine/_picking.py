@@ -5,7 +5,7 @@ import time
 import torch
 
 from dyncore.engine._native import NativeBlock
-from dyncore.gating import Decision
+from dyncore.gating import Choice, Decision
 
 TURNS = 5
 """Runs of each form, of which the best counts, after one that does not."""
@@ -27,7 +27,7 @@ def measure_picking(block: NativeBlock, threads: int) -> None:
     def choosing(count: int) -> Decision:
         spread = torch.arange(channels) * count % channels < count
         channel_on = spread.expand(threads, -1)
-        return Decision(on, weight, channel_on, channel_on.to(x.dtype))
+        return Decision(Choice(on, weight), Choice.of(channel_on, x.dtype))
 
     forms = (choosing(few), channels), (choosing(many), channels), (choosing(channels), 0)
     best = [float("inf")] * len(forms)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dyncore.blocks import GatedBlock, PadShortcut, Path, identity, relu, relu6
 from dyncore.engine._convolution import Activation
 from dyncore.engine._fold import fold, foldable, folded
-from dyncore.gating import Decision, Evaluation, Gate, RouterState
+from dyncore.gating import Decision, Evaluation, RouterState
 from dyncore.network import DynamicNetwork
 
 ACTIVATIONS: dict[object, Activation] = {
@@ -86,15 +86,15 @@ def plan(model: DynamicNetwork, image: Tensor) -> Plan:
     x = stem(image)
     state: RouterState = ()
     blocks: list[BlockPlan] = []
-    for index, block in enumerate(model.backbone.blocks):
-        router = gate = None
+    if any(not path.names for site in model.sites for path in site.block.paths):
+        raise ValueError("the engine does not run networks from which paths were removed")
+    for site in model.sites:
+        block, router, gate = site.block, None, None
         scales = False
-        channels = model.channels_per_block[index]
         pooled = x.mean((2, 3))
-        if str(index) in model.gates:
-            found: Gate = model.gates[str(index)]  # type: ignore[assignment]
-            router = folded(model.routers[str(index)], pooled, state).lean()  # type: ignore[operator]
-            gate, scales = found.lean(), found.scales
+        if site.router is not None and site.gate is not None:
+            router = folded(site.router, pooled, state).lean()  # type: ignore[operator]
+            gate, scales = site.gate.lean(), site.gate.scales
             state = router(pooled, state)[1]
         shortcut = block.downsample
         if shortcut is not None and not isinstance(shortcut, (nn.Identity, PadShortcut)):
@@ -107,10 +107,10 @@ def plan(model: DynamicNetwork, image: Tensor) -> Plan:
                 router=router,
                 gate=gate,
                 scales=scales,
-                paths=tuple(_layers(path, channels) for path in block.paths),
+                paths=tuple(_layers(path, site.channels) for path in block.paths),
                 shortcut=shortcut,
                 activation=activation,
-                channels=channels,
+                channels=site.channels,
                 settled=settled,
                 in_size=tuple(x.shape[1:]),
                 out_size=tuple(out.shape[1:]),

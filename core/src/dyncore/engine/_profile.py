@@ -1,13 +1,9 @@
 """What each part of a network takes on this machine, as a cost table of times."""
 
-import json
-import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,49 +11,11 @@ from torch import Tensor
 from dyncore.cost import BlockCost, CostTable, PathCost
 from dyncore.engine._network import PlannedNetwork, Runnable
 from dyncore.gating import Decision, RouterState
-from dyncore.hub import parse_json, replacing
 
-UNIT = "ns"
 TURNS = 7
 """Runs of each part, of which the median counts, after one that does not."""
 DECISIONS = 20
 """Runs of a router in a turn: compiled ones take less than a call of them from Python."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Times per image, in nanoseconds, at one batch size on one device."""
-
-    device: str
-    threads: int
-    batch: int
-    table: CostTable
-    """A cost table whose unit is ns: ``table.macs(path)`` are nanoseconds of each image."""
-    modules: tuple[str, ...]
-    """Paths that could not be folded and run as modules, e.g. ``block 3 path 0``."""
-
-    def save(self, file: str | os.PathLike[str]) -> None:
-        """Write the profile as JSON, e.g. for a latency budget in training."""
-        with replacing(Path(file)) as temporary:
-            temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-
-    def __str__(self) -> str:
-        where = f"{self.device}, {self.threads} threads, batch {self.batch}"
-        modules = f"\nrun as modules: {', '.join(self.modules)}" if self.modules else ""
-        return f"{self.table}\n{where}{modules}"
-
-
-def read_profile(file: str | os.PathLike[str]) -> Profile:
-    """What :meth:`Profile.save` wrote. Raises ValueError for a file that it did not write."""
-    try:
-        saved = parse_json(Path(file).read_bytes())
-        table = CostTable.from_dict(saved.pop("table"))
-        return Profile(table=table, modules=tuple(saved.pop("modules")), **saved)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{os.fspath(file)} is no profile of an engine ({error!r}): write one with "
-            "'dyn bench MODEL --output FILE'"
-        ) from error
 
 
 @torch.no_grad()
@@ -102,7 +60,7 @@ def measure(network: PlannedNetwork, images: Tensor, *, workers: int = 1) -> Cos
         stem=_per_image(stem, count),
         head=_per_image(head, count),
         blocks=tuple(blocks),
-        unit=UNIT,
+        unit="ns",
     )
 
 

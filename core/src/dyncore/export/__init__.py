@@ -4,19 +4,18 @@ from dyncore.export._agreement import Agreement
 from dyncore.export._artefact import metadata
 from dyncore.export._changes import Changes, changes
 from dyncore.export._errors import ExportError
-from dyncore.export._freeze import freeze_unused
+from dyncore.export._freeze import fixed_paths, freeze_unused
 from dyncore.export._onnx import export_onnx
 from dyncore.export._pt2 import export_pt2
-from dyncore.export._subnet import Subnet
 
 __all__ = [
     "Agreement",
     "Changes",
     "ExportError",
-    "Subnet",
     "changes",
     "export_onnx",
     "export_pt2",
+    "fixed_paths",
     "freeze_unused",
     "metadata",
 ]

@@ -1,5 +1,6 @@
 """What an exported file computes, and what it says about itself."""
 
+import copy
 import json
 from importlib.metadata import version
 from typing import final
@@ -8,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.export._subnet import Subnet, whole
-from dyncore.network import DynamicNetwork
+from dyncore.cost import cost_table
+from dyncore.export._conditional import run_conditionally
+from dyncore.network import DynamicNetwork, Output
 
 
 @final
@@ -23,7 +25,7 @@ class Artefact(nn.Module):
 
     def __init__(
         self,
-        network: DynamicNetwork | Subnet,
+        network: DynamicNetwork,
         images: Float[Tensor, "batch 3 height width"],
         *,
         skip: bool = False,
@@ -33,29 +35,28 @@ class Artefact(nn.Module):
         self.skip = skip
         _check(images, network)
         size = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
-        self.network = network if isinstance(network, Subnet) else whole(network, size)
-        if self.network.table.input_size != size:
-            raise ValueError(
-                f"images are {size}, but the subnet was calibrated on "
-                f"{self.network.table.input_size}"
-            )
-        self.eval()
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.table = cost_table(network, size)
         with torch.no_grad():  # the table keeps its costs as a tensor from its first use on
-            self.network.table.macs(self.network(images).path)
+            self.table.macs(self._run(images).path)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> dict[str, Tensor]:
         """See the class."""
-        output = self.network(images, skip=self.skip)
+        output = self._run(images)
         path = output.path
         named = {"logits": output.logits, "on": path.on}
-        channels = [d.channel_on & d.on if d.channel_on is not None else None for d in path]
-        if gated := [columns for columns in channels if columns is not None]:
+        if gated := [d.channels.on & d.on for d in path if d.channels is not None]:
             named["channel_on"] = torch.cat(gated, dim=1)
-        named["macs"] = self.network.table.macs(path)
+        named["macs"] = self.table.macs(path)
         return named
 
+    def _run(self, images: Tensor) -> Output:
+        if self.skip:
+            return self.network.walk(images, run_conditionally)
+        return self.network(images)
 
-def _check(images: Tensor, network: DynamicNetwork | Subnet) -> None:
+
+def _check(images: Tensor, network: DynamicNetwork) -> None:
     if network.training:
         raise ValueError("an export needs a model in evaluation: call model.eval() first")
     if images.ndim != 4 or images.shape[1] != 3 or not len(images):
@@ -77,7 +78,7 @@ def _check(images: Tensor, network: DynamicNetwork | Subnet) -> None:
         )
 
 
-def metadata(network: DynamicNetwork | Subnet, input_size: tuple[int, int, int]) -> dict[str, str]:
+def metadata(network: DynamicNetwork, input_size: tuple[int, int, int]) -> dict[str, str]:
     """What a file says about itself; every value is JSON.
 
     ``input_size`` (channel, height, width); ``classes`` in the order of the logits and

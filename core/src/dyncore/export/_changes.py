@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dyncore.export._subnet import Subnet
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork
 
@@ -25,7 +24,9 @@ class Changes:
 
 @torch.no_grad()
 def changes(
-    model: DynamicNetwork, subnet: Subnet, batches: Iterable[Float[Tensor, "batch 3 height width"]]
+    model: DynamicNetwork,
+    subnet: DynamicNetwork,
+    batches: Iterable[Float[Tensor, "batch 3 height width"]],
 ) -> Changes:
     """Compare a subnet with its network. Raises ValueError for no images."""
     images = decisions = predictions = 0
@@ -41,5 +42,5 @@ def changes(
 
 def _weights(path: ExecutionPath) -> Float[Tensor, "batch column"]:
     """Of every path and channel; 0 for the channels of a path that is off."""
-    channels = [d.channel_weight * d.on for d in path if d.channel_weight is not None]
+    channels = [d.channels.weight * d.on for d in path if d.channels is not None]
     return torch.cat([path.weight, *channels], dim=1)

@@ -1,38 +1,39 @@
 """A block that skips inside of a compiled graph."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dyncore.blocks import Activation, GatedBlock, Path
-from dyncore.gating import Decision
+from dyncore.blocks import Activation, Path
+from dyncore.gating import Decision, FrozenGate
+from dyncore.network import Site
 
 Branch = Callable[..., Tensor]
 
 
 def run_conditionally(
-    block: GatedBlock,
-    x: Float[Tensor, "batch channel height width"],
-    decision: Decision,
-    fixed: Sequence[bool | None],
+    site: Site, x: Float[Tensor, "batch channel height width"], decision: Decision | None
 ) -> Float[Tensor, "batch out_channel out_height out_width"]:
     """``act(shortcut(x) + Σₙ wₙ pathₙ(x))``; a path that no image of the batch chose does not run.
 
-    For hard decisions this is what both ways to combine give. Paths whose ``fixed`` is None are
-    decided. A block without a shortcut runs masked: of one path at least there is need.
+    For hard decisions this is what both ways to combine give. A path that is fixed needs no
+    condition. A block without a shortcut runs masked: of one path at least there is need.
     """
-    if block.downsample is None:
-        return block(x, decision)
+    block = site.block
+    if decision is None or site.frozen or block.downsample is None:
+        return block(x, None if site.frozen else decision)
+    paths = [n for n, path in enumerate(block.paths) if path.names]
+    fixed = site.gate.fixed if isinstance(site.gate, FrozenGate) else (None,) * len(block.paths)
     out = block.downsample(x)
-    weights = decision.weight[..., None, None].split(1, dim=1)
-    for n, (path, weight) in enumerate(zip(block.paths, weights, strict=True)):
-        activation = block.activation if n == len(block.paths) - 1 else torch.clone
-        executed, skipped = _branches(path, activation)
-        arguments = [x, out, weight]
-        if decision.channel_weight is not None:
-            arguments.append(decision.channel_weight.clone())  # it may be a view beside weight
+    for n in paths:
+        activation = block.activation if n == paths[-1] else torch.clone
+        executed, skipped = _branches(block.paths[n], activation)
+        arguments = [x, out, decision.weight[:, n : n + 1, None, None]]
+        if decision.channels is not None:
+            # It may be a view beside weight.
+            arguments.append(decision.channels.weight.clone())
         if fixed[n] is None:
             out = torch.cond(decision.on[:, n].any(), executed, skipped, tuple(arguments))
         else:

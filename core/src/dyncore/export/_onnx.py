@@ -13,13 +13,12 @@ from dyncore.export._artefact import Artefact, metadata
 from dyncore.export._errors import ExportError
 from dyncore.export._file import checked_target
 from dyncore.export._requirements import require_onnx, require_torch
-from dyncore.export._subnet import Subnet
 from dyncore.hub import replacing
 from dyncore.network import DynamicNetwork
 
 
 def export_onnx(
-    network: DynamicNetwork | Subnet,
+    network: DynamicNetwork,
     images: Float[Tensor, "batch 3 height width"],
     file: str | os.PathLike[str],
 ) -> Agreement:
@@ -50,7 +49,7 @@ def export_onnx(
         )
     if program is None:
         raise ExportError("torch.onnx.export returned no program")
-    program.model.metadata_props.update(metadata(network, artefact.network.table.input_size))
+    program.model.metadata_props.update(metadata(network, artefact.table.input_size))
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as temporary:
         program.save(temporary, external_data=False)

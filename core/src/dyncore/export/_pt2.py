@@ -10,13 +10,12 @@ from dyncore.export._agreement import Agreement, expect_agreement
 from dyncore.export._artefact import Artefact, metadata
 from dyncore.export._file import checked_target
 from dyncore.export._requirements import require_compiler, require_torch
-from dyncore.export._subnet import Subnet
 from dyncore.hub import replacing
 from dyncore.network import DynamicNetwork
 
 
 def export_pt2(
-    network: DynamicNetwork | Subnet,
+    network: DynamicNetwork,
     images: Float[Tensor, "batch 3 height width"],
     file: str | os.PathLike[str],
     *,
@@ -38,7 +37,7 @@ def export_pt2(
     artefact = Artefact(network, images)
     with torch.no_grad():
         program = torch.export.export(Artefact(artefact.network, images, skip=skip), (images,))
-    described = metadata(network, artefact.network.table.input_size)
+    described = metadata(network, artefact.table.input_size)
     # Layouts that are chosen anew do not reach the branches of conditions: wrong in torch 2.12.1.
     layout = {"layout_optimization": False} if skip else {"freezing": True}
     settings = {**layout, "aot_inductor.metadata": described}

@@ -1,8 +1,9 @@
 """Routers, gates, decisions and execution paths."""
 
 from dyncore.gating._config import PartConfig, config_to_dict
-from dyncore.gating._decision import Decision
+from dyncore.gating._decision import Choice, Decision, Relaxation
 from dyncore.gating._execution_path import ExecutionPath
+from dyncore.gating._frozen import BlindRouter, FrozenGate
 from dyncore.gating._gate import Gate, GateConfig
 from dyncore.gating._gates import (
     GumbelSoftmaxGateConfig,
@@ -25,11 +26,14 @@ from dyncore.gating._routers import (
 
 __all__ = [
     "Affine",
+    "BlindRouter",
+    "Choice",
     "ContextRouter",
     "ContextRouterConfig",
     "Decision",
     "Evaluation",
     "ExecutionPath",
+    "FrozenGate",
     "Gate",
     "GateConfig",
     "GumbelSoftmaxGateConfig",
@@ -40,6 +44,7 @@ __all__ = [
     "PartConfig",
     "ReLU1Gate",
     "ReLU1GateConfig",
+    "Relaxation",
     "Router",
     "RouterConfig",
     "RouterState",

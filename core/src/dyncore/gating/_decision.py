@@ -1,34 +1,56 @@
 """What one gate decided for a batch of images."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+Parts = TypeVar("Parts", "Choice", "Relaxation", "Decision")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of some units, paths or channels, are computed, and what multiplies each."""
+
+    on: Bool[Tensor, "batch unit"]
+    """Whether the unit is computed."""
+    weight: Float[Tensor, "batch unit"]
+    """What multiplies it: relaxed v, straight-through value, or salience (S_L, S_C)."""
+
+    @classmethod
+    def of(cls, on: Bool[Tensor, "batch unit"], dtype: torch.dtype | None = None) -> "Choice":
+        """The choice whose weights are its 0s and 1s."""
+        return cls(on, on.to(dtype or torch.get_default_dtype()))
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """What training knows beside a relaxed decision: the hard one that evaluation would take."""
+
+    paths: Float[Tensor, "batch path"]
+    """The 0 or 1 of each path without noise, with a gradient."""
+    channels: Float[Tensor, "batch channel"] | None = None
+    """The same of gated channels."""
+    margin: Float[Tensor, "batch path"] | None = None
+    """On-logit minus off-logit, without noise; None: no logits decided."""
+
 
 @dataclass(frozen=True)
 class Decision:
-    """The decisions of one block: what is computed, and what multiplies it.
+    """The decisions of one block: a choice of its paths, and of its channels where they are gated.
 
     Losses read the weights; costs, rates, files and skipping read ``on``. In hard decisions
-    ``weight`` equals ``on``, except for ReLU-1 gates, whose clamped score keeps scaling.
+    weights equal ``on``, except for ReLU-1 gates, whose clamped score keeps scaling.
     """
 
-    on: Bool[Tensor, "batch path"]
-    """Whether the path is computed."""
-    weight: Float[Tensor, "batch path"]
-    """What multiplies the path: relaxed v, straight-through value, or salience S_L."""
-    channel_on: Bool[Tensor, "batch channel"] | None = None
-    """Whether a channel of the block's first convolution is computed."""
-    channel_weight: Float[Tensor, "batch channel"] | None = None
-    """What multiplies that channel: salience S_C."""
-    noise_free: Float[Tensor, "batch path"] | None = None
-    """The 0 or 1 that evaluation would decide, with a gradient for training; None: weight."""
-    channel_noise_free: Float[Tensor, "batch channel"] | None = None
-    """The same of the channels."""
-    margin: Float[Tensor, "batch path"] | None = None
-    """On-logit minus off-logit, without noise; None: no logits decided."""
+    paths: Choice
+    channels: Choice | None = None
+    """Of the output channels of the block's first convolution; None: not gated."""
+    training: Relaxation | None = None
+    """None: the decision is what evaluation would take."""
 
     @classmethod
     def of(
@@ -39,9 +61,8 @@ class Decision:
         dtype: torch.dtype | None = None,
     ) -> "Decision":
         """The decision whose weights are its 0s and 1s."""
-        dtype = dtype or torch.get_default_dtype()
-        channel_weight = None if channel_on is None else channel_on.to(dtype)
-        return cls(on, on.to(dtype), channel_on, channel_weight)
+        channels = None if channel_on is None else Choice.of(channel_on, dtype)
+        return cls(Choice.of(on, dtype), channels)
 
     @classmethod
     def always_on(cls, x: Float[Tensor, "batch ..."], paths: int) -> "Decision":
@@ -49,14 +70,53 @@ class Decision:
         on = torch.ones(x.shape[0], paths, dtype=torch.bool, device=x.device)
         return cls.of(on, dtype=x.dtype)
 
+    @property
+    def on(self) -> Bool[Tensor, "batch path"]:
+        """Which paths are computed."""
+        return self.paths.on
+
+    @property
+    def weight(self) -> Float[Tensor, "batch path"]:
+        """What multiplies each path."""
+        return self.paths.weight
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """That of the paths, and that of the channels where they are gated."""
+        return (self.paths,) if self.channels is None else (self.paths, self.channels)
+
+    @property
+    def as_evaluated(self) -> "Decision":
+        """The same with the weights that evaluation would give: 0 or 1, without noise."""
+        if self.training is None:
+            return self
+        channels = None
+        if self.channels is not None and self.training.channels is not None:
+            channels = Choice(self.channels.on, self.training.channels)
+        return replace(self, paths=Choice(self.paths.on, self.training.paths), channels=channels)
+
+    def map(self, change: Callable[..., Tensor], *others: "Decision") -> "Decision":
+        """``change`` of every tensor, together with the same tensor of each of ``others``.
+
+        Raises ValueError where one of them has a tensor that another one lacks.
+        """
+        return _map(change, self, *others)
+
     def __getitem__(self, images: slice | Tensor) -> "Decision":
         """The same decision for some of the images."""
-        optional = (
-            self.channel_on,
-            self.channel_weight,
-            self.noise_free,
-            self.channel_noise_free,
-            self.margin,
-        )
-        chosen = (None if value is None else value[images] for value in optional)
-        return Decision(self.on[images], self.weight[images], *chosen)
+        return self.map(lambda values: values[images])
+
+
+def _map(change: Callable[..., Tensor], first: Parts, *others: Parts) -> Parts:
+    changed: dict[str, Any] = {}
+    for field in fields(first):
+        values = [getattr(part, field.name) for part in (first, *others)]
+        absent = [value is None for value in values]
+        if any(absent) and not all(absent):
+            raise ValueError(f"decisions are not alike: {field.name} stands in some of them only")
+        if all(absent):
+            changed[field.name] = None
+        else:
+            leaf = isinstance(values[0], Tensor)
+            changed[field.name] = change(*values) if leaf else _map(change, *values)
+    return type(first)(**changed)

@@ -1,7 +1,7 @@
 """An image's decisions over all blocks."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -63,6 +63,11 @@ class ExecutionPath:
     def __getitem__(self, block: int) -> Decision:
         return self.decisions[block]
 
+    def map(self, change: Callable[..., Tensor], *others: "ExecutionPath") -> "ExecutionPath":
+        """``change`` of every tensor of every decision; see :meth:`Decision.map`."""
+        alike = zip(self, *others, strict=True)
+        return ExecutionPath(tuple(first.map(change, *rest) for first, *rest in alike))
+
     def images(self, images: slice | Tensor) -> "ExecutionPath":
         """The execution paths of some of the images."""
         return ExecutionPath(tuple(decision[images] for decision in self.decisions))
@@ -74,7 +79,7 @@ class ExecutionPath:
         Their gradient is that of the on-probability, or of the salience. Decisions that are what
         evaluation takes, such as forced ones, keep their weights.
         """
-        return ExecutionPath(tuple(_as_evaluated(decision) for decision in self))
+        return ExecutionPath(tuple(decision.as_evaluated for decision in self))
 
     @property
     def on(self) -> Bool[Tensor, "batch total"]:
@@ -89,7 +94,7 @@ class ExecutionPath:
     @property
     def channel_on(self) -> Bool[Tensor, "batch total_channel"] | None:
         """Every gated channel of every block, in order; None without channel gating."""
-        gated = [d.channel_on for d in self.decisions if d.channel_on is not None]
+        gated = [d.channels.on for d in self.decisions if d.channels is not None]
         return torch.cat(gated, dim=1) if gated else None
 
     @property
@@ -100,9 +105,3 @@ class ExecutionPath:
     @property
     def paths_per_block(self) -> tuple[int, ...]:
         return tuple(decision.on.shape[1] for decision in self.decisions)
-
-
-def _as_evaluated(decision: Decision) -> Decision:
-    if decision.noise_free is None:
-        return decision
-    return replace(decision, weight=decision.noise_free, channel_weight=decision.channel_noise_free)

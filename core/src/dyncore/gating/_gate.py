@@ -4,7 +4,6 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -18,7 +17,9 @@ class Gate(nn.Module, ABC):
     """A linear head on the router feature plus a rule that turns its scores into a decision."""
 
     head: nn.Linear
-    scales: ClassVar[bool] = False
+    channels: int = 0
+    """Channels that it decides about, beside paths."""
+    scales: bool = False
     """Whether weights in evaluation may be other than 0 and 1."""
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """The gates of the five papers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dyncore.gating._decision import Decision
+from dyncore.gating._decision import Choice, Decision, Relaxation
 from dyncore.gating._gate import Gate, GateConfig
 from dyncore.gating._lean import Affine, LeanGate, at_least_float32, keep_one, of_each_channel
 from dyncore.gating._linear import he_linear
@@ -70,12 +70,12 @@ class TwoLogitGate(Gate):
             noisy = margin + noise[..., 1] - noise[..., 0]
         on = self._on(noisy)
         if not relaxed:
-            return Decision(on, on.to(margin.dtype))
+            return Decision.of(on, dtype=margin.dtype)
         probability = torch.sigmoid(noisy / self.temperature.to(noisy.dtype))
         weight = _straight_through(on, probability) if self.straight_through else probability
         # The on-probability under Gumbel noise: its gradient does not vanish with the temperature.
         noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
-        return Decision(on, weight, noise_free=noise_free, margin=margin)
+        return Decision(Choice(on, weight), training=Relaxation(noise_free, margin=margin))
 
     def lean(self) -> LeanGate:
         """See :meth:`Gate.lean`: one logit per path, on minus off."""
@@ -165,7 +165,7 @@ class ReLU1Gate(Gate):
     nothing is dead at the start.
     """
 
-    scales: ClassVar[bool] = True
+    scales = True
 
     def __init__(
         self,
@@ -204,21 +204,18 @@ class ReLU1Gate(Gate):
         clamped = score.clamp(0, 1)
         weight = clamped + self.leak * (score - clamped) if relaxed else clamped
         on = score > 0
-        path_on, channel_on = on[:, : self.paths], on[:, self.paths :]
-        path_weight, channel_weight = weight[:, : self.paths], weight[:, self.paths :]
+        paths = Choice(on[:, : self.paths], weight[:, : self.paths])
         if self.keep_one:
-            path_on = keep_one(path_on, score[:, : self.paths])
-        decision = Decision(path_on, path_weight)
-        if relaxed:
-            # A salience scales what it keeps: all of them at 0.7 look cheap, and everything runs.
-            decision = replace(decision, noise_free=_straight_through(path_on, path_weight))
-        if channel_on.shape[1] == 0:
-            return decision
-        decision = replace(decision, channel_on=channel_on, channel_weight=channel_weight)
-        if relaxed:
-            counted = _straight_through(channel_on, channel_weight)
-            decision = replace(decision, channel_noise_free=counted)
-        return decision
+            paths = Choice(keep_one(paths.on, score[:, : self.paths]), paths.weight)
+        channels = Choice(on[:, self.paths :], weight[:, self.paths :]) if self.channels else None
+        if not relaxed:
+            return Decision(paths, channels)
+        # A salience scales what it keeps: all of them at 0.7 look cheap, and everything runs.
+        hard = _straight_through(paths.on, paths.weight)
+        if channels is None:
+            return Decision(paths, training=Relaxation(hard))
+        hard_channels = _straight_through(channels.on, channels.weight)
+        return Decision(paths, channels, Relaxation(hard, hard_channels))
 
     def lean(self) -> LeanGate:
         """See :meth:`Gate.lean`."""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from dyncore.gating._decision import Decision
+from dyncore.gating._decision import Choice, Decision
 from dyncore.gating._router import RouterState
 
 
@@ -81,12 +81,11 @@ class LeanGate:
         if self.keep_one:
             path_on = keep_one(path_on, score[:, : self.paths])
         if weight is None:
-            return Decision(path_on, path_on.to(score.dtype))
+            return Decision.of(path_on, dtype=score.dtype)
+        paths = Choice(path_on, weight[:, : self.paths])
         if not self.channels:
-            return Decision(path_on, weight)
-        return Decision(
-            path_on, weight[:, : self.paths], on[:, self.paths :], weight[:, self.paths :]
-        )
+            return Decision(paths)
+        return Decision(paths, Choice(on[:, self.paths :], weight[:, self.paths :]))
 
 
 def keep_one(on: Tensor, score: Tensor) -> Tensor:

@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks import GatedBlock, pool
-from dyncore.gating import Decision, ExecutionPath, RouterState
+from dyncore.blocks import pool
+from dyncore.gating import Decision, ExecutionPath, FrozenGate, RouterState
 from dyncore.hub import push_folder, save_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._info import ModelInfo, describe
 from dyncore.network._output import Output
+from dyncore.network._site import Site
 
 
 class DynamicNetwork(nn.Module):
@@ -44,17 +45,25 @@ class DynamicNetwork(nn.Module):
                 )
 
     @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every block with its router and gate, in the order in which an image meets them."""
+        sites, first = [], 0
+        for index, block in enumerate(self.backbone.blocks):
+            router = gate = None
+            if (key := str(index)) in self.gates:
+                router, gate = self.routers[key], self.gates[key]
+            columns = slice(first, first := first + len(block.paths))
+            sites.append(Site(index, block, router, gate, columns))  # type: ignore[arg-type]
+        return tuple(sites)
+
+    @property
     def paths_per_block(self) -> tuple[int, ...]:
         return tuple(len(block.paths) for block in self.backbone.blocks)
 
     @property
     def channels_per_block(self) -> tuple[int, ...]:
         """Gated channels of each block; 0 where channels are not gated."""
-        gated = self.config.granularity.channels
-        return tuple(
-            block.gated_channels if gated and str(index) in self.gates else 0
-            for index, block in enumerate(self.backbone.blocks)
-        )
+        return tuple(site.channels for site in self.sites)
 
     def forward(
         self,
@@ -70,7 +79,8 @@ class DynamicNetwork(nn.Module):
         ``noise`` is what :meth:`draw_noise` draws; None means none. ``relaxed`` chooses relaxed
         or hard decisions; by default relaxed in training mode.
         """
-        return self._forward(images, path, noise, relaxed, GatedBlock.__call__)
+        relaxed = self.training if relaxed is None else relaxed
+        return self.walk(images, _run_masked, path=path, noise=noise, relaxed=relaxed)
 
     def draw_noise(
         self, batch: int, generator: torch.Generator | None = None
@@ -125,50 +135,55 @@ class DynamicNetwork(nn.Module):
                 f"path has {path.paths_per_block} paths per block, but the network has "
                 f"{self.paths_per_block}"
             )
-        for decision, channels in zip(path, self.channels_per_block, strict=True):
+        for decision, site in zip(path, self.sites, strict=True):
             if len(decision.on) != images:
                 raise ValueError(
                     f"path decides for {len(decision.on)} images, but there are {images}"
                 )
-            if decision.channel_on is not None and decision.channel_on.shape[1] != channels:
+            chosen = decision.channels
+            if chosen is not None and chosen.on.shape[1] != site.channels:
                 raise ValueError(
-                    f"path has {decision.channel_on.shape[1]} gated channels in a block, but the "
-                    f"network has {channels}"
+                    f"path has {chosen.on.shape[1]} gated channels in a block, but the network "
+                    f"has {site.channels}"
+                )
+            if isinstance(site.gate, FrozenGate) and not site.gate.agrees(decision.on):
+                raise ValueError(
+                    f"path decides otherwise than {site.gate.fixed} about block {site.index}, "
+                    "which is how the network was frozen"
                 )
 
-    def _forward(
+    def walk(
         self,
-        images: Tensor,
-        path: ExecutionPath | None,
-        noise: Tensor | None,
-        relaxed: bool | None,
-        execute: Callable[[GatedBlock, Tensor, Decision | None], Tensor],
+        images: Float[Tensor, "batch 3 height width"],
+        execute: Callable[[Site, Tensor, Decision | None], Tensor],
+        *,
+        path: ExecutionPath | None = None,
+        noise: Float[Tensor, "batch total logit"] | None = None,
+        relaxed: bool = False,
     ) -> Output:
-        relaxed = self.training if relaxed is None else relaxed
-        shape = (len(images), sum(self.paths_per_block), 2)
-        if noise is not None and noise.shape != shape:
-            raise ValueError(f"noise has shape {tuple(noise.shape)}, but {shape} is needed")
-        self.check_path(len(images), path)
+        """Stem, then each site, then head; how a block runs is up to ``execute``.
+
+        It is given the site, its input and its decision, None where nothing is decided, and
+        returns the block's output. The other arguments are those of :meth:`forward`.
+        """
+        self._check(len(images), path, noise)
         x = self.backbone.stem(images)
         state: RouterState = ()
-        decisions, features, pools, first = [], [], [], 0
-        for index, block in enumerate(self.backbone.blocks):
-            pooled = feature = None
-            key, end = str(index), first + len(block.paths)
-            if key not in self.gates:
-                decision = None
-            elif path is not None:
-                decision = path[index]
-            else:
-                x, pooled = pool(x)
-                feature, state = self.routers[key](pooled, state)
-                block_noise = None if noise is None else noise[:, first:end]
-                decision = self.gates[key](feature, block_noise, relaxed=relaxed)
-            x = execute(block, x, decision)
-            decisions.append(decision or Decision.always_on(x, len(block.paths)))
+        decisions, features, pools = [], [], []
+        for site in self.sites:
+            pooled = feature = decision = None
+            if site.router is not None and site.gate is not None:
+                if path is None:
+                    x, pooled = pool(x)
+                    feature, state = site.router(pooled, state)
+                    heard = None if noise is None else noise[:, site.columns]
+                    decision = site.gate(feature, heard, relaxed=relaxed)
+                else:
+                    decision = path[site.index]
+            x = execute(site, x, decision)
+            decisions.append(decision or Decision.always_on(x, len(site.block.paths)))
             features.append(feature)
             pools.append(pooled)
-            first = end
         return Output(
             logits=self.backbone.head(x),
             path=ExecutionPath(tuple(decisions)),
@@ -178,6 +193,20 @@ class DynamicNetwork(nn.Module):
             features=x,
             noise=noise,
         )
+
+    def _check(self, images: int, path: ExecutionPath | None, noise: Tensor | None) -> None:
+        shape = (images, sum(self.paths_per_block), 2)
+        if noise is not None and noise.shape != shape:
+            raise ValueError(f"noise has shape {tuple(noise.shape)}, but {shape} is needed")
+        self.check_path(images, path)
+
+
+def _run_masked(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
+    return site.block(x, None if site.frozen else decision)
+
+
+def _run_skipped(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
+    return site.block.run_skipped(x, None if site.frozen else decision)
 
 
 @torch.no_grad()
@@ -195,4 +224,4 @@ def run_skipped(
     """
     if model.training:
         raise ValueError("run_skipped needs a model in evaluation: call model.eval() first")
-    return model._forward(images, path, None, False, GatedBlock.run_skipped)
+    return model.walk(images, _run_skipped, path=path)

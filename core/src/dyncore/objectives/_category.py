@@ -108,6 +108,6 @@ class CategoryLossConfig(ObjectiveConfig):
         if not model.routers:
             raise ValueError("the category loss needs a network with routers, not a static one")
         stages = model.backbone.stages
-        features = {int(block): router.out_features for block, router in model.routers.items()}
+        features = {s.index: s.router.out_features for s in model.sites if s.router is not None}
         weights = [LAST_STAGE * PER_STAGE ** (stages[-1] - stages[block]) for block in features]
-        return Category(features, weights, category_of, self.weight)  # type: ignore[arg-type]
+        return Category(features, weights, category_of, self.weight)

@@ -6,9 +6,8 @@ from typing import ClassVar, Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor
 
-from dyncore.cost import CostTable, execution_rate_loss, flops_ratio_loss
+from dyncore.cost import CostTable, execution_rate_loss, flops_ratio_loss, read_profile
 from dyncore.data import Batch
-from dyncore.engine import read_profile
 from dyncore.gating import Decision, ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
@@ -81,10 +80,11 @@ class ExecutionRate(ObjectivePart):
 
 def _leaking(decision: Decision, leak: float) -> Decision:
     """The same decision, whose weights have at least ``leak`` for a gradient in the margin."""
-    if decision.margin is None:
+    margin = None if decision.training is None else decision.training.margin
+    if margin is None:
         return decision
-    slope = leak * (decision.margin - decision.margin.detach())
-    return replace(decision, weight=decision.weight + slope)
+    slope = leak * (margin - margin.detach())
+    return replace(decision, paths=replace(decision.paths, weight=decision.weight + slope))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,13 +26,13 @@ def expect_same_path(found: ExecutionPath, expected: ExecutionPath, what: str) -
     """Raise AssertionError, starting with ``what``, unless every decision is the same."""
     for block, (one, other) in enumerate(zip(found, expected, strict=True)):
         for kind, a, b in (
-            ("path", one.on, other.on),
-            ("channel", one.channel_on, other.channel_on),
+            ("path", one.paths, other.paths),
+            ("channel", one.channels, other.channels),
         ):
             if (a is None) != (b is None):
                 raise AssertionError(f"{what}: block {block} gates {kind}s in one of the two only")
-            if a is not None and b is not None and not torch.equal(a, b):
-                images = (a != b).any(1).nonzero().squeeze(1).tolist()
+            if a is not None and b is not None and not torch.equal(a.on, b.on):
+                images = (a.on != b.on).any(1).nonzero().squeeze(1).tolist()
                 raise AssertionError(
                     f"{what}: other {kind} decisions in block {block} for images {images}"
                 )

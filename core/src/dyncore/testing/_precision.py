@@ -33,8 +33,10 @@ def check_bf16(case: Case, folder: Path) -> None:
         where = f"{case}, {form} evaluation in bf16"
         if not output.logits.isfinite().all():
             raise AssertionError(f"{where}: logits are not finite")
-        for block in model.gates:
-            _expect_usable(output.path[int(block)], f"{where}: weights of block {block}")
+        for site in model.sites:
+            if site.gated:
+                decision = output.path[site.index]
+                _expect_usable(decision, f"{where}: weights of block {site.index}")
 
 
 def _train(case: Case, phase: Phase) -> None:
@@ -51,10 +53,11 @@ def _train(case: Case, phase: Phase) -> None:
 
 
 def _expect_usable(decision: Decision, what: str) -> None:
-    for weight in (decision.weight, decision.channel_weight):
-        if weight is not None and weight.dtype.itemsize < 4:
+    for choice in decision.choices:
+        if choice.weight.dtype.itemsize < 4:
             raise AssertionError(
-                f"{what} are {weight.dtype}: turn the gate's scores into float32 before deciding"
+                f"{what} are {choice.weight.dtype}: turn the gate's scores into float32 before "
+                "deciding"
             )
-        if weight is not None and not weight.isfinite().all():
+        if not choice.weight.isfinite().all():
             raise AssertionError(f"{what} are not finite")

@@ -20,8 +20,8 @@ def executed_share(path: ExecutionPath) -> Float[Tensor, "total"]:
     return torch.cat(
         [
             decision.weight.mean(0)
-            if (channels := decision.channel_weight) is None
-            else (decision.weight * channels.mean(1, keepdim=True)).mean(0)
+            if (channels := decision.channels) is None
+            else (decision.weight * channels.weight.mean(1, keepdim=True)).mean(0)
             for decision in evaluated
         ]
     )

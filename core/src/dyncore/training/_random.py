@@ -49,11 +49,7 @@ def draw_uniform_paths(
     shape = (batch, sum(model.paths_per_block))
     generator = _generator(device, "paths", seed, step)
     on = torch.rand(shape, generator=generator, device=device) < 0.5
-    first = 0
-    for block in model.backbone.blocks:
-        last = first + len(block.paths)
-        if block.downsample is None:
-            none = ~on[:, first:last].any(1)
-            on[:, first] |= none
-        first = last
+    for site in model.sites:
+        if site.block.downsample is None:
+            on[:, site.columns.start] |= ~on[:, site.columns].any(1)
     return on[share]

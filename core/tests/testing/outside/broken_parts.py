@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dyncore.gating import Decision, Evaluation, Gate, GateConfig, Router, RouterConfig, RouterState
+from dyncore.gating import (
+    Choice,
+    Decision,
+    Evaluation,
+    Gate,
+    GateConfig,
+    Router,
+    RouterConfig,
+    RouterState,
+)
 from dyncore.objectives import ObjectiveConfig, ObjectivePart
 
 DIM = 6
@@ -164,7 +173,7 @@ class BrokenGate(Gate):
             score = score.to(torch.promote_types(score.dtype, torch.float32))
         on = score > 0
         hard = torch.where(on, torch.ones_like(score), self.off)
-        return Decision(on, score.sigmoid() if relaxed else hard)
+        return Decision(Choice(on, score.sigmoid() if relaxed else hard))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,10 @@ def salience_l1(path: ExecutionPath, table: CostTable) -> Float[Tensor, ""]:
     every image adds a constant.
     """
     sums = [
-        weight.abs().sum(1).mean()
+        choice.weight.abs().sum(1).mean()
         for decision, block in zip(path, table.blocks, strict=True)
         if block.gated
-        for weight in (decision.weight, decision.channel_weight)
-        if weight is not None
+        for choice in decision.choices
     ]
     return torch.stack(sums).sum()
 

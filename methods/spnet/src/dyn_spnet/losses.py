@@ -75,10 +75,10 @@ class SlowProgressConfig(ObjectiveConfig):
     def build(self, model: DynamicNetwork, table: CostTable) -> SlowProgress:
         """The part. Raises ValueError for a network with a block that no router looks at."""
         if self.exits or self.evolution:
-            for block in range(1, len(model.backbone.blocks)):
-                if str(block) not in model.gates:
+            for site in model.sites[1:]:
+                if not site.gated:
                     raise ValueError(
                         "exits and evolution read what the routers pool, but no router looks at "
-                        f"block {block}: turn both off for this network"
+                        f"block {site.index}: turn both off for this network"
                     )
         return SlowProgress(model, self)
