@@ -52,8 +52,8 @@ class FrozenGate(Gate):
     ) -> Decision:
         """See :meth:`Gate.forward`; what is fixed is so in relaxed decisions, too."""
         if self.gate is None:
-            on = feature.new_zeros((len(feature), len(self.fixed)), dtype=torch.bool)
-            channel_on = on.new_zeros((len(feature), self.channels)) if self.channels else None
+            on = feature.new_zeros((feature.shape[0], len(self.fixed)), dtype=torch.bool)
+            channel_on = on.new_zeros((feature.shape[0], self.channels)) if self.channels else None
             return Decision.of(self._fill(on), channel_on, dtype=feature.dtype)
         decided = self.gate(feature, noise, relaxed=relaxed)
         paths = Choice(self._fill(decided.on), self._fill(decided.weight))

@@ -166,7 +166,7 @@ class DynamicNetwork(nn.Module):
         It is given the site, its input and its decision, None where nothing is decided, and
         returns the block's output. The other arguments are those of :meth:`forward`.
         """
-        self._check(len(images), path, noise)
+        self._check(images, path, noise)
         x = self.backbone.stem(images)
         state: RouterState = ()
         decisions, features, pools = [], [], []
@@ -194,11 +194,13 @@ class DynamicNetwork(nn.Module):
             noise=noise,
         )
 
-    def _check(self, images: int, path: ExecutionPath | None, noise: Tensor | None) -> None:
-        shape = (images, sum(self.paths_per_block), 2)
-        if noise is not None and noise.shape != shape:
-            raise ValueError(f"noise has shape {tuple(noise.shape)}, but {shape} is needed")
-        self.check_path(images, path)
+    def _check(self, images: Tensor, path: ExecutionPath | None, noise: Tensor | None) -> None:
+        if noise is not None:
+            shape = (len(images), sum(self.paths_per_block), 2)
+            if noise.shape != shape:
+                raise ValueError(f"noise has shape {tuple(noise.shape)}, but {shape} is needed")
+        if path is not None:
+            self.check_path(len(images), path)
 
 
 def _run_masked(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
