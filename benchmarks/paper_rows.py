@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import tomllib
 
-from dyncore.registry import decode
+from dyncore.parts import decode
 
 Dataset: TypeAlias = Literal["cifar10", "cifar100", "imagenet"]
 

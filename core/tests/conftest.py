@@ -1,7 +1,11 @@
-"""Tiny networks of every granularity, whose decisions differ between images. All in float64."""
+"""Tiny networks of every granularity, whose decisions differ between images. All in float64.
+
+And packages that register parts.
+"""
 
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import torch
@@ -22,6 +26,7 @@ from dyncore.gating import (
     TwoLogitGate,
 )
 from dyncore.network import DynamicConfig, DynamicNetwork
+from dyncore.parts import _entry_points, registered
 
 settings.register_profile("dyncore", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("dyncore")
@@ -161,3 +166,38 @@ def gated_network(request: pytest.FixtureRequest, networks: Networks) -> Dynamic
 def build_network() -> Callable[[DynamicConfig], DynamicNetwork]:
     """Builds a network of one's own."""
     return build
+
+
+@pytest.fixture
+def absent(monkeypatch) -> None:
+    """One of our own methods that is not installed, whichever others are."""
+    monkeypatch.setitem(_entry_points.PACKAGES, "absent", "dyn-absent")
+
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch) -> Iterator[Install]:
+    """Puts a distribution with one module on the path, as pip would."""
+
+    def install(name: str, entry_points: Mapping[str, Mapping[str, str]], source: str = "") -> None:
+        """``entry_points`` by group, then by name; ``source`` is its module ``<package>_parts``."""
+        site, package = tmp_path / name, name.replace("-", "_")
+        metadata = site / f"{package}-1.5.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        sections = (
+            f"[dyncore.{group}]\n" + "".join(f"{key} = {value}\n" for key, value in points.items())
+            for group, points in entry_points.items()
+        )
+        (metadata / "entry_points.txt").write_text("\n".join(sections))
+        (site / f"{package}_parts.py").write_text(source)
+        sys.modules.pop(f"{package}_parts", None)
+        monkeypatch.syspath_prepend(site)
+        registered.cache_clear()
+
+    registered.cache_clear()
+    yield install
+    monkeypatch.undo()
+    registered.cache_clear()

@@ -7,16 +7,17 @@ from dyncore.data import DataFileError
 from dyncore.engine import Engine
 from dyncore.gating import Decision, ExecutionPath
 from dyncore.hub import HubError, ModelFileError
-from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo, Output, run_skipped
-from dyncore.registry import (
-    Method,
-    RegistryError,
-    create_model,
+from dyncore.network import (
+    DynamicConfig,
+    DynamicNetwork,
+    ModelInfo,
+    Output,
     from_pretrained,
-    list_methods,
-    list_models,
+    run_skipped,
     transforms,
 )
+from dyncore.parts import RegistryError
+from dyncore.registry import Method, create_model, list_methods, list_models
 
 __version__ = version("dyncore")
 

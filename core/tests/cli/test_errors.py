@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dyncore.cli import _list as list_module
-from dyncore.registry import RegistryError
+from dyncore.parts import RegistryError
 
 RECIPE = "vanilla-resnet20-digits-b0.5"
 

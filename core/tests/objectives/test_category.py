@@ -11,9 +11,9 @@ import dyncore
 from dyncore.cost import CostTable
 from dyncore.data import Batch, superclasses
 from dyncore.gating import ExecutionPath, config_to_dict
-from dyncore.hub import read_tensors
+from dyncore.network import read_tensors
 from dyncore.objectives import CategoryLossConfig, Objective, category_loss
-from dyncore.registry import part_config
+from dyncore.parts import part_config
 
 NO_COSTS = CostTable(input_size=(3, 8, 8), static=0, stem=0, head=0, blocks=())
 GATED = ("blend-pad", "additive-mobilenetv2", "n3-bottleneck", "n2-salience")

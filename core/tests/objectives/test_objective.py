@@ -17,7 +17,7 @@ from dyncore.objectives import (
     Objective,
     ObjectivePart,
 )
-from dyncore.registry import part_config, registered
+from dyncore.parts import part_config, registered
 
 
 class Fixed(ObjectivePart):

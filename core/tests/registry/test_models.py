@@ -7,7 +7,10 @@ import dyncore
 from dyncore.backbones import BACKBONES, MobileNetV2Config
 from dyncore.blocks import Granularity
 from dyncore.gating import ContextRouterConfig, GumbelSoftmaxGateConfig, ShortRangeRouterConfig
-from dyncore.registry import model_config, registered
+from dyncore.parts import registered
+from dyncore.registry import model_config
+
+pytestmark = pytest.mark.usefixtures("absent")
 
 
 @pytest.mark.parametrize(

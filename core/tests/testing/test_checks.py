@@ -15,7 +15,7 @@ from dyncore.backbones import ResNetConfig
 from dyncore.gating import ShortRangeRouterConfig
 from dyncore.network import DynamicConfig
 from dyncore.objectives import CrossEntropyConfig
-from dyncore.registry import registered
+from dyncore.parts import registered
 from dyncore.testing import (
     CHECKS,
     Case,

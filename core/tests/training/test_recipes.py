@@ -9,7 +9,8 @@ import torch
 from dyncore.gating import config_to_dict
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import ExecutionRateConfig
-from dyncore.registry import RegistryError, decode, list_methods, model_config, part_config
+from dyncore.parts import RegistryError, decode, part_config
+from dyncore.registry import list_methods, model_config
 from dyncore.training import BENCHMARKS, find_recipe, recipes
 from dyncore.training import _recipes as recipes_module
 

@@ -47,8 +47,8 @@ def test_nothing_is_imported_but_public_names_of_dyncore():
         "def f():\n    import dyn_spnet.losses as losses",
         "from importlib import import_module",
         "from . import other",
-        "from dyncore.registry._decode import decode",
-        "from dyncore.registry import PACKAGES",
+        "from dyncore.parts._decode import decode",
+        "from dyncore.parts import PACKAGES",
         "import torch",
     ],
 )

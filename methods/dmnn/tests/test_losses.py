@@ -9,8 +9,7 @@ import torch
 from dyn_dmnn.recipes import RECIPES
 from dyncore import DynamicNetwork, cost_table, from_pretrained
 from dyncore.data import Batch, Preprocessing, superclasses
-from dyncore.hub import read_tensors
-from dyncore.network import Output
+from dyncore.network import Output, read_tensors
 from dyncore.objectives import Objective
 from dyncore.testing import Case
 from dyncore.training import TrainingStep

@@ -13,7 +13,8 @@ from dyncore import DynamicNetwork, cost_table
 from dyncore.backbones import backbone_config
 from dyncore.gating import config_to_dict
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
-from dyncore.registry import decode, model_config
+from dyncore.parts import decode
+from dyncore.registry import model_config
 from dyncore.training import Steps
 
 GRAMMAR = re.compile(

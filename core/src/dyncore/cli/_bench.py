@@ -9,7 +9,8 @@ import torch
 import tyro
 
 from dyncore.engine import Engine
-from dyncore.registry import create_model, from_pretrained, list_models
+from dyncore.network import from_pretrained
+from dyncore.registry import create_model, list_models
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 from dyncore.cost import cost_table
 from dyncore.data import Loader, load_dataset
-from dyncore.registry import from_pretrained
+from dyncore.network import from_pretrained
 from dyncore.training import Precision, evaluate
 
 

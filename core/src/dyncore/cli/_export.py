@@ -11,8 +11,7 @@ from torch import Tensor
 from dyncore.data import Loader, Preprocessing, Split, load_dataset
 from dyncore.export import changes, export_onnx, export_pt2, fixed_paths, freeze_unused
 from dyncore.gating import BlindRouter
-from dyncore.network import DynamicNetwork
-from dyncore.registry import from_pretrained
+from dyncore.network import DynamicNetwork, from_pretrained
 
 BATCH = 64
 """Images per batch of the calibration."""

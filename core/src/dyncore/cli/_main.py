@@ -13,7 +13,7 @@ from dyncore.cli._stopped import leave
 from dyncore.cli._train import run_train
 from dyncore.export import ExportError
 from dyncore.hub import HubError
-from dyncore.registry import RegistryError
+from dyncore.parts import RegistryError
 from dyncore.training import DivergedError, StorageError, TrainingStopped
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {

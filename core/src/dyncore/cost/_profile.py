@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dyncore.cost._table import CostTable
-from dyncore.hub import parse_json, replacing
+from dyncore.files import parse_json, replacing
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dyncore.export._artefact import Artefact, metadata
 from dyncore.export._errors import ExportError
 from dyncore.export._file import checked_target
 from dyncore.export._requirements import require_onnx, require_torch
-from dyncore.hub import replacing
+from dyncore.files import replacing
 from dyncore.network import DynamicNetwork
 
 

@@ -10,7 +10,7 @@ from dyncore.export._agreement import Agreement, expect_agreement
 from dyncore.export._artefact import Artefact, metadata
 from dyncore.export._file import checked_target
 from dyncore.export._requirements import require_compiler, require_torch
-from dyncore.hub import replacing
+from dyncore.files import replacing
 from dyncore.network import DynamicNetwork
 
 

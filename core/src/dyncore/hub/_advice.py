@@ -34,10 +34,10 @@ def advice(error: BaseException) -> str:
         what = f"the Hub does not take it (HTTP {status})"
     else:
         what = "check the connection, HF_ENDPOINT and HF_HUB_OFFLINE"
-    return f"{what}. The Hub's client says: {said(error)}"
+    return f"{what}. The Hub's client says: {client_message(error)}"
 
 
-def said(error: BaseException) -> str:
+def client_message(error: BaseException) -> str:
     """The first line of the client's message, without the token."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     text = lines[0].strip() if lines else type(error).__name__

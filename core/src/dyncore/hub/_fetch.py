@@ -12,13 +12,11 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
 from huggingface_hub.hf_api import RepoFile
 
-from dyncore.hub._advice import advice, said, status_of
+from dyncore.files import parse_json, replacing
+from dyncore.hub._advice import advice, client_message, status_of
 from dyncore.hub._errors import HubError, ModelFileError
-from dyncore.hub._folder import CONFIG_FILE, WEIGHTS_FILE
-from dyncore.hub._json import parse_json
-from dyncore.hub._replacing import replacing
+from dyncore.hub._files import FILES
 
-FILES = (CONFIG_FILE, WEIGHTS_FILE)
 RECORDS = "dyncore"
 """Folder beside the cache's ``snapshots``: per commit, the SHA-256 of the files when first read."""
 _GIT = 40
@@ -51,7 +49,7 @@ def find_folder(source: str | os.PathLike[str], revision: str | None = None) -> 
         raise FileNotFoundError(
             f"no folder {name!r}, and the Hub gives no such model{at}: {expected}. "
             "A model of the Hub needs a connection the first time; if it is private, log in with "
-            f"'hf auth login'. The Hub's client says: {said(error)}"
+            f"'hf auth login'. The Hub's client says: {client_message(error)}"
         ) from error
     _verify(name, folder)
     return folder

@@ -9,11 +9,11 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
+from dyncore.files import parse_json
 from dyncore.hub._advice import advice
 from dyncore.hub._card import model_card
 from dyncore.hub._errors import HubError
-from dyncore.hub._fetch import FILES
-from dyncore.hub._folder import read_config
+from dyncore.hub._files import CONFIG_FILE, FILES
 
 
 def push_folder(
@@ -35,7 +35,7 @@ def push_folder(
         raise ValueError(f"{name!r} is no name on the Hub: give 'org/name' or 'user/name'")
     source = Path(folder)
     content: dict[str, str | bytes] = {file: os.fspath(source / file) for file in FILES}
-    content |= _descriptions(read_config(source), name)
+    content |= _descriptions(parse_json((source / CONFIG_FILE).read_bytes()), name)
     operations = [CommitOperationAdd(file, data) for file, data in content.items()]
     api = HfApi()
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from dyncore.hub import replacing
+from dyncore.files import replacing
 
 HEADERS = Path(__file__).parent
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-shared", "-fPIC")

@@ -1,17 +1,23 @@
-"""The dynamic network and its two plain forms of running."""
+"""The dynamic network: its two plain forms of running, and how it is saved and loaded."""
 
 from dyncore.network._config import DynamicConfig
-from dyncore.network._info import FORMAT, ModelInfo
-from dyncore.network._network import DynamicNetwork, run_skipped
+from dyncore.network._folder import read_tensors
+from dyncore.network._info import ModelInfo
+from dyncore.network._network import DynamicNetwork, from_pretrained, run_skipped
 from dyncore.network._output import Output
+from dyncore.network._pretrained import load_weights
 from dyncore.network._site import Site
+from dyncore.network._transforms import transforms
 
 __all__ = [
-    "FORMAT",
     "DynamicConfig",
     "DynamicNetwork",
     "ModelInfo",
     "Output",
     "Site",
+    "from_pretrained",
+    "load_weights",
+    "read_tensors",
     "run_skipped",
+    "transforms",
 ]

@@ -5,8 +5,8 @@ from typing import Any
 
 from dyncore.data import Preprocessing
 from dyncore.gating import PartConfig, config_to_dict
-from dyncore.hub import method_provider, provider
 from dyncore.network._config import DynamicConfig
+from dyncore.parts import method_provider, provider
 
 FORMAT = 1
 """Version of ``config.json``; raised when older readers could misread it."""

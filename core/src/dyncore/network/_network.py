@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from dyncore.blocks import pool
 from dyncore.gating import Decision, ExecutionPath, FrozenGate, RouterState
-from dyncore.hub import push_folder, save_folder
+from dyncore.hub import push_folder
 from dyncore.network._config import DynamicConfig
+from dyncore.network._folder import save_folder
 from dyncore.network._info import ModelInfo, describe
 from dyncore.network._output import Output
+from dyncore.network._pretrained import check_loadable, load_pretrained
 from dyncore.network._site import Site
 
 
@@ -98,8 +100,36 @@ class DynamicNetwork(nn.Module):
             gate.anneal(factor)  # type: ignore[operator]
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``config.json`` and ``model.safetensors``, for ``dyncore.from_pretrained``."""
-        save_folder(folder, describe(self.config, self.info), self.state_dict())
+        """Write ``config.json`` and ``model.safetensors``, for :meth:`from_pretrained`.
+
+        Raises ValueError, and writes nothing, for a network that is not what its ``config``
+        describes, e.g. since a layer was replaced: it could not be loaded.
+        """
+        weights = self.state_dict()
+        check_loadable(DynamicNetwork, self.config, self.info, weights)
+        save_folder(folder, describe(self.config, self.info), weights)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        num_classes: int | None = None,
+        revision: str | None = None,
+    ) -> "DynamicNetwork":
+        """A saved model, in evaluation mode, from a folder or from the Hub (``org/name``).
+
+        It has the floating-point type that it was saved with. ``revision`` is a branch, tag or
+        commit of the Hub; a commit pins the content. ``num_classes`` other than the saved one
+        replaces the last linear layer by a fresh one and logs that it did. Nothing is allocated
+        before the names, shapes and types in the weights' header are those of the network that
+        config.json describes.
+
+        Raises FileNotFoundError when there is no such folder or model, :class:`dyncore.HubError`
+        when the Hub refuses or fails, and :class:`dyncore.ModelFileError` for files that do not
+        make a model: which file, which tensor, or which package to install.
+        """
+        return load_pretrained(cls, source, num_classes=num_classes, revision=revision)
 
     def push_to_hub(
         self,
@@ -209,6 +239,10 @@ def _run_masked(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
 
 def _run_skipped(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
     return site.block.run_skipped(x, None if site.frozen else decision)
+
+
+from_pretrained = DynamicNetwork.from_pretrained
+"""The same as a function."""
 
 
 @torch.no_grad()

@@ -8,8 +8,7 @@ from typing import Any
 from dyncore.backbones import backbone_config
 from dyncore.gating import PartConfig, config_to_dict
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
-from dyncore.registry._decode import part_config
-from dyncore.registry._entry_points import registered, unknown
+from dyncore.parts import look_up, part_config, registered
 from dyncore.registry._method import Method
 
 
@@ -66,16 +65,14 @@ def create_model(
 
 def _parse(name: str) -> tuple[Method, str, int]:
     method, _, rest = name.partition("-")
-    methods: dict[str, Method] = registered("methods")
-    if method not in methods:
-        raise unknown("methods", method)
+    found: Method = look_up("methods", method)
     match = re.fullmatch(r"(.+?)(?:-n([1-9]\d*))?", rest)
     if match is None:
         raise ValueError(
             f"model name {name!r} has no backbone; the form is <method>-<backbone>[-nN], "
             f"e.g. {list_models()[0]}"
         )
-    return methods[method], match[1], int(match[2] or 1)
+    return found, match[1], int(match[2] or 1)
 
 
 def _override(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from dyncore.registry import from_pretrained
+from dyncore.network import from_pretrained
 from dyncore.testing._build import eval_images, eval_network
 from dyncore.testing._case import Case
 from dyncore.testing._compare import expect_same_bits

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dyncore.cost import CostTable
 from dyncore.data import Batch, DataFileError, Preprocessing
-from dyncore.hub import replacing
+from dyncore.files import replacing
 from dyncore.network import DynamicNetwork, Output
 
 Array = np.ndarray

@@ -7,7 +7,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from dyncore.hub import replacing
+from dyncore.files import replacing
 from dyncore.training._storage import writing
 
 

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 import tyro
 
 from dyncore.data import CropFlip, RandomResizedCropFlip
-from dyncore.hub import check_folder_name
+from dyncore.files import check_folder_name
 from dyncore.network import DynamicConfig
 from dyncore.objectives import ObjectiveConfig
 from dyncore.training._schedule import Annealing, Constant, Schedule

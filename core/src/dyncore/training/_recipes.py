@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 
-from dyncore.registry import RegistryError, registered, unknown
+from dyncore.parts import RegistryError, look_up, registered
 from dyncore.training._recipe import Recipe
 
 
@@ -30,9 +30,10 @@ def find_recipe(name: str) -> Recipe:
     known = recipes()
     if name in known:
         return known[name]
-    method = name.partition("-")[0]
-    if method not in registered("methods"):
-        raise ValueError(f"unknown recipe {name!r}: {unknown('methods', method)}")
+    try:
+        look_up("methods", name.partition("-")[0])
+    except ValueError as error:
+        raise ValueError(f"unknown recipe {name!r}: {error}") from None
     near = get_close_matches(name, known, n=5, cutoff=0.5)
     advice = f"did you mean {', '.join(near)}? " if near else ""
     raise ValueError(f"unknown recipe {name!r}; {advice}'dyn list recipes' shows all")

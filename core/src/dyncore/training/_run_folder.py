@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from dyncore.files import parse_json, printable, replacing
 from dyncore.gating import config_to_dict
-from dyncore.hub import parse_json, printable, replacing
 from dyncore.training._checkpoint import Checkpoint, checkpoints, damage_of, load_checkpoint
 from dyncore.training._options import RunOptions
 from dyncore.training._recipe import Recipe

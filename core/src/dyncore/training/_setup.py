@@ -7,9 +7,8 @@ from accelerate import Accelerator
 
 from dyncore.data import Dataset, Loader, Split
 from dyncore.gating import config_to_dict
-from dyncore.hub import find_folder, read_tensors
-from dyncore.network import DynamicNetwork, ModelInfo
-from dyncore.registry import load_weights
+from dyncore.hub import find_folder
+from dyncore.network import DynamicNetwork, ModelInfo, load_weights, read_tensors
 from dyncore.training._options import RunOptions
 from dyncore.training._recipe import Recipe
 

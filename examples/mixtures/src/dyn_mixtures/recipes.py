@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from dyncore.gating import RouterConfig
 from dyncore.objectives import ObjectiveConfig
-from dyncore.registry import Method, part_config, registered
+from dyncore.parts import look_up, part_config
+from dyncore.registry import Method
 from dyncore.training import ContextRow, Recipe, Source, context_recipes
 
-DMNN: Method = registered("methods")["dmnn"]
+DMNN: Method = look_up("methods", "dmnn")
 
 RELATIONAL: RouterConfig = part_config("routers", {"name": "relational", "dim": 32})
 """As wide as the routers of DMNN that it replaces."""

@@ -3,7 +3,9 @@
 import pytest
 
 import dyncore
-from dyncore.registry import RegistryError, registered, unknown
+from dyncore.parts import RegistryError, look_up, registered
+
+pytestmark = pytest.mark.usefixtures("absent")
 
 ROUTER = """
 from dataclasses import dataclass
@@ -87,4 +89,6 @@ def test_other_groups_still_load(install):
     ],
 )
 def test_an_unknown_name_says_what_is_known_and_what_to_install(group, name, saved_with, message):
-    assert message in str(unknown(group, name, saved_with))
+    with pytest.raises(ValueError, match="unknown ") as error:
+        look_up(group, name, saved_with=saved_with)
+    assert message in str(error.value)

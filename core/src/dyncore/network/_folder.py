@@ -11,12 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dyncore.hub._errors import ModelFileError
-from dyncore.hub._json import MAX_BYTES, parse_json
-from dyncore.hub._replacing import replacing
-
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
+from dyncore.files import MAX_BYTES, parse_json, printable, replacing
+from dyncore.hub import CONFIG_FILE, WEIGHTS_FILE, ModelFileError
 
 _DTYPES = {
     "F64": torch.float64,
@@ -117,9 +113,3 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return load_file(file)
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{file} cannot be read ({error}): fetch or save it again") from error
-
-
-def printable(name: str) -> str:
-    """A stranger's name as a terminal may show it: short, and without control characters."""
-    shown = name if name.isprintable() else ascii(name)
-    return shown if len(shown) <= 100 else f"{shown[:97]}..."

@@ -1,7 +1,7 @@
 """Whether a file of weights is the network that a configuration describes, before it is built."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from dyncore.hub import Layout, ModelFileError, printable
-from dyncore.network import DynamicConfig, DynamicNetwork
+from dyncore.files import printable
+from dyncore.hub import ModelFileError
+from dyncore.network._folder import Layout
 
 MAX_SUM = 2**20
 """Of all whole numbers in a network's configuration: depths, widths, paths, classes, ..."""
@@ -39,15 +40,15 @@ def _numbers(value: Any, name: str) -> Iterator[tuple[str, int]]:
             yield from _numbers(inner, f"{name}[{index}]")
 
 
-def check_layout(config: DynamicConfig, layout: Layout, source: str) -> torch.dtype:
-    """The floating-point type of a file with this layout, if it is a network of this kind.
+def check_layout(build: Callable[[], nn.Module], layout: Layout, source: str) -> torch.dtype:
+    """The floating-point type of weights with this layout, if they are the network's.
 
     The network is built without memory (on the meta device) and with at most as many parameters as
-    the file has tensors. Raises :class:`dyncore.ModelFileError` that names each tensor at fault.
+    there are weights. Raises :class:`dyncore.ModelFileError` that names each tensor at fault.
     """
     try:
         with _at_most(len(layout)), torch.device("meta"):
-            expected = layout_of(DynamicNetwork(config).state_dict())
+            expected = layout_of(build().state_dict())
     except _TooManyParametersError:
         raise ModelFileError(
             f"the weights of {source} do not fit the model: config.json describes more than the "

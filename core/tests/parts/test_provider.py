@@ -1,7 +1,7 @@
 from importlib.metadata import version
 
 from dyncore.gating import ContextRouterConfig
-from dyncore.hub import method_provider, provider
+from dyncore.parts import method_provider, provider
 
 
 def test_a_part_of_the_core_comes_from_dyncore():

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
+from torch.nn.utils import prune
 
 import dyncore
 from dyncore.backbones import MobileNetV2Config
-from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
-from dyncore.registry import load_weights
+from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo, load_weights
 
 
 def test_every_kind_comes_back_bit_equal(network, images, tmp_path):
@@ -30,6 +31,25 @@ def test_every_kind_comes_back_bit_equal(network, images, tmp_path):
         before, after = model(images.float()), loaded(images.float())
     assert torch.equal(after.logits, before.logits)
     assert torch.equal(after.path.on, before.path.on)
+
+
+def test_the_class_loads_as_the_function_does(saved, model):
+    class Mine(DynamicNetwork):
+        """A network with methods of its own."""
+
+    for loaded, kind in (
+        (DynamicNetwork.from_pretrained(saved), DynamicNetwork),
+        (Mine.from_pretrained(saved), Mine),
+    ):
+        assert type(loaded) is kind
+        assert loaded.info == model.info
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(loaded.state_dict()[name], tensor), name
+    other = Mine.from_pretrained(saved, num_classes=3)
+    assert type(other) is Mine
+    assert other.backbone.fc.out_features == 3
+    Mine.from_pretrained(saved).save_pretrained(saved)
+    assert type(dyncore.from_pretrained(saved)) is DynamicNetwork
 
 
 def test_the_info_comes_back(saved, model):
@@ -156,3 +176,68 @@ def test_initial_weights_of_another_type_are_refused(model):
     weights = {name: t.double() for name, t in model.state_dict().items() if t.is_floating_point()}
     with pytest.raises(dyncore.ModelFileError, match=r"has type torch.float64, expected torch.fl"):
         load_weights(copy.deepcopy(model), model.state_dict() | weights, "start")
+
+
+def replaced_head(model):
+    model.backbone.fc = nn.Linear(8, 3)
+
+
+def head_without_bias(model):
+    model.backbone.fc = nn.Linear(8, 5, bias=False)
+
+
+def head_of_two_layers(model):
+    model.backbone.fc = nn.Sequential(nn.Dropout(), nn.Linear(8, 5))
+
+
+def pruned(model):
+    prune.l1_unstructured(model.backbone.fc, "weight", amount=0.5)
+
+
+def head_in_half_precision(model):
+    model.backbone.fc.half()
+
+
+def another_configuration(model):
+    model.config = replace(model.config, backbone=MobileNetV2Config())
+
+
+def classes_of_another_head(model):
+    model.info = replace(model.info, classes=("ant", "bee"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            replaced_head,
+            r"fc\.bias has shape \(3,\), expected \(5,\); backbone\.fc\.weight has shape",
+        ),
+        (head_without_bias, r"model: backbone\.fc\.bias is missing\. "),
+        (
+            head_of_two_layers,
+            r"model: backbone\.fc\.1\.bias is not in the model; backbone\.fc\.1\.w",
+        ),
+        (
+            pruned,
+            r"model: backbone\.fc\.weight is missing; backbone\.fc\.weight_mask is not in the",
+        ),
+        (
+            head_in_half_precision,
+            r"are of several types \(torch\.float16, torch\.float32\): convert",
+        ),
+        (another_configuration, r"config\.json describes more than the \d+ tensors"),
+        (classes_of_another_head, r"info\.classes has 2 names, network\.num_classes is 5"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(saved, model, tmp_path, change, message):
+    """It is refused while the weights are still there, and what was saved before stays."""
+    changed = copy.deepcopy(model)
+    change(changed)
+    for folder in (saved, tmp_path / "new"):
+        with pytest.raises(ValueError, match=message) as error:
+            changed.save_pretrained(folder)
+        assert str(error.value).startswith("nothing is saved, since from_pretrained could not load")
+        assert "from_pretrained(..., num_classes=N)" in str(error.value)
+    assert not (tmp_path / "new").exists()
+    assert torch.equal(dyncore.from_pretrained(saved).backbone.fc.weight, model.backbone.fc.weight)

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dyncore.network import DynamicNetwork
+from dyncore.network._network import DynamicNetwork
 
 
 def transforms(model: DynamicNetwork) -> Callable[[Any], Tensor]:

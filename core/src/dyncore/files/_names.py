@@ -1,4 +1,4 @@
-"""Names that become folders."""
+"""Names of strangers: which may become folders, and how they are shown."""
 
 import re
 
@@ -15,3 +15,9 @@ def check_folder_name(what: str, name: str) -> None:
             "'+' and '-', starting with a letter, a digit or '_', not ending with '.', and no "
             "device of Windows such as 'nul'"
         )
+
+
+def printable(name: str) -> str:
+    """A stranger's name as a terminal may show it: short, and without control characters."""
+    shown = name if name.isprintable() else ascii(name)
+    return shown if len(shown) <= 100 else f"{shown[:97]}..."

@@ -10,9 +10,9 @@ from cattrs.gen import make_dict_structure_fn
 from cattrs.v import format_exception
 
 from dyncore.backbones import BackboneConfig
+from dyncore.files import printable
 from dyncore.gating import GateConfig, PartConfig, RouterConfig
-from dyncore.hub import printable
-from dyncore.registry._entry_points import registered, unknown
+from dyncore.parts._entry_points import look_up
 
 Config = TypeVar("Config")
 
@@ -100,10 +100,7 @@ def part_config(group: str, data: Any) -> Any:
         raise ValueError(f"{group[:-1]} must be an object with a 'name', not {_shown(data)}")
     options = dict(data)
     name = options.pop("name")
-    parts = registered(group)
-    if name not in parts:
-        raise unknown(group, name[:100])
-    return decode(parts[name], options, f"{group[:-1]} {name!r}")
+    return decode(look_up(group, name), options, f"{group[:-1]} {name!r}")
 
 
 def decode(config: type[Config], data: Any, what: str) -> Config:

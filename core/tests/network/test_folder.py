@@ -1,14 +1,14 @@
 """What a model folder holds, and what is said when it is not whole."""
 
 import json
-import os
 
-import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from dyncore.hub import ModelFileError, find_folder, read_config, read_tensors, save_folder
+from dyncore.hub import ModelFileError
+from dyncore.network import read_tensors
+from dyncore.network._folder import read_config, save_folder
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3)}
 
@@ -116,60 +116,3 @@ def test_missing_files_are_named(folder):
         read_config(folder)
     with pytest.raises(ModelFileError, match=r"model\.safetensors is missing: the model was not"):
         read_tensors(folder)
-
-
-@pytest.mark.parametrize("kind", [str, os.fspath, lambda path: path])
-def test_a_local_folder_is_itself(folder, kind):
-    assert find_folder(kind(folder)) == folder
-
-
-@pytest.mark.parametrize(
-    "source", ["nowhere", "./runs/model", "../runs/model", "~/model", "a/b/c", "x" * 5000]
-)
-def test_a_path_that_is_no_folder_is_never_asked_for_on_the_hub(source, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(
-        FileNotFoundError,
-        match=f"^no folder '{source}': give a folder written by save_pretrained, or a Hub name",
-    ):
-        find_folder(source)
-
-
-@pytest.fixture
-def offline(monkeypatch, tmp_path):
-    """The real client, cut off from the network, with a cache of its own."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "cache"
-
-
-@pytest.mark.parametrize(
-    ("source", "revision", "message"),
-    [
-        ("runs/model", None, "no folder 'runs/model', and the Hub gives no such model: give a fo"),
-        ("org/model", "v2", "the Hub gives no such model at revision 'v2': give a folder"),
-        ("no such/name", None, "the Hub gives no such model.* The Hub's client says: Repo id must"),
-        ("org/", None, "the Hub gives no such model"),
-    ],
-)
-def test_a_hub_model_that_cannot_be_had_is_explained(offline, source, revision, message):
-    with pytest.raises(FileNotFoundError, match=message) as error:
-        find_folder(source, revision)
-    assert "needs a connection the first time" in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_a_hub_model_that_was_fetched_before_is_found_without_network(offline, folder):
-    commits = {"main": "1" * 40, "v2": "2" * 40}
-    repository = offline / "models--org--model"
-    for revision, commit in commits.items():
-        snapshot = repository / "snapshots" / commit
-        snapshot.parent.mkdir(parents=True, exist_ok=True)
-        save_folder(snapshot, {"revision": revision}, TENSORS)
-        (repository / "refs").mkdir(exist_ok=True)
-        (repository / "refs" / revision).write_text(commit)
-
-    assert read_config(find_folder("org/model")) == {"revision": "main"}
-    assert read_config(find_folder("org/model", "v2")) == {"revision": "v2"}

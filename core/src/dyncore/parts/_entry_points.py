@@ -49,13 +49,16 @@ def registered(group: str) -> dict[str, Any]:
     return loaded
 
 
-def unknown(group: str, name: str, saved_with: str = "") -> ValueError:
-    """The error for a name that nothing registers: what is known, and what to install.
+def look_up(group: str, name: str, *, saved_with: str = "") -> Any:
+    """What is registered under ``dyncore.<group>`` by this name.
 
-    ``saved_with``: the packages that were there when a model with this part was saved.
+    ``saved_with``: the packages that were there when a model with this part was saved. Raises
+    ValueError for a name that nothing registers: what is known, and what to install.
     """
-    kind = group[:-1]
+    found = registered(group)
+    if name in found:
+        return found[name]
     package = (PACKAGES.get(name) if group == "methods" else None) or saved_with
     advice = f"; install it with: pip install {package}" if package else ""
-    known = ", ".join(registered(group)) or "none"
-    return ValueError(f"unknown {kind} {name!r}{advice}; installed {group}: {known}")
+    known = ", ".join(found) or "none"
+    raise ValueError(f"unknown {group[:-1]} {name[:100]!r}{advice}; installed {group}: {known}")

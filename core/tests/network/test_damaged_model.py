@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import dyncore
-from dyncore.registry import registered
+from dyncore.parts import registered
+
+pytestmark = pytest.mark.usefixtures("absent")
 
 
 @pytest.fixture

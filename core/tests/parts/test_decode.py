@@ -18,7 +18,8 @@ from dyncore.gating import (
     config_to_dict,
 )
 from dyncore.network import DynamicConfig, ModelInfo
-from dyncore.registry import decode, model_config, part_config
+from dyncore.parts import decode, part_config
+from dyncore.registry import model_config
 
 positive = st.integers(1, 2**40)
 temperatures = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
