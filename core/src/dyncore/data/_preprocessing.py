@@ -1,8 +1,7 @@
 """What is done to an image before a network sees it."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -73,44 +72,6 @@ class Preprocessing:
         """Return everything at once: PIL image to normalised tensor (channel, size, size)."""
         steps = [v2.RGB(), self.geometry(), v2.PILToTensor(), v2.ToDtype(torch.float, scale=True)]
         return v2.Compose([*steps, v2.Normalize(list(self.mean), list(self.std))])
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields in the form that JSON knows."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> "Preprocessing":
-        """Rebuild from `to_dict`; ValueError for unknown, missing and bad fields."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(values.keys() - known):
-            raise ValueError(f"preprocessing has no field {unknown[0]!r}: it has {sorted(known)}")
-        if missing := sorted({"mean", "std", "size"} - values.keys()):
-            raise ValueError(f"preprocessing.{missing[0]} is missing")
-        return cls(
-            mean=_numbers("mean", values["mean"]),
-            std=_numbers("std", values["std"]),
-            size=_length("size", values["size"]),
-            resize=None if values.get("resize") is None else _length("resize", values["resize"]),
-        )
-
-
-def _numbers(name: str, value: object) -> tuple[float, ...]:
-    if not isinstance(value, (list, tuple)) or not all(map(_is_number, value)):
-        raise ValueError(f"preprocessing.{name} must be a list of numbers, not {value!r}")
-    return tuple(float(number) for number in value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _length(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"preprocessing.{name} must be a whole number of pixels, not {value!r}")
-    return value
 
 
 def _check_numbers(name: str, values: tuple[float, ...]) -> None:

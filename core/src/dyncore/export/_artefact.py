@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dyncore.cost import cost_table
 from dyncore.export._conditional import run_conditionally
+from dyncore.gating import config_to_dict
 from dyncore.network import DynamicNetwork, Output
 
 
@@ -89,7 +90,7 @@ def metadata(network: DynamicNetwork, input_size: tuple[int, int, int]) -> dict[
     values = {
         "input_size": input_size,
         "classes": info.classes,
-        "preprocessing": None if info.preprocessing is None else info.preprocessing.to_dict(),
+        "preprocessing": config_to_dict(info.preprocessing),
         "paths_per_block": network.paths_per_block,
         "model": info.model,
         "dyncore": version("dyncore"),
