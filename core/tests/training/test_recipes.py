@@ -9,7 +9,7 @@ import torch
 from dyncore.gating import config_to_dict
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import ExecutionRateConfig
-from dyncore.parts import RegistryError, decode, part_config
+from dyncore.parts import RegistryError, decode, part_config, registered
 from dyncore.registry import list_methods, model_config
 from dyncore.training import BENCHMARKS, find_recipe, recipes
 from dyncore.training import _recipes as recipes_module
@@ -61,8 +61,7 @@ def test_every_network_builds():
     for network in {recipe.network for recipe in RECIPES.values()}:
         with torch.device("meta"):
             model = DynamicNetwork(network)
-        output = model.backbone.get_submodule(model.backbone.output_layer)
-        assert output.out_features == network.num_classes
+        assert list(model.backbone.modules())[-1].out_features == network.num_classes
         assert bool(model.gates) == (network.gate is not None)
 
 
@@ -83,7 +82,8 @@ def test_a_known_method_without_near_names():
 
 
 def test_a_missing_method_package_is_named(monkeypatch):
-    monkeypatch.setattr(recipes_module, "registered", lambda group: {})
+    for group in ("methods", "recipes"):
+        monkeypatch.delitem(registered(group), "cdb", raising=False)
     with pytest.raises(ValueError, match=r"pip install dyn-cdb"):
         find_recipe("cdb-resnet50-n2-imagenet-b0.5")
 

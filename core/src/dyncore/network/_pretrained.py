@@ -85,8 +85,8 @@ def check_loadable(
     except ValueError as error:
         raise ValueError(
             f"nothing is saved, since from_pretrained could not load it: {error}. model.config and "
-            "model.info must say what the network is: create_model(..., num_classes=N) and "
-            "from_pretrained(..., num_classes=N) change the head and what is said of it"
+            "model.info must describe the network as it is: for a head of N classes use "
+            "create_model(..., num_classes=N) or from_pretrained(..., num_classes=N)"
         ) from error
 
 
