@@ -119,7 +119,7 @@ def test_every_listed_model_builds(name):
 
     assert model.info.model == name
     assert model.info.method in dyncore.list_methods()
-    head = model.backbone.get_submodule(model.backbone.output_layer)
+    head = list(model.backbone.modules())[-1]
     assert head.out_features == (10 if "-cifar" in name else 1000)
     gated = [str(index) for index, block in enumerate(model.backbone.blocks) if block.gated]
     assert list(model.gates) == ([] if model.config.gate is None else gated)

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,8 +14,6 @@ from dyncore.gating import PartConfig
 class Backbone(nn.Module, ABC):
     """A residual network in three pieces; parameter names are torchvision's."""
 
-    output_layer: ClassVar[str]
-    """Name of the last linear layer."""
     stages: tuple[int, ...]
     """The stage (resolution) that each block belongs to, counted from 0."""
 

@@ -90,8 +90,6 @@ class MobileNetV2Config(BackboneConfig):
 class MobileNetV2(Backbone):
     """See :class:`MobileNetV2Config`."""
 
-    output_layer: ClassVar[str] = "classifier.1"
-
     def __init__(
         self,
         config: MobileNetV2Config,

@@ -108,8 +108,6 @@ class ResNetConfig(BackboneConfig):
 class ResNet(Backbone):
     """See :class:`ResNetConfig`."""
 
-    output_layer: ClassVar[str] = "fc"
-
     def __init__(
         self,
         config: ResNetConfig,

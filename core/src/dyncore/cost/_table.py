@@ -1,8 +1,7 @@
 """The cost table: MACs of every part of a network for one input size."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -152,13 +151,6 @@ class CostTable:
                 cost = path.fixed(accounting) + path.per_channel(accounting) * chosen
             total = total + on[:, n] * cost
         return total
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> "CostTable":
-        return cls.from_dict(json.loads(text))
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> "CostTable":

@@ -11,7 +11,7 @@ from dyncore.data._memory import MemorySplit
 from dyncore.data._plan import mix as mix_seed
 from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._split import Split
-from dyncore.data._superclasses import superclass_names, superclasses
+from dyncore.data._superclasses import superclasses
 
 __all__ = [
     "Augmentation",
@@ -27,6 +27,5 @@ __all__ = [
     "Split",
     "load_dataset",
     "mix_seed",
-    "superclass_names",
     "superclasses",
 ]

@@ -26,11 +26,6 @@ def superclasses(name: str) -> tuple[int, ...]:
     return tuple(category[member] for member in sorted(category))
 
 
-def superclass_names(name: str) -> tuple[str, ...]:
-    """The name of every category, in the order of their numbers. Raises as superclasses()."""
-    return tuple(_categories(name))
-
-
 @functools.cache
 def _categories(name: str) -> dict[str, list[str]]:
     if name not in TABLES:

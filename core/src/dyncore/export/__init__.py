@@ -1,7 +1,6 @@
 """Files that run a network without this project's code, and the part of a network they need."""
 
 from dyncore.export._agreement import Agreement
-from dyncore.export._artefact import metadata
 from dyncore.export._changes import Changes, changes
 from dyncore.export._errors import ExportError
 from dyncore.export._freeze import fixed_paths, freeze_unused
@@ -17,5 +16,4 @@ __all__ = [
     "export_pt2",
     "fixed_paths",
     "freeze_unused",
-    "metadata",
 ]
