@@ -1,5 +1,7 @@
 """Starting from the weights of a static model."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,9 +34,7 @@ def test_backbone_is_the_static_models(static_model, vanilla, tmp_path):
 
 def test_other_shapes_name_the_tensor(static_model, vanilla, tmp_path):
     recipe = vanilla()
-    classes = DynamicNetwork(vanilla().network)
-    classes.backbone.fc = torch.nn.Linear(8, 7)
-    classes.save_pretrained(tmp_path / "seven")
+    DynamicNetwork(replace(recipe.network, num_classes=7)).save_pretrained(tmp_path / "seven")
     message = r"fc.bias has shape \(7,\), expected \(10,\); fc.weight has shape \(7, 8\)"
     with pytest.raises(ValueError, match=message):
         Trainer(recipe, RunOptions(output=str(tmp_path / "runs"), init=str(tmp_path / "seven")))
