@@ -13,6 +13,7 @@ from torch.nn.utils import prune
 
 import dyncore
 from dyncore.backbones import MobileNetV2Config
+from dyncore.gating import FrozenGate
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo, load_weights
 
 
@@ -198,6 +199,10 @@ def head_in_half_precision(model):
     model.backbone.fc.half()
 
 
+def frozen_gate(model):
+    model.gates["0"] = FrozenGate((True,))
+
+
 def another_configuration(model):
     model.config = replace(model.config, backbone=MobileNetV2Config())
 
@@ -226,6 +231,7 @@ def classes_of_another_head(model):
             head_in_half_precision,
             r"are of several types \(torch\.float16, torch\.float32\): convert",
         ),
+        (frozen_gate, r"model: gates\.0\.head\.bias is missing; gates\.0\.head\.weight is missing"),
         (another_configuration, r"config\.json describes more than the \d+ tensors"),
         (classes_of_another_head, r"info\.classes has 2 names, network\.num_classes is 5"),
     ],
