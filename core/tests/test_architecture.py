@@ -23,6 +23,7 @@ ROOMS = {
             ("cost",),
             ("engine",),
             ("objectives",),
+            ("recipes",),
             ("training",),
             ("export", "report"),
             ("cli", "testing"),
@@ -124,7 +125,7 @@ def test_rooms_import_only_what_lies_below(home, file):
 def test_every_folder_is_a_room():
     rooms = {home.partition(".")[2] for home, _ in CORE_FILES}
     assert rooms <= {*ROOMS, *LEAVES, "methods"}
-    assert {"gating", "network", "training", "testing", "hub", "methods"} <= rooms
+    assert {"gating", "network", "recipes", "training", "testing", "hub", "methods"} <= rooms
 
 
 @pytest.mark.skipif(not METHOD_FILES, reason="no methods/*/src beside these tests")
@@ -159,7 +160,8 @@ def test_packages_only_re_export(file):
         ("dyncore.gating", "import dyncore.hub", "imports dyncore.hub"),
         ("dyncore.network", "from dyncore.registry import decode", "imports dyncore.registry"),
         ("dyncore.registry", "from dyncore.cost import CostTable", "imports dyncore.cost"),
-        ("dyncore.objectives", "from dyncore.training import Recipe", "imports dyncore.training"),
+        ("dyncore.objectives", "from dyncore.recipes import Recipe", "imports dyncore.recipes"),
+        ("dyncore.recipes", "from dyncore.training import train", "imports dyncore.training"),
         ("dyncore.engine", "from dyncore.objectives import Objective", "dyncore.objectives"),
         ("dyncore.cli", "from dyncore.testing import Case", "imports dyncore.testing"),
         ("dyncore.testing", "from dyncore.cli import main", "imports dyncore.cli"),
@@ -172,12 +174,12 @@ def test_packages_only_re_export(file):
         ("dyncore.cost", "import dyncore", "name the room"),
         ("dyncore.cost", "from dyncore.network._network import run_skipped", "what is public"),
         ("dyncore.cost", "import dyncore.network._network as n", "what is public"),
-        ("dyncore.cost", "from ..training import Recipe", "imports dyncore.training"),
+        ("dyncore.cost", "from ..training import Evaluation", "imports dyncore.training"),
         ("dyncore.cost", "from .. import training", "name the room"),
         ("dyncore.cost", "def f():\n    from dyncore.cli import main", "imports dyncore.cli"),
         (
             "dyncore.cost",
-            "if TYPE_CHECKING:\n    from dyncore.training import Recipe",
+            "if TYPE_CHECKING:\n    from dyncore.training import Evaluation",
             "imports dyncore.training",
         ),
         ("dyncore.training", "import dyn_rdinet", "the method package dyn_rdinet"),
@@ -196,12 +198,13 @@ def test_the_checker_sees(home, source, message):
     ("home", "source"),
     [
         ("dyncore.cost", "from dyncore.cost._table import anything\nfrom ._table import anything"),
+        ("dyncore.training", "from dyncore.recipes import Recipe"),
         ("dyncore.cost", "import torch\nfrom dyncore.network import DynamicNetwork"),
         ("dyncore.report", "from dyncore.training import Evaluation"),
         ("dyncore.blocks", "from dyncore.data import Batch"),
         (
             "dyncore.methods",
-            "from dyncore.training import Recipe\nfrom dyncore.hub import provider",
+            "from dyncore.recipes import Recipe\nfrom dyncore.hub import provider",
         ),
         (
             "dyn_rdinet",

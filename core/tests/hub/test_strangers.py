@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import dyncore
 from dyncore.hub import check_folder_name, parse_json, printable
-from dyncore.training import find_recipe
+from dyncore.recipes import find_recipe
 
 ROOT = Path(__file__).parents[3]
 SOURCES = [

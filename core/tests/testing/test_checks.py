@@ -15,6 +15,7 @@ from dyncore.backbones import ResNetConfig
 from dyncore.gating import ShortRangeRouterConfig
 from dyncore.network import DynamicConfig
 from dyncore.objectives import CrossEntropyConfig
+from dyncore.recipes import Phase
 from dyncore.registry import registered
 from dyncore.testing import (
     CHECKS,
@@ -29,7 +30,6 @@ from dyncore.testing import (
     check_saving,
     check_skipping,
 )
-from dyncore.training import Phase
 
 
 def case(fault="none", gate=None, *, router=None, phases=None, **objective):

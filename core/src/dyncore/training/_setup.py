@@ -9,9 +9,9 @@ from dyncore.data import Dataset, Loader, Split
 from dyncore.gating import config_to_dict
 from dyncore.hub import find_folder, read_tensors
 from dyncore.network import DynamicNetwork, ModelInfo
+from dyncore.recipes import Recipe
 from dyncore.registry import load_weights
 from dyncore.training._options import RunOptions
-from dyncore.training._recipe import Recipe
 
 
 def fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:

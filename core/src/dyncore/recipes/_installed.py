@@ -2,8 +2,8 @@
 
 from difflib import get_close_matches
 
+from dyncore.recipes._recipe import Recipe
 from dyncore.registry import RegistryError, registered, unknown
-from dyncore.training._recipe import Recipe
 
 
 def recipes() -> dict[str, Recipe]:
