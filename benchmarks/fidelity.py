@@ -22,8 +22,8 @@ from rich.table import Table
 
 from dyncore import CostTable, DynamicConfig, DynamicNetwork, cost_table
 from dyncore.objectives import ExecutionRateConfig
+from dyncore.recipes import BENCHMARKS, find_recipe
 from dyncore.registry import model_config
-from dyncore.training import BENCHMARKS, find_recipe
 
 TABLES = Path(__file__).parent / "paper_tables"
 PAPERS = ("cdb", "dmnn", "rdinet", "spnet", "lcnet")

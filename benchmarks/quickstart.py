@@ -17,7 +17,8 @@ from torch import Tensor
 
 import dyncore
 from dyncore.data import Loader, load_dataset
-from dyncore.training import RunOptions, TrainingResult, find_recipe, train
+from dyncore.recipes import find_recipe
+from dyncore.training import RunOptions, TrainingResult, train
 
 RECIPES = (
     "static-resnet20-digits",
@@ -140,7 +141,7 @@ def main(options: Options) -> None:
         f'  python -c "import dyncore; print(dyncore.cost_table(dyncore.from_pretrained('
         f"'{last.model}'), (3, 8, 8)))\"\n"
         "  dyn list recipes rdinet                     every set-up of the paper, by name\n"
-        "  dyn train rdinet-resnet20-cifar10-b0.6      CIFAR-10 (from the Hub, or --data FOLDER)\n"
+        "  dyn train rdinet-resnet20-cifar10-b0.6-short    CIFAR-10 (the Hub's, or --data FOLDER)\n"
         "  CONTRIBUTING.md                             how to add a method of your own"
     )
     if not equal:

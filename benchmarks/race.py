@@ -1,15 +1,16 @@
 """Every method on one small network for a few epochs, beside the static one, in one run.
 
-``python benchmarks/race.py --data FOLDER [--epochs 6]`` trains ResNet-20 on CIFAR-10 by the recipes
-of all methods, prints a table and writes ``benchmarks/results/race.json``. ``--only`` names recipes
-of your own choice; the first one is what the others are compared with. All aim at one ``--budget``:
-0.7 of the gated MACs, the rate of most rows in CDB's and DMNN's papers.
+``python benchmarks/race.py --data FOLDER [--epochs 6]`` trains ResNet-20 on CIFAR-10 by the short
+recipes of all methods, prints a table and writes ``benchmarks/results/race.json``. ``--only`` names
+recipes of your own choice; the first one is what the others are compared with. All aim at one
+``--budget``: 0.7 of the gated MACs, the rate of most rows in CDB's and DMNN's papers.
 
 ``--jobs`` trainings run at a time, each on its share of the threads: on a CPU two of one thread
 finish sooner than one of two.
 """
 
 import multiprocessing
+import re
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,16 +26,17 @@ from rich.table import Table
 
 import dyncore
 from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
-from dyncore.training import Recipe, RunOptions, find_recipe, train
+from dyncore.recipes import Recipe, find_recipe
+from dyncore.training import RunOptions, train
 
 RECIPES = (
-    "static-resnet20-cifar10",
-    "vanilla-resnet20-cifar10-b0.6",
-    "rdinet-resnet20-cifar10-b0.6",
-    "cdb-resnet20-n2-cifar10-b0.6",
-    "dmnn-resnet20-n2-cifar10-b0.6",
-    "spnet-resnet20-cifar10-b0.6",
-    "lcnet-resnet20-cifar10-b0.6",
+    "static-resnet20-cifar10-short",
+    "vanilla-resnet20-cifar10-b0.6-short",
+    "rdinet-resnet20-cifar10-b0.6-short",
+    "cdb-resnet20-n2-cifar10-b0.6-short",
+    "dmnn-resnet20-n2-cifar10-b0.6-short",
+    "spnet-resnet20-cifar10-b0.6-short",
+    "lcnet-resnet20-cifar10-b0.6-short",
 )
 
 BUDGETS = (ExecutionRateConfig, FlopsRatioConfig)
@@ -107,7 +109,7 @@ def at_budget(recipe: Recipe, budget: float) -> Recipe:
     }
     if not targeted:
         return recipe
-    name = f"{recipe.name.rpartition('-b')[0]}-b{budget:g}"
+    name = re.sub(r"-b[\d.]+", f"-b{budget:g}", recipe.name)
     return replace(recipe, name=name, objective={**recipe.objective, **targeted})
 
 

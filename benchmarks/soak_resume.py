@@ -26,7 +26,8 @@ import tyro
 from record import record
 
 from dyncore.backbones import ResNetConfig
-from dyncore.training import Evaluation, RunOptions, find_recipe, train
+from dyncore.recipes import find_recipe
+from dyncore.training import Evaluation, RunOptions, train
 
 RECIPES = ("rdinet-resnet20-digits-b0.6", "spnet-resnet20-digits-b0.6")
 TINY = ResNetConfig(block="basic", depths=(1, 1, 1), widths=(4, 6, 8), stem="cifar", shortcut="pad")

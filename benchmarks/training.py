@@ -24,7 +24,8 @@ from dyncore.backbones import backbone_config
 from dyncore.data import Batch, Preprocessing
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import Objective
-from dyncore.training import Recipe, TrainingStep, find_recipe, keep_freed_memory
+from dyncore.recipes import Recipe, find_recipe
+from dyncore.training import TrainingStep, keep_freed_memory
 
 
 @dataclass(frozen=True, kw_only=True)

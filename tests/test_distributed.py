@@ -13,7 +13,8 @@ from accelerate.commands import launch
 from accelerate.utils import launch as launch_utils
 
 from dyncore.cli import _train as train_command
-from dyncore.training import Recipe, RunOptions, recipes
+from dyncore.recipes import Recipe, recipes
+from dyncore.training import RunOptions
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dyncore import DynamicNetwork, ExecutionPath, cost_table
-from dyncore.training import BENCHMARKS, Recipe, recipes
+from dyncore.recipes import BENCHMARKS, Recipe, recipes
 
 BENCHMARK_SCRIPTS = Path(__file__).parents[1] / "benchmarks"
 PAPERS = ["cdb", "dmnn", "rdinet", "spnet", "lcnet"]

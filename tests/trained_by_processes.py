@@ -20,7 +20,8 @@ from dyncore.backbones import ResNetConfig
 from dyncore.data import Batch, Loader
 from dyncore.gating import Gate
 from dyncore.network import DynamicNetwork
-from dyncore.training import Annealing, Cosine, Recipe, RunOptions, Steps, find_recipe
+from dyncore.recipes import Annealing, Cosine, Recipe, Steps, find_recipe
+from dyncore.training import RunOptions
 from dyncore.training import _trainer as trainer_module
 
 RECIPES = (

@@ -24,6 +24,7 @@ ROOMS = {
             ("cost",),
             ("engine",),
             ("objectives",),
+            ("recipes",),
             ("training",),
             ("export", "report"),
             ("cli", "testing"),
@@ -127,7 +128,7 @@ def test_rooms_import_only_what_lies_below(home, file):
 def test_every_folder_is_a_room():
     rooms = {home.partition(".")[2] for home, _ in CORE_FILES}
     assert rooms <= {*ROOMS, *LEAVES, "methods"}
-    assert {"gating", "network", "training", "testing", "hub", "methods"} <= rooms
+    assert {"gating", "network", "recipes", "training", "testing", "hub", "methods"} <= rooms
 
 
 @pytest.mark.skipif(not METHOD_FILES, reason="no methods/*/src beside these tests")
@@ -163,7 +164,8 @@ def test_packages_only_re_export(file):
         ("dyncore.network", "from dyncore.registry import Method", "imports dyncore.registry"),
         ("dyncore.parts", "from dyncore.network import DynamicConfig", "imports dyncore.network"),
         ("dyncore.registry", "from dyncore.cost import CostTable", "imports dyncore.cost"),
-        ("dyncore.objectives", "from dyncore.training import Recipe", "imports dyncore.training"),
+        ("dyncore.objectives", "from dyncore.recipes import Recipe", "imports dyncore.recipes"),
+        ("dyncore.recipes", "from dyncore.training import train", "imports dyncore.training"),
         ("dyncore.engine", "from dyncore.objectives import Objective", "dyncore.objectives"),
         ("dyncore.cli", "from dyncore.testing import Case", "imports dyncore.testing"),
         ("dyncore.testing", "from dyncore.cli import main", "imports dyncore.cli"),
@@ -178,12 +180,12 @@ def test_packages_only_re_export(file):
         ("dyncore.cost", "import dyncore", "name the room"),
         ("dyncore.cost", "from dyncore.network._network import run_skipped", "what is public"),
         ("dyncore.cost", "import dyncore.network._network as n", "what is public"),
-        ("dyncore.cost", "from ..training import Recipe", "imports dyncore.training"),
+        ("dyncore.cost", "from ..training import Evaluation", "imports dyncore.training"),
         ("dyncore.cost", "from .. import training", "name the room"),
         ("dyncore.cost", "def f():\n    from dyncore.cli import main", "imports dyncore.cli"),
         (
             "dyncore.cost",
-            "if TYPE_CHECKING:\n    from dyncore.training import Recipe",
+            "if TYPE_CHECKING:\n    from dyncore.training import Evaluation",
             "imports dyncore.training",
         ),
         ("dyncore.training", "import dyn_rdinet", "the method package dyn_rdinet"),
@@ -202,13 +204,14 @@ def test_the_checker_sees(home, source, message):
     ("home", "source"),
     [
         ("dyncore.cost", "from dyncore.cost._table import anything\nfrom ._table import anything"),
+        ("dyncore.training", "from dyncore.recipes import Recipe"),
         ("dyncore.cost", "import torch\nfrom dyncore.network import DynamicNetwork"),
         ("dyncore.report", "from dyncore.training import Evaluation"),
         ("dyncore.blocks", "from dyncore.data import Batch"),
         ("dyncore.hub", "from dyncore.files import replacing"),
         (
             "dyncore.methods",
-            "from dyncore.training import Recipe\nfrom dyncore.hub import find_folder",
+            "from dyncore.recipes import Recipe\nfrom dyncore.hub import find_folder",
         ),
         (
             "dyn_rdinet",

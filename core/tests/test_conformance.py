@@ -15,8 +15,8 @@ from dyncore.gating import (
 )
 from dyncore.network import DynamicConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, FlopsRatioConfig
+from dyncore.recipes import Phase, find_recipe
 from dyncore.testing import CHECKS, Case
-from dyncore.training import Phase, find_recipe
 
 BASIC = ResNetConfig(block="basic", depths=(1, 2), widths=(4, 8), stem="cifar", shortcut="pad")
 BOTTLENECK = ResNetConfig(block="bottleneck", depths=(1, 2), widths=(4, 8), stem="cifar2")

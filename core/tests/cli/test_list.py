@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from dyncore.cli import train_main
+from dyncore.recipes import recipes
 from dyncore.registry import list_methods, list_models
-from dyncore.training import recipes
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["list", "methods"]])
@@ -22,15 +22,37 @@ def test_models(dyn):
 
 def test_recipes_with_their_paper_and_place(dyn):
     lines = dyn("list", "recipes").out.splitlines()
-    assert lines[0].split() == ["recipe", "paper", "table", "and", "row"]
-    expected = [[name, r.source.paper, r.source.place] for name, r in recipes().items()]
-    assert [" ".join(line.split()) for line in lines[1:]] == list(map(" ".join, expected))
+    assert lines[0].split() == ["recipe", "paper", "set-up", "table", "and", "row"]
+    found = {line.split()[0]: " ".join(line.split()) for line in lines[1:]}
+    assert list(found) == list(recipes())
+    for name, recipe in recipes().items():
+        assert found[name].startswith(f"{name} {recipe.source.paper} {recipe.source.setup}")
+        assert found[name].endswith(f" {recipe.source.place}")
+
+
+@pytest.mark.parametrize(
+    ("name", "setup"),
+    [
+        ("static-resnet110-cifar10", "RDI-Net  paper "),
+        ("vanilla-resnet110-cifar10-b0.6", "RDI-Net  paper, 2 changes  Figure"),
+        ("vanilla-resnet20-cifar10-b0.6", "ours  paper  RDI-Net's set-up on a"),
+        ("vanilla-resnet20-cifar10-b0.6-short", "ours  short  RDI-Net's set-up on a"),
+        ("vanilla-resnet20-digits-b0.6", "ours  paper, 3 changes  RDI-Net's"),
+    ],
+)
+def test_set_ups_are_told_apart(dyn, name, setup):
+    """What is a paper's, what we changed in it, and what is a variant of ours."""
+    (line,) = (
+        line for line in dyn("list", "recipes", name).out.splitlines() if f"{name} " in f"{line} "
+    )
+    assert " ".join(line.split()).startswith(" ".join([name, *setup.split()]))
 
 
 def test_recipes_of_a_prefix(dyn):
     lines = dyn("list", "recipes", "static-resnet20-").out.splitlines()[1:]
     names = {line.split()[0] for line in lines}
-    assert names == {f"static-resnet20-{data}" for data in ("cifar10", "cifar100", "digits")}
+    setups = ("cifar10", "cifar10-short", "cifar100", "cifar100-short", "digits")
+    assert names == {f"static-resnet20-{setup}" for setup in setups}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

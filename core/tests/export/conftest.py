@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from dyncore.network import DynamicNetwork
+from dyncore.recipes import find_recipe
 from dyncore.registry import list_methods
 from dyncore.testing import Case
-from dyncore.training import find_recipe
 
 RECIPES = {
     "static": "static-resnet20-digits",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dyncore.files import check_folder_name, printable
-from dyncore.training import find_recipe
+from dyncore.recipes import find_recipe
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from dyncore.gating import (
     StraightThroughGateConfig,
 )
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
-from dyncore.training import RunOptions, find_recipe
+from dyncore.recipes import find_recipe
+from dyncore.training import RunOptions
 from dyncore.training._run_folder import find_start, save_recipe
 
 

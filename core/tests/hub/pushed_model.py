@@ -7,7 +7,7 @@ import torch
 from dyncore.data import Preprocessing
 from dyncore.gating import config_to_dict
 from dyncore.network import DynamicNetwork, ModelInfo
-from dyncore.training import find_recipe
+from dyncore.recipes import find_recipe
 
 NAME = "org/digits-net"
 FILES = {"config.json", "model.safetensors", "README.md", "evaluation.json", "recipe.json"}

@@ -125,6 +125,34 @@ def test_every_listed_model_builds(name):
     assert list(model.gates) == ([] if model.config.gate is None else gated)
 
 
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        ("vanilla-resnet50", {"vanilla-resnet50"}),
+        ("vanilla-resnet5?", {"vanilla-resnet50"}),
+        ("resnet50", set()),  # a pattern of the whole name
+        ("VANILLA-*", set()),
+        ("*-resnet5*-cifar", {f"static-resnet{name}-cifar" for name in ("50", "56", "56b")}),
+        (
+            ["static-mobilenetv2", "vanilla-resnet5[0-9]"],
+            {"static-mobilenetv2", "vanilla-resnet50"},
+        ),
+        ([], set()),
+    ],
+)
+def test_a_list_is_filtered_by_patterns(filter, expected):
+    found = dyncore.list_models(filter)
+    core = {name for name in found if name.startswith(("static-", "vanilla-"))}
+    assert core == expected
+    assert found == [name for name in dyncore.list_models() if name in found]  # in the same order
+
+
+def test_a_pattern_finds_what_holds_a_word():
+    assert dyncore.list_models("*resnet50*") == [
+        name for name in dyncore.list_models() if "resnet50" in name
+    ]
+
+
 def test_lists_are_of_what_is_installed():
     assert {"static", "vanilla"} <= set(dyncore.list_methods())
     models = dyncore.list_models()

@@ -16,6 +16,7 @@ from dyncore.gating import ShortRangeRouterConfig
 from dyncore.network import DynamicConfig
 from dyncore.objectives import CrossEntropyConfig
 from dyncore.parts import registered
+from dyncore.recipes import Phase
 from dyncore.testing import (
     CHECKS,
     Case,
@@ -29,7 +30,6 @@ from dyncore.testing import (
     check_saving,
     check_skipping,
 )
-from dyncore.training import Phase
 
 
 def case(fault="none", gate=None, *, router=None, phases=None, **objective):

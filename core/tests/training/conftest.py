@@ -15,18 +15,8 @@ from torch import Tensor
 
 from dyncore.backbones import ResNetConfig
 from dyncore.gating import ShortRangeRouterConfig
-from dyncore.training import (
-    SGD,
-    Annealing,
-    Cosine,
-    Phase,
-    Recipe,
-    RunOptions,
-    Steps,
-    TrainingResult,
-    find_recipe,
-    train,
-)
+from dyncore.recipes import SGD, Annealing, Cosine, Phase, Recipe, Steps, find_recipe
+from dyncore.training import RunOptions, TrainingResult, train
 from dyncore.training import _trainer as trainer_module
 
 TINY = ResNetConfig(block="basic", depths=(1, 1), widths=(4, 8), stem="cifar", shortcut="pad")

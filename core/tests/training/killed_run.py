@@ -35,19 +35,8 @@ from dyncore.data import RandomResizedCropFlip  # noqa: E402
 from dyncore.gating import ShortRangeRouterConfig  # noqa: E402
 from dyncore.methods.static import RECIPES as STATIC  # noqa: E402
 from dyncore.methods.vanilla import RECIPES as VANILLA  # noqa: E402
-from dyncore.training import (  # noqa: E402
-    SGD,
-    Annealing,
-    Cosine,
-    Phase,
-    Recipe,
-    RunOptions,
-    _checkpoint,
-    _log,
-    _trainer,
-    _update,
-    train,
-)
+from dyncore.recipes import SGD, Annealing, Cosine, Phase, Recipe  # noqa: E402
+from dyncore.training import RunOptions, _checkpoint, _log, _trainer, _update, train  # noqa: E402
 
 seen: Counter[str] = Counter()
 

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from dyncore.backbones import ResNetConfig
 from dyncore.gating import ShortRangeRouterConfig
 from dyncore.methods.vanilla import RECIPES
-from dyncore.training import SGD, Phase, RunOptions
+from dyncore.recipes import SGD, Phase
+from dyncore.training import RunOptions
 from dyncore.training._trainer import Trainer
 from dyncore.training._update import Updater
 

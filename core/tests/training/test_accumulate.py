@@ -6,7 +6,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from dyncore.data import Batch
-from dyncore.training import Cosine, Phase, RunOptions, train
+from dyncore.recipes import Cosine, Phase
+from dyncore.training import RunOptions, train
 from dyncore.training._accumulate import micro_batches
 from dyncore.training._trainer import Trainer
 from dyncore.training._update import Updater

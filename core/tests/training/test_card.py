@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import dyncore
 from dyncore.gating import config_to_dict
-from dyncore.training import RunOptions, find_recipe, train
+from dyncore.recipes import find_recipe
+from dyncore.training import RunOptions, train
 
 
 def test_a_trained_model_carries_its_recipe_and_data(tmp_path):

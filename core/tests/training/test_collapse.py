@@ -8,7 +8,8 @@ from torch import nn
 
 from dyncore.cost import BlockCost, CostTable, PathCost
 from dyncore.gating import Choice, Decision, ExecutionPath, Relaxation
-from dyncore.training import Phase, RunOptions
+from dyncore.recipes import Phase
+from dyncore.training import RunOptions
 from dyncore.training._collapse import CollapseWatch, executed_share
 from dyncore.training._trainer import Trainer
 

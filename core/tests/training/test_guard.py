@@ -6,7 +6,8 @@ from signal import SIGTERM
 import pytest
 import torch
 
-from dyncore.training import SGD, DivergedError, Phase, RunOptions, StepResult, train
+from dyncore.recipes import SGD, Phase
+from dyncore.training import DivergedError, RunOptions, StepResult, train
 from dyncore.training._checkpoint import checkpoints, damage_of, load_checkpoint
 from dyncore.training._guard import LAG, Position, StepGuard, check_state
 from dyncore.training._trainer import Trainer

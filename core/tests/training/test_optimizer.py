@@ -9,7 +9,8 @@ from torch.testing import assert_close
 
 import dyncore
 from dyncore.data import Loader, load_dataset
-from dyncore.training import SGD, Phase, RunOptions, Steps, train
+from dyncore.recipes import SGD, Phase, Steps
+from dyncore.training import RunOptions, train
 from dyncore.training._optimizer import build_optimizer, scale_learning_rates
 from dyncore.training._random import draw_noise
 

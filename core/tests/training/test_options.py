@@ -9,7 +9,8 @@ from accelerate import tracking
 from PIL import Image
 from torch.testing import assert_close
 
-from dyncore.training import Phase, RunOptions, train
+from dyncore.recipes import Phase
+from dyncore.training import RunOptions, train
 from dyncore.training._trainer import Trainer
 
 
@@ -130,3 +131,22 @@ def test_trackers_get_the_numbers_of_the_metrics_file(static, tmp_path, rows):
         for row in rows(result.folder)
     ]
     assert logged == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"evaluate_every": 0}, "evaluate_every must be at least 1, not 0"),
+        ({"keep_checkpoints": 0}, "keep_checkpoints must be at least 1, not 0"),
+        ({"workers": -1}, "workers must not be negative, not -1"),
+    ],
+)
+def test_bad_options_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RunOptions(**settings)
+
+
+@pytest.mark.parametrize("epochs", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_length_must_be_a_positive_number(epochs):
+    with pytest.raises(ValueError, match=f"epochs must be positive, not {epochs}"):
+        RunOptions(epochs=epochs)

@@ -7,7 +7,8 @@ import torch
 
 from dyncore.network import Output
 from dyncore.objectives import ExecutionRateConfig
-from dyncore.training import SGD, Annealing, Phase, RunOptions, draw_decisions
+from dyncore.recipes import SGD, Annealing, Phase
+from dyncore.training import RunOptions, draw_decisions
 from dyncore.training._trainer import Trainer
 
 WARM_UP = Phase(name="warm-up", epochs=1.0, paths="uniform", objective=("classification",))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyncore.training import Annealing, Cosine, Phase, Steps, find_recipe
+from dyncore.recipes import Annealing, Cosine, Phase, Steps, find_recipe
 from dyncore.training._plan import plan_phases
 
 lengths = st.lists(st.floats(0.001, 9), min_size=1, max_size=4)

@@ -24,7 +24,8 @@ from dataclasses import replace
 from torch import nn
 
 from dyncore.backbones import ResNetConfig
-from dyncore.training import Phase, RunOptions, _trainer, find_recipe
+from dyncore.recipes import Phase, find_recipe
+from dyncore.training import RunOptions, _trainer
 
 _trainer.DISPLAY_EVERY = 1
 recipe = find_recipe("{RUN}")

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from dyncore.training import Phase, draw_decisions
+from dyncore.recipes import Phase
+from dyncore.training import draw_decisions
 from dyncore.training._random import draw_noise, draw_uniform_paths, seed_modules
 
 ROUTED = Phase(name="train", epochs=1.0)

@@ -16,7 +16,8 @@ from PIL import Image
 
 from dyncore.backbones import MobileNetV2Config
 from dyncore.data import load_dataset
-from dyncore.training import Phase, RunOptions, TrainingResult, train
+from dyncore.recipes import Phase
+from dyncore.training import RunOptions, TrainingResult, train
 
 
 def killed_after(step: int, finished: TrainingResult, output: Path) -> Path:

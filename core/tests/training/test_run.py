@@ -10,7 +10,8 @@ from torch.testing import assert_close
 import dyncore
 from dyncore.data import Loader, load_dataset
 from dyncore.gating import config_to_dict
-from dyncore.training import SGD, Evaluation, Phase, RunOptions, Steps, train
+from dyncore.recipes import SGD, Phase, Steps
+from dyncore.training import Evaluation, RunOptions, train
 from dyncore.training._random import draw_noise
 
 STEPS = {"warm-up": range(1, 4), "train": range(4, 11), "last": range(11, 16)}

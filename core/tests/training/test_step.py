@@ -11,7 +11,8 @@ from dyncore.cost import cost_table
 from dyncore.data import Batch, Preprocessing
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, Objective, ObjectivePart
-from dyncore.training import Phase, TrainingStep, draw_decisions, set_trainable
+from dyncore.recipes import Phase
+from dyncore.training import TrainingStep, draw_decisions, set_trainable
 
 PREPROCESSING = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0), size=13)
 WHERE = {"seed": 0, "step": 0, "batch": 6, "share": slice(0, 6)}

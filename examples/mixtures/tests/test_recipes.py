@@ -7,27 +7,31 @@ import pytest
 from dyn_mixtures.recipes import RECIPES
 from dyncore import create_model
 from dyncore.gating import config_to_dict
-from dyncore.training import find_recipe, recipes
+from dyncore.recipes import find_recipe, recipes
 
 PLAIN = (
     "dmnn-resnet20-n2-digits-b0.6",
     "dmnn-resnet20-n2-cifar10-b0.6",
     "dmnn-resnet50-n2-imagenet-b0.7",
 )
+SETUPS = (*((plain, "") for plain in PLAIN), ("dmnn-resnet20-n2-cifar10-b0.6", "-short"))
 VARIANTS = ("relational", "relational-slow-progress")
 
 
 def test_both_mixtures_are_installed_for_every_setup():
-    names = {f"{plain}-{variant}" for plain in PLAIN for variant in VARIANTS}
+    names = {f"{plain}-{variant}{setup}" for plain, setup in SETUPS for variant in VARIANTS}
     assert RECIPES.keys() == names
     assert names <= recipes().keys()
     assert all(recipe.source.paper == "ours" for recipe in RECIPES.values())
 
 
-@pytest.mark.parametrize("plain", PLAIN)
+@pytest.mark.parametrize(("plain", "setup"), SETUPS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_rest_is_the_recipe_of_dmnn(plain, variant):
-    dmnn, mixture = find_recipe(plain), find_recipe(f"{plain}-{variant}")
+def test_the_rest_is_the_recipe_of_dmnn(plain, setup, variant):
+    dmnn, mixture = find_recipe(f"{plain}{setup}"), find_recipe(f"{plain}-{variant}{setup}")
+    assert (mixture.source.setup, mixture.source.changes) == (
+        *(dmnn.source.setup, dmnn.source.changes),
+    )
     objective = dict(mixture.objective)
     if variant == "relational-slow-progress":
         added = objective.pop("progress")
@@ -35,7 +39,9 @@ def test_the_rest_is_the_recipe_of_dmnn(plain, variant):
         assert added == type(added)(twin=replace(added.twin, path_weight=0.1))
         assert (added.twin.momentum, added.twin.logits_weight) == (0.7, 0.5)
     network = replace(mixture.network, router=dmnn.network.router)
-    same = replace(mixture, name=plain, source=dmnn.source, network=network, objective=objective)
+    same = replace(
+        mixture, name=dmnn.name, source=dmnn.source, network=network, objective=objective
+    )
     assert same == dmnn
 
 
@@ -65,4 +71,4 @@ def test_create_model_builds_the_network_from_names(name):
 def test_the_objective_is_dmnns_with_slow_progress_where_it_is_named(name):
     parts = [config.name for config in RECIPES[name].objective.values()]
     expected = ["cross-entropy", "execution-rate", "flops-ratio", "category"]
-    assert parts == expected + ["slow-progress"] * name.endswith("slow-progress")
+    assert parts == expected + ["slow-progress"] * ("slow-progress" in name)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import dyncore
-from dyncore.training import find_recipe
+from dyncore.recipes import find_recipe
 
 ELSEWHERE = """
 import sys

@@ -8,7 +8,7 @@ from dyncore.testing import CHECKS, Case
 CASES = [
     Case.of(RECIPES[name])
     for name in (
-        "cdb-resnet20-n2-cifar10-b0.6",
+        "cdb-resnet20-n2-cifar10-b0.6-short",
         "cdb-resnet50-n2-imagenet-b0.7-no-ca",
         "cdb-mobilenetv2-1.4-n2-imagenet-b0.7",
     )

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
-from dyn_lcnet.method import configure
+from dyn_lcnet.method import METHOD
 from dyncore import DynamicNetwork, cost_table, create_model
 from dyncore.backbones import ResNetConfig
 from dyncore.cost import CostTable
@@ -65,7 +65,7 @@ def test_a_bottleneck_by_hand():
 @pytest.mark.parametrize("backbone", [BASIC, BOTTLENECK], ids=lambda config: config.block)
 @pytest.mark.parametrize("blocks", [True, False], ids=["L-Net and C-Net", "C-Net"])
 def test_macs_are_those_of_the_convolutions_that_run(backbone, blocks, accounting):
-    config = configure(backbone, 1, 3)
+    config = METHOD.configure(backbone, 1, 3)
     config = replace(config, gate=replace(config.gate, blocks=blocks))
     network = DynamicNetwork(config)
     table = cost_table(network, (3, 8, 8))
@@ -137,7 +137,7 @@ def centre(gate: ReLU1Gate, arguments: tuple[Tensor, ...]) -> None:
 @torch.no_grad()
 def test_an_evaluation_file_gives_both_accountings(tmp_path):
     torch.manual_seed(0)
-    network = DynamicNetwork(configure(BOTTLENECK, 1, 3)).eval()
+    network = DynamicNetwork(METHOD.configure(BOTTLENECK, 1, 3)).eval()
     images = torch.rand(6, 3, 8, 8)
     hooks = [gate.register_forward_pre_hook(centre) for gate in network.gates.values()]
     network(images)

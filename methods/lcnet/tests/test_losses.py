@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dyn_lcnet import SalienceL1Config, salience_l1
-from dyn_lcnet.method import configure
+from dyn_lcnet.method import METHOD
 from dyncore.backbones import ResNetConfig
 from dyncore.cost import Accounting, BlockCost, CostTable, PathCost, flops_ratio_loss
 from dyncore.data import Batch
@@ -37,7 +37,7 @@ ACCOUNTINGS: tuple[Accounting, ...] = ("sequential", "parallel")
 @pytest.fixture(scope="module")
 def model() -> DynamicNetwork:
     """No part here reads it."""
-    return DynamicNetwork(configure(BACKBONE, 1, 10))
+    return DynamicNetwork(METHOD.configure(BACKBONE, 1, 10))
 
 
 def leaky(images: int, seed: int, leak: float = 0.1) -> ExecutionPath:

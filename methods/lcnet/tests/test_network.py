@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dyn_lcnet.method import METHOD, configure
+from dyn_lcnet.method import METHOD
 from dyncore import DynamicNetwork, cost_table, create_model, run_skipped
 from dyncore.backbones import ResNetConfig
 from dyncore.blocks import Granularity
@@ -24,7 +24,7 @@ LEAK = 0.05
 
 def tiny(form: str, nets: str = NETS[0]) -> DynamicNetwork:
     """Each tensor filled by a formula of its place in the state and of the place within it."""
-    config = configure(BACKBONES[form], 1, 3)
+    config = METHOD.configure(BACKBONES[form], 1, 3)
     config = replace(config, gate=ReLU1GateConfig(leak=LEAK, blocks="L-Net" in nets))
     if "C-Net" not in nets:
         config = replace(config, granularity=Granularity())

@@ -15,12 +15,12 @@ from dyncore.blocks import Granularity
 from dyncore.data import CropFlip
 from dyncore.gating import IdentityRouterConfig, ReLU1GateConfig
 from dyncore.objectives import CrossEntropyConfig, FlopsRatioConfig
+from dyncore.recipes import Recipe, Steps, find_recipe
 from dyncore.registry import model_config
-from dyncore.training import Recipe, Steps, find_recipe
 
 GRAMMAR = re.compile(
     r"lcnet-(?P<backbone>resnet\d+)-(?P<dataset>cifar10|imagenet|digits)"
-    r"(-b(?P<budget>0\.\d+))?(-(?P<start>pretrained))?(-(?P<switch>l-only|c-only))?"
+    r"(-b(?P<budget>0\.\d+))?(-(?P<start>pretrained))?(-(?P<switch>l-only|c-only))?(-short)?"
 )
 SCRATCH, PRETRAINED = "lcnet-resnet18-cifar10", "lcnet-resnet18-cifar10-pretrained"
 SWITCHED = (
@@ -58,7 +58,8 @@ def test_name_says_what_is_trained(name):
 def test_there_is_a_recipe_for_every_row():
     """Names that two recipes share would leave fewer."""
     switched = {f"{name}-{switch}" for name in SWITCHED for switch in ("l-only", "c-only")}
-    assert set(RECIPES) == {"lcnet-resnet50-imagenet", *SWITCHED} | switched
+    names = {"lcnet-resnet50-imagenet", *SWITCHED} | switched
+    assert set(RECIPES) == names | {f"{name}-short" for name in names if "20-cifar10" in name}
 
 
 def test_rows_of_the_paper_say_so():
@@ -110,12 +111,13 @@ def test_cifar_settings_are_section_4_2():
 
 def test_short_runs_learn_at_the_rate_of_the_other_methods():
     """Only the network that the paper does not train: at the paper's rate 6 epochs give 0.58."""
-    short = RECIPES["lcnet-resnet20-cifar10-b0.6"]
-    assert short.batch_size == find_recipe("static-resnet20-cifar10").batch_size
+    short = RECIPES["lcnet-resnet20-cifar10-b0.6-short"]
+    assert short.batch_size == find_recipe("static-resnet20-cifar10-short").batch_size
     assert short.optimizer == replace(
         RECIPES[SCRATCH].optimizer, learning_rate=0.1, router_learning_rate=0.03
     )
-    assert RECIPES["lcnet-resnet18-cifar10-b0.5"].optimizer == RECIPES[SCRATCH].optimizer
+    for name in ("resnet18-cifar10-b0.5", "resnet20-cifar10-b0.6"):
+        assert RECIPES[f"lcnet-{name}"].optimizer == RECIPES[SCRATCH].optimizer
 
 
 def test_imagenet_settings_are_section_4_2():

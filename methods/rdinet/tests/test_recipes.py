@@ -13,13 +13,13 @@ from dyncore import DynamicNetwork, cost_table
 from dyncore.backbones import backbone_config
 from dyncore.gating import ShortRangeRouterConfig
 from dyncore.objectives import ExecutionRateConfig
+from dyncore.recipes import Recipe
 from dyncore.registry import model_config
-from dyncore.training import Recipe
 
 MODULES = r"vanilla|usw(-rr(-srm)?)?|rr-(gamma[\d.]+|auto|r\d)"
 GRAMMAR = re.compile(
     r"rdinet-(?P<backbone>resnet\d+)-(?P<dataset>cifar10|cifar100|imagenet|digits)"
-    rf"-b(?P<budget>0\.\d+)(-(?P<variant>{MODULES}|alpha[\d.]+))?"
+    rf"-b(?P<budget>0\.\d+)(-(?P<variant>{MODULES}|alpha[\d.]+))?(-short)?"
 )
 CIFAR10 = "rdinet-resnet110-cifar10"
 
@@ -34,7 +34,7 @@ def test_name_says_what_is_trained(name):
     assert recipe.dataset.replace("imagenet-1k", "imagenet").endswith(parts["dataset"])
     as_printed = ExecutionRateConfig(target=float(parts["budget"]))
     assert recipe.objective["rate"].target == as_printed.target
-    short = "resnet20-cifar" in name
+    short = name.endswith("-short")
     assert recipe.objective["rate"] == as_printed or short
     rank = recipe.objective.get("rank", RankingConfig())
     printed = re.search(r"alpha([\d.]+)", name)
@@ -148,10 +148,11 @@ def test_an_ablation_changes_what_it_says_and_nothing_else(name):
 def test_there_is_a_recipe_for_every_row_and_point():
     """Names that two recipes share would leave fewer."""
     sweeps = {name for name in RECIPES if name.rpartition("-b")[2] in map(str, BUDGETS)}
+    short = {f"{name}-short" for name in sweeps if "resnet20-cifar" in name}
     quoted = {"resnet110-cifar100-b0.68", "resnet50-imagenet-b0.78", "resnet101-imagenet-b0.71"}
     ablations = {f"rdinet-resnet110-{name}" for name in ABLATIONS}
     assert len(sweeps) == 9 * len(BUDGETS)
-    assert set(RECIPES) == sweeps | {f"rdinet-{name}" for name in quoted} | ablations
+    assert set(RECIPES) == sweeps | short | {f"rdinet-{name}" for name in quoted} | ablations
 
 
 def test_the_warm_up_trains_blocks_on_uniform_paths_before_the_schedule_starts():

@@ -14,13 +14,13 @@ from dyncore.backbones import backbone_config
 from dyncore.gating import config_to_dict
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
 from dyncore.parts import decode
+from dyncore.recipes import Steps
 from dyncore.registry import model_config
-from dyncore.training import Steps
 
 GRAMMAR = re.compile(
     r"spnet-(?P<backbone>resnet\d+)-(?P<dataset>cifar10|cifar100|imagenet|digits)"
     r"-b(?P<budget>0\.\d)"
-    r"(-(?P<variant>baseline|a|ab|abc|m0\.\d|evolution-(blocks|resolution|stages)))?"
+    r"(-(?P<variant>baseline|a|ab|abc|m0\.\d|evolution-(blocks|resolution|stages)))?(-short)?"
 )
 FULL = {m: SlowProgressConfig(twin=TwinConfig(momentum=m)) for m in (0.5, 0.6, 0.7, 0.8)}
 
@@ -36,10 +36,11 @@ def test_name_says_what_is_trained(name):
     assert recipe.objective["classification"] == CrossEntropyConfig()
     as_printed = ExecutionRateConfig(target=float(parts["budget"]))
     assert recipe.objective["rate"].target == as_printed.target
-    assert recipe.objective["rate"] == as_printed or "resnet20-cifar" in name
+    assert recipe.objective["rate"] == as_printed or name.endswith("-short")
     assert ("progress" in recipe.objective) == (parts["variant"] != "baseline")
-    if "progress" in recipe.objective and "resnet20" not in name:
-        assert recipe.objective["progress"].exits_weight == 1
+    if "progress" in recipe.objective:
+        light = "digits" in name or name.endswith("-short")
+        assert recipe.objective["progress"].exits_weight == (0.2 if light else 1)
 
 
 @pytest.mark.parametrize("backbone", METHOD.backbones)
@@ -134,6 +135,7 @@ def test_there_is_a_recipe_for_every_row_and_point():
             ),
         )
     }
+    sweeps |= {f"{name}-short" for name in sweeps if "resnet20-cifar10" in name}
     assert BUDGETS == (0.2, 0.4, 0.6, 0.8, 0.9)
     assert set(RECIPES) == sweeps | {f"spnet-resnet110-{name}" for name in ABLATIONS}
     assert RECIPES["spnet-resnet50-imagenet-b0.8"].source.place.startswith("Table 2, SP-Net;")

@@ -12,7 +12,8 @@ from dyn_spnet.recipes import RECIPES
 from dyncore import from_pretrained
 from dyncore.backbones import ResNetConfig
 from dyncore.gating import ShortRangeRouterConfig
-from dyncore.training import Annealing, Phase, RunOptions, train
+from dyncore.recipes import Annealing, Phase
+from dyncore.training import RunOptions, train
 
 BACKBONE = ResNetConfig(
     block="basic", depths=(1, 1, 1), widths=(4, 6, 8), stem="cifar", shortcut="pad"

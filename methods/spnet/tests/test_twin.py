@@ -21,7 +21,8 @@ from dyncore.data import Preprocessing
 from dyncore.gating import ContextRouterConfig, StraightThroughGateConfig
 from dyncore.network import DynamicConfig, Output
 from dyncore.objectives import CrossEntropyConfig, Objective
-from dyncore.training import Phase, TrainingStep, set_trainable
+from dyncore.recipes import Phase
+from dyncore.training import TrainingStep, set_trainable
 
 MOMENTUM = 0.6
 CONFIG = SlowProgressConfig(twin=TwinConfig(momentum=MOMENTUM))

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dyncore.recipes import Source, recipes
 from dyncore.registry import list_methods, list_models
-from dyncore.training import recipes
 
 KINDS = ("methods", "models", "recipes")
 
@@ -31,9 +31,18 @@ def run_list(arguments: Sequence[str]) -> None:
 
 
 def _print_recipes(prefix: str) -> None:
-    table = Table("recipe", "paper", "table and row", box=None, pad_edge=False)
+    table = Table("recipe", "paper", "set-up", "table and row", box=None, pad_edge=False)
     for name, recipe in recipes().items():
         if name.startswith(prefix):
-            table.add_row(name, recipe.source.paper, escape(recipe.source.place))
+            source = recipe.source
+            table.add_row(name, source.paper, _setup(source), escape(source.place))
     console = Console()
     console.print(table) if console.is_terminal else Console(width=200).print(table)
+
+
+def _setup(source: Source) -> str:
+    """Whose settings a recipe has; how many of them we changed, where its name does not say so."""
+    count = len(source.changes)
+    if source.setup != "paper" or not count:
+        return source.setup
+    return f"{source.setup}, {count} change{'s' if count > 1 else ''}"

@@ -7,7 +7,8 @@ from typing import Annotated
 import tyro
 from accelerate import PartialState
 
-from dyncore.training import Recipe, RunOptions, find_recipe, train
+from dyncore.recipes import Recipe, find_recipe
+from dyncore.training import RunOptions, train
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
 """The plain backbone: nothing is gated."""
 
-from dyncore.backbones import BACKBONES, BackboneConfig
-from dyncore.network import DynamicConfig
+from collections.abc import Iterator
+
+from dyncore.backbones import BACKBONES
 from dyncore.objectives import CrossEntropyConfig
-from dyncore.registry import Method
-from dyncore.training import (
+from dyncore.recipes import (
     CONTEXT_PHASES,
     SGD,
     STEP_PHASES,
@@ -13,41 +13,45 @@ from dyncore.training import (
     Source,
     context_optimizer,
     make_recipe,
+    short,
 )
+from dyncore.registry import Method
 
-
-def configure(backbone: BackboneConfig, paths: int, num_classes: int) -> DynamicConfig:
-    """The backbone itself. Raises ValueError for more than one path: that is another method."""
-    if paths > 1:
-        raise ValueError(f"static models have one path per block, not {paths}: drop '-n{paths}'")
-    return DynamicConfig(backbone=backbone, num_classes=num_classes)
-
-
-METHOD = Method(name="static", configure=configure, backbones=tuple(BACKBONES))
+METHOD = Method(name="static", one_path=True, backbones=tuple(BACKBONES))
 
 BASELINES = (
     *(
         (f"resnet{layers}-cifar", benchmark)
-        for layers in (20, 32, 110)
+        for layers in (32, 110)
         for benchmark in ("cifar10", "cifar100")
     ),
     *((f"resnet{layers}", "imagenet") for layers in (50, 101)),
-    ("resnet20-cifar", "digits"),
 )
 """(backbone, benchmark) of the baselines of RDI-Net and SP-Net."""
 
+BORROWED = "optimiser and milestones: SP-Net section 4.2; augmentation: CDB section 4"
 
-def _stepped(backbone: str, benchmark: str) -> Recipe:
-    return _recipe(
-        backbone,
-        benchmark,
-        Source(
-            paper="RDI-Net",
-            place="Figure 5, ResNet",
-            borrowed="optimiser and milestones: SP-Net section 4.2; augmentation: CDB section 4",
-        ),
-        STEP_PHASES[benchmark],
-    )
+
+def _stepped(backbone: str, benchmark: str, source: Source) -> Recipe:
+    return _recipe(backbone, benchmark, source, STEP_PHASES[benchmark])
+
+
+def _baselines() -> Iterator[Recipe]:
+    """Of RDI-Net and SP-Net."""
+    source = Source(paper="RDI-Net", place="Figure 5, ResNet", borrowed=BORROWED)
+    for backbone, benchmark in BASELINES:
+        yield _stepped(backbone, benchmark, source)
+
+
+def _small() -> Iterator[Recipe]:
+    """Ours: what the dynamic ones are compared with."""
+    for benchmark in ("cifar10", "cifar100"):
+        place = "RDI-Net's set-up on a smaller network"
+        source = Source(paper="ours", place=place, borrowed=BORROWED)
+        recipe = _stepped("resnet20-cifar", benchmark, source)
+        yield recipe
+        yield short(recipe)
+    yield _stepped("resnet20-cifar", "digits", Source(paper="ours", place="ResNet-20 on digits"))
 
 
 CONTEXT_BASELINES = (
@@ -73,7 +77,7 @@ def _context(backbone: str, benchmark: str, place: str, variant: str) -> Recipe:
 
 def _start(backbone: str) -> Recipe:
     """Where LC-Net's pre-trained row begins: ``--init`` reads its saved model."""
-    return _recipe(
+    return _stepped(
         backbone,
         "cifar10",
         Source(
@@ -81,7 +85,6 @@ def _start(backbone: str) -> Recipe:
             place=f"Table 1, {backbone.removesuffix('-cifar').replace('resnet', 'Res')}",
             borrowed="everything but the network: RDI-Net's set-up",
         ),
-        STEP_PHASES["cifar10"],
     )
 
 
@@ -108,7 +111,8 @@ def _recipe(
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        *(_stepped(*run) for run in BASELINES),
+        *_baselines(),
+        *_small(),
         *(_context(*run) for run in CONTEXT_BASELINES),
         *(_start(f"resnet{layers}-cifar") for layers in (18, 50, 101)),
     )

@@ -1,30 +1,28 @@
 """Short-range routers on whole blocks: the baseline of RDI-Net and SP-Net."""
 
-from dyncore.backbones import BackboneConfig
-from dyncore.blocks import Granularity
+from collections.abc import Iterator
+
 from dyncore.gating import GumbelSoftmaxGateConfig, ShortRangeRouterConfig
 from dyncore.methods.static import BASELINES
-from dyncore.network import DynamicConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
+from dyncore.recipes import (
+    ON_DIGITS,
+    STEP_PHASES,
+    Recipe,
+    Source,
+    changed,
+    make_recipe,
+    narrowed,
+    short,
+    tuned,
+)
 from dyncore.registry import Method
-from dyncore.training import GATED_SGD, STEP_PHASES, Recipe, Source, make_recipe
-
-
-def configure(backbone: BackboneConfig, paths: int, num_classes: int) -> DynamicConfig:
-    """Each block decides from its own input. Raises ValueError for more than one path."""
-    return DynamicConfig(
-        backbone=backbone,
-        num_classes=num_classes,
-        granularity=Granularity(paths=paths),
-        router=ShortRangeRouterConfig(),
-        gate=GumbelSoftmaxGateConfig(),
-        combine="blend" if paths == 1 else "additive",
-    )
-
 
 METHOD = Method(
     name="vanilla",
-    configure=configure,
+    router=ShortRangeRouterConfig(),
+    gate=GumbelSoftmaxGateConfig(),
+    combine="blend",
     backbones=(
         *(f"resnet{n}-cifar" for n in (20, 32, 110)),
         *(f"resnet{n}" for n in (50, 101)),
@@ -34,20 +32,16 @@ METHOD = Method(
 BUDGETS = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
 """Target rates t: SP-Net's (section 4.3), and 0.5 and 0.6."""
 
-ROUTERS = {"digits": ShortRangeRouterConfig(dim=32)}
-"""Narrower where images are so small that 256-wide routers would cost a quarter of the network."""
 
-
-def _recipe(backbone: str, benchmark: str, budget: float) -> Recipe:
+def _recipe(backbone: str, benchmark: str, budget: float, paper: str, place: str) -> Recipe:
     return make_recipe(
         METHOD,
         backbone,
         benchmark,
         budget=budget,
-        router=ROUTERS.get(benchmark),
         source=Source(
-            paper="RDI-Net",
-            place="Figure 5, Vanilla",
+            paper=paper,
+            place=place,
             borrowed="t: SP-Net section 4.3; optimiser and milestones: SP-Net section 4.2; "
             "augmentation: CDB section 4",
         ),
@@ -56,11 +50,30 @@ def _recipe(backbone: str, benchmark: str, budget: float) -> Recipe:
             "rate": ExecutionRateConfig(target=budget),
         },
         phases=(STEP_PHASES[benchmark],),
-        optimizer=GATED_SGD,
     )
+
+
+def _baselines(budget: float) -> Iterator[Recipe]:
+    """Of RDI-Net and SP-Net; with our changes, which their sources say."""
+    for backbone, benchmark in BASELINES:
+        recipe = _recipe(backbone, benchmark, budget, "RDI-Net", "Figure 5, Vanilla")
+        yield changed(recipe, *tuned.changes)
+
+
+def _small(budget: float) -> Iterator[Recipe]:
+    """Ours."""
+    place = "RDI-Net's set-up on a smaller network"
+    for benchmark in ("cifar10", "cifar100"):
+        recipe = _recipe("resnet20-cifar", benchmark, budget, "ours", place)
+        yield recipe
+        yield short(recipe)
+    digits = _recipe("resnet20-cifar", "digits", budget, "ours", f"{place}, on digits")
+    yield changed(digits, narrowed(ShortRangeRouterConfig(dim=32)), *ON_DIGITS)
 
 
 RECIPES = {
     recipe.name: recipe
-    for recipe in (_recipe(*run, budget) for run in BASELINES for budget in BUDGETS)
+    for recipes in (_baselines, _small)
+    for budget in BUDGETS
+    for recipe in recipes(budget)
 }

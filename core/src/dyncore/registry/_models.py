@@ -1,8 +1,9 @@
 """Models by name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from dyncore.backbones import backbone_config
@@ -17,14 +18,22 @@ def list_methods() -> list[str]:
     return list(registered("methods"))
 
 
-def list_models() -> list[str]:
-    """Names that :func:`create_model` takes: ``<method>-<backbone>[-nN]``."""
-    return [
-        f"{method.name}-{backbone}" + (f"-n{paths}" if paths > 1 else "")
-        for method in registered("methods").values()
-        for backbone in method.backbones
-        for paths in method.paths
-    ]
+def list_models(filter: str | Sequence[str] = "*") -> list[str]:
+    """Names that :func:`create_model` takes: ``<method>-<backbone>[-nN]``.
+
+    ``filter`` is a pattern of the whole name, as timm has them, or several of which one must match;
+    ``*`` stands for any characters. ``list_models("*resnet50*")`` finds every model of a ResNet-50,
+    ``list_models("vanilla-resnet50")`` just that one.
+    """
+    patterns = [filter] if isinstance(filter, str) else filter
+    return [name for name in _names() if any(fnmatchcase(name, p) for p in patterns)]
+
+
+def _names() -> Iterator[str]:
+    for method in registered("methods").values():
+        for backbone in method.backbones:
+            for paths in method.paths:
+                yield f"{method.name}-{backbone}" + (f"-n{paths}" if paths > 1 else "")
 
 
 def model_config(

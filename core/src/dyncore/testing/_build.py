@@ -10,8 +10,9 @@ from dyncore.data import Batch, Preprocessing
 from dyncore.gating import Gate
 from dyncore.network import DynamicNetwork, ModelInfo
 from dyncore.objectives import Objective
+from dyncore.recipes import Phase
 from dyncore.testing._case import Case
-from dyncore.training import Phase, StepResult, TrainingStep, draw_decisions
+from dyncore.training import StepResult, TrainingStep, draw_decisions
 
 BATCH = 8
 """Images in a global batch."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from dyncore.backbones import BackboneConfig, MobileNetV2Config, ResNetConfig
 from dyncore.network import DynamicConfig
 from dyncore.objectives import CrossEntropyConfig, ObjectiveConfig
-from dyncore.training import Phase, Recipe
+from dyncore.recipes import Phase, Recipe
 
 
 def _cross_entropy() -> dict[str, ObjectiveConfig]:

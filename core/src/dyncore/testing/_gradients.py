@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 
+from dyncore.recipes import Phase
 from dyncore.testing._build import expect_finite_terms, run_step, training_step, vary
 from dyncore.testing._case import Case
-from dyncore.training import Phase, set_trainable
+from dyncore.training import set_trainable
 
 BATCHES = 8
 LEARNING_RATE = 0.01

@@ -6,6 +6,7 @@ import torch
 
 from dyncore.gating import Decision
 from dyncore.network import run_skipped
+from dyncore.recipes import Phase
 from dyncore.testing._build import (
     eval_images,
     eval_network,
@@ -14,7 +15,7 @@ from dyncore.testing._build import (
     training_step,
 )
 from dyncore.testing._case import Case
-from dyncore.training import Phase, set_trainable
+from dyncore.training import set_trainable
 
 
 def check_bf16(case: Case, folder: Path) -> None:

@@ -9,10 +9,11 @@ from dyncore.cost import cost_table, count_macs
 from dyncore.engine import Engine
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, run_skipped
+from dyncore.recipes import Phase
 from dyncore.testing._build import BATCH, eval_images, eval_network
 from dyncore.testing._case import Case
 from dyncore.testing._compare import expect_close, expect_same_answer, expect_same_path
-from dyncore.training import Phase, draw_decisions
+from dyncore.training import draw_decisions
 
 UNIFORM = Phase(name="uniform", epochs=1.0, paths="uniform")
 MOST_IMAGES = 33

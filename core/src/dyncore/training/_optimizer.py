@@ -5,7 +5,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from dyncore.network import DynamicNetwork
-from dyncore.training._recipe import SGD
+from dyncore.recipes import SGD
 
 
 def build_optimizer(

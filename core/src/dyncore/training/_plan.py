@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dyncore.training._recipe import Phase, Recipe
+from dyncore.recipes import Phase, Recipe
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import nn
 
+from dyncore.recipes import Recipe
 from dyncore.training._options import RunOptions
-from dyncore.training._recipe import Recipe
 from dyncore.training._step import TrainingStep
 
 

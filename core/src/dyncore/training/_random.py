@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dyncore.data import mix_seed
 from dyncore.network import DynamicNetwork
-from dyncore.training._recipe import Phase
+from dyncore.recipes import Phase
 
 
 def _generator(device: torch.device, *words: int | str) -> torch.Generator:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dyncore.files import parse_json, printable, replacing
 from dyncore.gating import config_to_dict
+from dyncore.recipes import Recipe
 from dyncore.training._checkpoint import Checkpoint, checkpoints, damage_of, load_checkpoint
 from dyncore.training._options import RunOptions
-from dyncore.training._recipe import Recipe
 from dyncore.training._storage import writing
 
 RECIPE_FILE = "recipe.json"

@@ -9,8 +9,8 @@ from dyncore.data import Dataset, Loader, Split
 from dyncore.gating import config_to_dict
 from dyncore.hub import find_folder
 from dyncore.network import DynamicNetwork, ModelInfo, load_weights, read_tensors
+from dyncore.recipes import Recipe
 from dyncore.training._options import RunOptions
-from dyncore.training._recipe import Recipe
 
 
 def fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:

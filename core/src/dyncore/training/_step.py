@@ -11,8 +11,8 @@ from dyncore.data import Batch, Preprocessing
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import Objective
+from dyncore.recipes import Phase
 from dyncore.training._collapse import executed_share
-from dyncore.training._recipe import Phase
 
 
 @dataclass(frozen=True)

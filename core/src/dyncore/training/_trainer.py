@@ -15,6 +15,7 @@ from accelerate.utils import set_seed
 from dyncore.cost import CostTable, cost_table
 from dyncore.data import load_dataset
 from dyncore.objectives import Objective
+from dyncore.recipes import Recipe
 from dyncore.training._checkpoint import (
     Checkpoint,
     Progress,
@@ -32,7 +33,6 @@ from dyncore.training._log import MetricsLog
 from dyncore.training._options import RunOptions
 from dyncore.training._plan import PlannedPhase, plan_phases
 from dyncore.training._processes import check_processes, share_buffers, synchronise_norms
-from dyncore.training._recipe import Recipe
 from dyncore.training._reporter import Reporter
 from dyncore.training._run_folder import (
     CHECKPOINTS,

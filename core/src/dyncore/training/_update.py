@@ -7,12 +7,12 @@ from accelerate import Accelerator
 from torch.optim import Optimizer
 
 from dyncore.data import Batch
+from dyncore.recipes import Recipe
 from dyncore.training._accumulate import mean_result, micro_batches
 from dyncore.training._optimizer import build_optimizer, scale_learning_rates
 from dyncore.training._options import RunOptions
 from dyncore.training._plan import PlannedPhase
 from dyncore.training._random import draw_decisions, seed_modules
-from dyncore.training._recipe import Recipe
 from dyncore.training._step import StepResult, TrainingStep, set_trainable
 
 

@@ -1,7 +1,7 @@
 """DMNN's set-ups with parts of other papers, which are found by their names.
 
 A variant names the parts that are mixed in: ``relational``, RDI-Net's router;
-``relational-slow-progress``, SP-Net's objective as well.
+``relational-slow-progress``, SP-Net's objective as well. ``short`` is DMNN's.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from dataclasses import replace
 from dyncore.gating import RouterConfig
 from dyncore.objectives import ObjectiveConfig
 from dyncore.parts import look_up, part_config
+from dyncore.recipes import ContextRow, Recipe, Source, context_recipes, context_short
 from dyncore.registry import Method
-from dyncore.training import ContextRow, Recipe, Source, context_recipes
 
 DMNN: Method = look_up("methods", "dmnn")
 
@@ -56,7 +56,16 @@ def _mixtures(plain: Recipe) -> Iterator[Recipe]:
 
 
 def _source(plain: Recipe, parts: str) -> Source:
-    return Source(paper="ours", place=f"DMNN with {parts}", borrowed=f"all else: {plain.name}")
+    place, borrowed = f"DMNN with {parts}", f"all else: {plain.name}"
+    return replace(plain.source, paper="ours", place=place, borrowed=borrowed)
 
 
-RECIPES = {recipe.name: recipe for name in MIXED for recipe in _mixtures(SETUPS[name])}
+def _recipes() -> Iterator[Recipe]:
+    for name in MIXED:
+        for recipe in _mixtures(SETUPS[name]):
+            yield recipe
+            if f"{name}-{context_short.name}" in SETUPS:
+                yield context_short(recipe)
+
+
+RECIPES = {recipe.name: recipe for recipe in _recipes()}

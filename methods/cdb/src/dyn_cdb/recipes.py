@@ -1,7 +1,7 @@
 """CDB's training set-ups, one per row of Tables 2 to 5, and small ones that are ours."""
 
 from dyn_cdb.method import METHOD
-from dyncore.training import ContextRow, context_recipes
+from dyncore.recipes import ContextRow, context_recipes
 
 TABLE_2 = tuple(
     ContextRow("Table 2", f"CDB-{layers}", f"resnet{layers}", "imagenet", n, r)

@@ -1,7 +1,7 @@
 """DMNN's training set-ups, one per row of Tables 1 to 4, and small ones that are ours."""
 
 from dyn_dmnn.method import METHOD
-from dyncore.training import ContextRow, context_recipes
+from dyncore.recipes import ContextRow, context_recipes
 
 TABLE_1 = (
     *(ContextRow("Table 1", "DMNN-50", "resnet50", "imagenet", 2, r) for r in (0.4, 0.5, 0.6, 0.7)),

@@ -2,18 +2,31 @@
 
 A variant names the modules that are on, of USW (warm-up), R-R (relational router) and SRM (ranking
 loss), and then what is changed: ``vanilla`` (none), ``usw``, ``usw-rr``, ``rr-gamma0.25``. Without
-names of modules all three are on.
+names of modules all three are on. ``short`` is ours.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dyn_rdinet.losses import RankingConfig
 from dyn_rdinet.method import METHOD
 from dyn_rdinet.router import RelationalRouterConfig
 from dyncore.gating import RouterConfig, ShortRangeRouterConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
-from dyncore.training import GATED_SGD, STEP_PHASES, Phase, Recipe, Source, make_recipe
+from dyncore.recipes import (
+    ON_DIGITS,
+    STEP_PHASES,
+    Change,
+    Phase,
+    Recipe,
+    Source,
+    Variant,
+    changed,
+    make_recipe,
+    narrowed,
+    short,
+    tuned,
+)
 
 WARM_UP_EPOCHS = {"cifar10": 30.0, "cifar100": 30.0, "imagenet": 10.0, "digits": 3.0}
 """Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase)."""
@@ -61,10 +74,14 @@ class Modules:
 
 
 ALL_ON = Modules()
-SMALL = Modules(router=RelationalRouterConfig(dim=32))
-"""For 8×8 images, of whose network routers of width 256 would cost a quarter."""
-SHORT = Modules(srm=RankingConfig(weight=0.3))
-"""For short runs: with the paper's α = 0.2 fewer than 100 paths are left (docs/results.md)."""
+
+MORE_RANKING = Change(
+    "with the paper's α = 0.2 a short run leaves fewer than 100 paths (docs/results.md)",
+    lambda recipe: replace(
+        recipe, objective={**recipe.objective, "rank": RankingConfig(weight=0.3)}
+    ),
+)
+SHORT = Variant("short", (*short.changes, MORE_RANKING))
 
 
 def _recipe(
@@ -96,32 +113,24 @@ def _recipe(
         objective=objective,
         phases=(warm_up, main) if modules.usw else (main,),
         router=modules.router,
-        optimizer=GATED_SGD,
         budget=budget,
         variant=variant,
     )
 
 
 def _sweeps() -> Iterator[Recipe]:
-    """Figure 5; the networks that it does not show; and a smaller one, which is ours."""
-    small = "RDI-Net's set-up on a smaller network"
-    for backbone, benchmark, paper, place in (
-        ("resnet110-cifar", "cifar10", "RDI-Net", "Figure 5(a)"),
-        ("resnet110-cifar", "cifar100", "RDI-Net", "Figure 5(b)"),
-        ("resnet50", "imagenet", "RDI-Net", "Figure 5(c)"),
-        ("resnet101", "imagenet", "RDI-Net", "Figure 6(c)"),
-        ("resnet32-cifar", "cifar10", "RDI-Net", "section 4.1, no result printed"),
-        ("resnet32-cifar", "cifar100", "RDI-Net", "section 4.1, no result printed"),
-        ("resnet20-cifar", "cifar10", "ours", small),
-        ("resnet20-cifar", "cifar100", "ours", small),
-        ("resnet20-cifar", "digits", "ours", small),
+    """Figure 5, and the networks that it does not show."""
+    for backbone, benchmark, place in (
+        ("resnet110-cifar", "cifar10", "Figure 5(a)"),
+        ("resnet110-cifar", "cifar100", "Figure 5(b)"),
+        ("resnet50", "imagenet", "Figure 5(c)"),
+        ("resnet101", "imagenet", "Figure 6(c)"),
+        ("resnet32-cifar", "cifar10", "section 4.1, no result printed"),
+        ("resnet32-cifar", "cifar100", "section 4.1, no result printed"),
     ):
-        source = Source(paper=paper, place=place, borrowed=SWEPT)
-        modules = ALL_ON
-        if backbone == "resnet20-cifar":
-            modules = SMALL if benchmark == "digits" else SHORT
+        source = Source(paper="RDI-Net", place=place, borrowed=SWEPT)
         for budget in BUDGETS:
-            yield _recipe(backbone, benchmark, budget, source, modules=modules)
+            yield _recipe(backbone, benchmark, budget, source)
 
 
 def _printed(
@@ -184,8 +193,25 @@ def _ranking_weights() -> Iterator[Recipe]:
         yield _printed("resnet110-cifar", "cifar10", 0.26, place, f"alpha{alpha}", modules)
 
 
-RECIPES = {
-    recipe.name: recipe
-    for recipes in (_sweeps, _quoted, _modules, _relations, _ranking_weights)
-    for recipe in recipes()
-}
+def _rows() -> Iterator[Recipe]:
+    """All of the paper, with our changes, which the sources say."""
+    for rows in (_sweeps, _quoted, _modules, _relations, _ranking_weights):
+        for recipe in rows():
+            yield changed(recipe, *tuned.changes)
+
+
+def _small() -> Iterator[Recipe]:
+    """Ours: a smaller network."""
+    place = "RDI-Net's set-up on a smaller network"
+    source = Source(paper="ours", place=place, borrowed=SWEPT)
+    for budget in BUDGETS:
+        for benchmark in ("cifar10", "cifar100"):
+            recipe = _recipe("resnet20-cifar", benchmark, budget, source)
+            yield recipe
+            yield SHORT(recipe)
+        digits = replace(source, place=f"{place}, on digits")
+        recipe = _recipe("resnet20-cifar", "digits", budget, digits)
+        yield changed(recipe, narrowed(RelationalRouterConfig(dim=32)), *ON_DIGITS)
+
+
+RECIPES = {recipe.name: recipe for recipes in (_rows, _small) for recipe in recipes()}

@@ -2,7 +2,7 @@
 
 A variant names the components of Table 3 that are on, ``baseline`` (none), ``a``, ``ab`` or
 ``abc``, or what is changed: ``m0.5`` (momentum), ``evolution-blocks`` (strategy). Without a variant
-all three are on, with the momentum that is best on the data set.
+all three are on, with the momentum that is best on the data set. ``short`` is ours.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,21 @@ from dyn_spnet.method import METHOD
 from dyn_spnet.twin import TwinConfig
 from dyncore.gating import ShortRangeRouterConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
-from dyncore.training import (
-    GATED_SGD,
+from dyncore.recipes import (
+    ON_DIGITS,
     SHORT_ANNEALING,
     STEP_PHASES,
+    Change,
     Recipe,
     Source,
     Steps,
+    Variant,
+    annealed,
+    changed,
     make_recipe,
+    narrowed,
+    short,
+    tuned,
 )
 
 BUDGETS = (0.2, 0.4, 0.6, 0.8, 0.9)
@@ -52,17 +59,25 @@ PHASES = STEP_PHASES | {
         STEP_PHASES["imagenet"], epochs=120.0, schedule=Steps(milestones=(30.0, 60.0, 90.0))
     )
 }
-"""Section 4.1; digits and the temperature of the gates: ours."""
+"""Section 4.1; digits: ours."""
 
-ROUTERS = {"digits": ShortRangeRouterConfig(dim=32)}
-"""Narrower for 8×8 images, of whose network routers of width 256 would cost a quarter."""
 
-COLDER = replace(SHORT_ANNEALING, start=8.0)
-"""On ResNet-20 gates start colder than those of other methods: 16 takes 2 points of accuracy
-(docs/results.md)."""
+def _lighten_exits(recipe: Recipe) -> Recipe:
+    progress = recipe.objective["progress"]
+    assert isinstance(progress, SlowProgressConfig)
+    light = replace(progress, exits_weight=0.2)
+    return replace(recipe, objective={**recipe.objective, "progress": light})
 
-SHORT_EXITS = 0.2
-"""Weight of early exits in short runs: at 1 they take 3 points of accuracy (docs/results.md)."""
+
+LIGHT_EXITS = Change(
+    "at weight 1 early exits take 3 points of accuracy in a short run (docs/results.md)",
+    _lighten_exits,
+)
+COLDER = annealed(
+    replace(SHORT_ANNEALING, start=8.0),
+    "a start at 16 takes 2 points of accuracy here (docs/results.md)",
+)
+SHORT = Variant("short", (*short.changes, COLDER, LIGHT_EXITS))
 
 NOT_PRINTED = (
     "t of tables: section 4.3; router: RDI-Net's without relations; augmentation: CDB section 4; "
@@ -91,19 +106,14 @@ def _recipe(
     }
     if progress is not None:
         objective["progress"] = progress
-    phase = PHASES[benchmark]
-    if backbone == "resnet20-cifar":
-        phase = replace(phase, annealing=COLDER)
     return make_recipe(
         METHOD,
         backbone,
         benchmark,
         source=Source(paper=paper, place=place, borrowed=NOT_PRINTED),
         objective=objective,
-        phases=(phase,),
-        optimizer=GATED_SGD,
+        phases=(PHASES[benchmark],),
         batch_size=128 if benchmark == "imagenet" else None,
-        router=ROUTERS.get(benchmark),
         budget=budget,
         variant=variant,
     )
@@ -124,20 +134,15 @@ def _figure_4() -> Iterator[Recipe]:
 
 
 def _others() -> Iterator[Recipe]:
-    """The networks that Figure 4 does not show; and a smaller one, which is ours."""
-    unprinted, small = "section 4.1, no result printed", "SP-Net's set-up on a smaller network"
-    for backbone, benchmark, paper, place in (
-        ("resnet32-cifar", "cifar10", "SP-Net", unprinted),
-        ("resnet32-cifar", "cifar100", "SP-Net", unprinted),
-        ("resnet101", "imagenet", "SP-Net", unprinted),
-        ("resnet20-cifar", "cifar10", "ours", small),
-        ("resnet20-cifar", "digits", "ours", small),
+    """The networks that Figure 4 does not show."""
+    for backbone, benchmark in (
+        ("resnet32-cifar", "cifar10"),
+        ("resnet32-cifar", "cifar100"),
+        ("resnet101", "imagenet"),
     ):
-        progress = _progress(benchmark)
-        if backbone == "resnet20-cifar":
-            progress = replace(progress, exits_weight=SHORT_EXITS)
+        place, progress = "section 4.1, no result printed", _progress(benchmark)
         for t in BUDGETS:
-            yield _recipe(backbone, benchmark, place, progress, budget=t, paper=paper)
+            yield _recipe(backbone, benchmark, place, progress, budget=t)
 
 
 def _table_3() -> Iterator[Recipe]:
@@ -172,8 +177,27 @@ def _table_5() -> Iterator[Recipe]:
             yield _recipe("resnet110-cifar", benchmark, place, progress, variant)
 
 
-RECIPES = {
-    recipe.name: recipe
-    for recipes in (_figure_4, _others, _table_3, _table_4, _table_5)
-    for recipe in recipes()
-}
+def _rows() -> Iterator[Recipe]:
+    """All of the paper, with our changes, which the sources say."""
+    for rows in (_figure_4, _others, _table_3, _table_4, _table_5):
+        for recipe in rows():
+            yield changed(recipe, *tuned.changes)
+
+
+def _small() -> Iterator[Recipe]:
+    """Ours: a smaller network."""
+    place = "SP-Net's set-up on a smaller network"
+
+    def recipe(benchmark: str, place: str, t: float) -> Recipe:
+        progress = _progress(benchmark)
+        return _recipe("resnet20-cifar", benchmark, place, progress, budget=t, paper="ours")
+
+    for t in BUDGETS:
+        as_printed = recipe("cifar10", place, t)
+        yield as_printed
+        yield SHORT(as_printed)
+        on_digits = recipe("digits", f"{place}, on digits", t)
+        yield changed(on_digits, narrowed(ShortRangeRouterConfig(dim=32)), *ON_DIGITS, LIGHT_EXITS)
+
+
+RECIPES = {recipe.name: recipe for recipes in (_rows, _small) for recipe in recipes()}

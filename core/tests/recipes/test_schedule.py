@@ -2,7 +2,7 @@
 
 import pytest
 
-from dyncore.training import Annealing, Constant, Cosine, Steps
+from dyncore.recipes import Annealing, Constant, Cosine, Steps
 
 
 def test_constant():

@@ -10,9 +10,8 @@ from dyncore.gating import config_to_dict
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import ExecutionRateConfig
 from dyncore.parts import RegistryError, decode, part_config, registered
+from dyncore.recipes import BENCHMARKS, _installed, find_recipe, recipes
 from dyncore.registry import list_methods, model_config
-from dyncore.training import BENCHMARKS, find_recipe, recipes
-from dyncore.training import _recipes as recipes_module
 
 RECIPES = recipes()
 
@@ -23,10 +22,13 @@ def recipe(request):
 
 
 def parse(recipe) -> re.Match[str]:
-    """``<method>-<backbone without -cifar>[-nN]-<dataset>[-bBUDGET][-VARIANT]``."""
+    """``<method>-<backbone without -cifar>[-nN]-<dataset>[-bBUDGET][-VARIANT][-SETUP]``."""
     model = re.sub(r"-cifar(?=-n\d+$|$)", "", recipe.model)
     dataset = next(name for name, data in BENCHMARKS.items() if data.dataset == recipe.dataset)
-    pattern = rf"{model}-{dataset}(-b(?P<budget>[01](\.\d+)?))?(-(?P<variant>[a-z][a-z0-9.-]*))?"
+    pattern = (
+        rf"{model}-{dataset}(-b(?P<budget>[01](\.\d+)?))?"
+        r"(-(?P<variant>(?!short|tuned)[a-z][a-z0-9.-]*?))?(-(?P<setup>short|tuned))?"
+    )
     match = re.fullmatch(pattern, recipe.name)
     assert match, f"{recipe.name} does not match {pattern}"
     return match
@@ -34,7 +36,8 @@ def parse(recipe) -> re.Match[str]:
 
 def test_name_follows_the_grammar(recipe):
     assert recipe is RECIPES[recipe.name]
-    budget = parse(recipe)["budget"]
+    budget, setup = parse(recipe)["budget"], parse(recipe)["setup"]
+    assert recipe.source.setup == (setup or "paper")
     targets = [
         part.target for part in recipe.objective.values() if isinstance(part, ExecutionRateConfig)
     ]
@@ -66,7 +69,8 @@ def test_every_network_builds():
 
 
 def test_methods_of_the_core_have_recipes():
-    assert {"static-resnet20-cifar10", "vanilla-resnet20-cifar10-b0.6"} <= RECIPES.keys()
+    plain = {"static-resnet20-cifar10", "vanilla-resnet20-cifar10-b0.6"}
+    assert plain | {f"{name}-short" for name in plain} <= RECIPES.keys()
 
 
 def test_near_names_are_offered():
@@ -91,39 +95,6 @@ def test_a_missing_method_package_is_named(monkeypatch):
 def test_two_packages_with_one_recipe_are_named(monkeypatch):
     mine = {"static-resnet20-digits": RECIPES["static-resnet20-digits"]}
     packages = {"static": mine, "other": mine}
-    monkeypatch.setattr(recipes_module, "registered", lambda group: packages)
+    monkeypatch.setattr(_installed, "registered", lambda group: packages)
     with pytest.raises(RegistryError, match=r"'static' and 'other'.*'static-resnet20-digits'"):
         recipes()
-
-
-@pytest.mark.parametrize(
-    ("name", "low"),
-    [
-        ("vanilla-resnet20-cifar10-b0.6", 0.25),
-        ("vanilla-resnet20-digits-b0.6", 0.31),
-        ("vanilla-resnet32-cifar10-b0.6", 0.2),
-    ],
-)
-def test_gates_are_cold_only_where_the_learning_rate_is_low(name, low):
-    phase = find_recipe(name).phases[-1]
-    for step in range(1000):
-        cold = phase.annealing.factor(step / 1000) < 0.5
-        assert phase.schedule.factor(phase.epochs * step / 1000, phase.epochs) < low or not cold
-
-
-def test_short_runs_hold_the_network_to_its_target_and_blocks_loosely():
-    """Where the papers have one rate for every block; other networks keep that."""
-    small = find_recipe("vanilla-resnet20-cifar10-b0.6").objective
-    rate, flops = small["rate"], small["flops"]
-    assert (rate.target, flops.target) == (0.6, 0.6)
-    assert 0 < rate.target - rate.tolerance < rate.target + rate.tolerance < 1
-    for name in ("vanilla-resnet20-digits-b0.6", "vanilla-resnet32-cifar10-b0.6"):
-        objective = find_recipe(name).objective
-        assert objective["rate"].tolerance == 0
-        assert "flops" not in objective
-
-
-def test_noise_is_gone_before_a_short_run_ends():
-    annealing = find_recipe("vanilla-resnet20-cifar10-b0.6").phases[-1].annealing
-    assert annealing.noise(0.5) == 1.0
-    assert annealing.noise(0.95) == 0.0

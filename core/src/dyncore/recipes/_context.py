@@ -12,26 +12,12 @@ from dyncore.objectives import (
     FlopsRatioConfig,
     ObjectiveConfig,
 )
+from dyncore.recipes._change import Variant, changed
+from dyncore.recipes._make import make_recipe
+from dyncore.recipes._phases import CONTEXT_PHASES
+from dyncore.recipes._recipe import SGD, Recipe, Source
+from dyncore.recipes._variants import ON_DIGITS, SHORT_ANNEALING, annealed, short
 from dyncore.registry import Method
-from dyncore.training._benchmarks import (
-    GATED_SGD,
-    SHORT_ANNEALING,
-    SMALL,
-    STEP_PHASES,
-    make_recipe,
-)
-from dyncore.training._recipe import SGD, Phase, Recipe, Source
-from dyncore.training._schedule import Cosine, Steps
-
-_CIFAR = Phase(name="train", epochs=200.0, schedule=Steps(milestones=(100.0, 150.0)))
-
-CONTEXT_PHASES = {
-    "cifar10": _CIFAR,
-    "cifar100": _CIFAR,
-    "imagenet": Phase(name="train", epochs=120.0, schedule=Cosine()),
-    "digits": STEP_PHASES["digits"],
-}
-"""The one phase by benchmark (CIFAR-10, which the papers do not use: as CIFAR-100)."""
 
 _CATEGORIES = {
     "cifar100": CategoryLossConfig(categories="cifar100-superclasses"),
@@ -39,13 +25,15 @@ _CATEGORIES = {
 }
 """Other data sets have no superclasses and use their classes."""
 
+_SHORT = (("resnet20-cifar", "cifar10"), ("resnet20-cifar", "cifar100"))
+"""(backbone, benchmark) of networks that are also trained briefly."""
 _SMALL = (
-    ("resnet20-cifar", "cifar10"),
-    ("resnet20-cifar", "cifar100"),
+    *_SHORT,
     ("resnet20-cifar", "digits"),
     ("resnet110-cifar", "cifar10"),
     ("resnet110-cifar", "cifar100"),
 )
+"""(backbone, benchmark) of networks that are ours."""
 _SMALL_BUDGETS = (0.4, 0.5, 0.6, 0.7)
 """The target rates of the 50-layer networks."""
 
@@ -74,15 +62,23 @@ class ContextRow(NamedTuple):
 
 
 def context_optimizer(backbone: str, benchmark: str) -> SGD:
-    """Nesterov on ImageNet, where MobileNetV2 has a smaller weight decay; plain momentum else.
-
-    On ResNet-20 routers and gates learn slower (ours).
-    """
-    if backbone == SMALL:
-        return GATED_SGD
+    """Nesterov on ImageNet, where MobileNetV2 has a smaller weight decay; plain momentum else."""
     if benchmark != "imagenet":
         return SGD()
     return SGD(nesterov=True, weight_decay=4e-5 if backbone.startswith("mobilenet") else 1e-4)
+
+
+context_short = Variant(
+    "short",
+    (
+        *short.changes,
+        annealed(
+            replace(SHORT_ANNEALING, start=1.0, end=1.0),
+            "straight-through gates keep their temperature",
+        ),
+    ),
+)
+"""``short`` for straight-through gates."""
 
 
 def context_recipes(
@@ -92,17 +88,16 @@ def context_recipes(
 
     One for each row of its paper, and small ones that are ours: N = 2 on basic blocks.
     """
+    found = [_recipe(method, row, paper, borrowed) for row in rows]
     place = f"{paper}'s set-up on a smaller network"
-    small = [
-        ContextRow(place, backbone, backbone, benchmark, 2, budget)
-        for backbone, benchmark in _SMALL
-        for budget in _SMALL_BUDGETS
-    ]
-    recipes = [
-        *(_recipe(method, row, paper, borrowed) for row in rows),
-        *(_recipe(method, row, "ours", borrowed) for row in small),
-    ]
-    return {recipe.name: recipe for recipe in recipes}
+    for backbone, benchmark in _SMALL:
+        for budget in _SMALL_BUDGETS:
+            row = ContextRow(place, backbone, backbone, benchmark, 2, budget)
+            recipe = _recipe(method, row, "ours", borrowed)
+            found.append(changed(recipe, *ON_DIGITS) if benchmark == "digits" else recipe)
+            if (backbone, benchmark) in _SHORT:
+                found.append(context_short(recipe))
+    return {recipe.name: recipe for recipe in found}
 
 
 def _recipe(method: Method, row: ContextRow, paper: str, borrowed: str) -> Recipe:
@@ -124,18 +119,10 @@ def _recipe(method: Method, row: ContextRow, paper: str, borrowed: str) -> Recip
             borrowed=borrowed,
         ),
         objective=objective,
-        phases=(_phase(row),),
+        phases=(CONTEXT_PHASES[row.benchmark],),
         optimizer=context_optimizer(row.backbone, row.benchmark),
         paths=row.paths,
         router=ContextRouterConfig(previous=row.previous),
         budget=row.budget,
         variant=row.variant,
     )
-
-
-def _phase(row: ContextRow) -> Phase:
-    """Straight-through gates keep their temperature; on ResNet-20 their noise fades (ours)."""
-    phase = CONTEXT_PHASES[row.benchmark]
-    if row.backbone != SMALL or phase.annealing is not None:
-        return phase
-    return replace(phase, annealing=replace(SHORT_ANNEALING, start=1.0, end=1.0))

@@ -10,7 +10,7 @@ from dyncore.data import CropFlip, RandomResizedCropFlip
 from dyncore.files import check_folder_name
 from dyncore.network import DynamicConfig
 from dyncore.objectives import ObjectiveConfig
-from dyncore.training._schedule import Annealing, Constant, Schedule
+from dyncore.recipes._schedule import Annealing, Constant, Schedule
 
 Paths: TypeAlias = Literal["routed", "uniform"]
 
@@ -25,6 +25,10 @@ class Source:
     """Table and row, figure and point, or section."""
     borrowed: str = ""
     """What the paper does not print, and where it was taken from."""
+    setup: str = "paper"
+    """Whose settings these are: the paper's, or those of the variant that the name ends in."""
+    changes: tuple[str, ...] = ()
+    """What we set otherwise than the paper, each with its reason; see :class:`Change`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ class Recipe:
     """Everything that a training run needs but the place of its data and of its results."""
 
     name: tyro.conf.Suppress[str]
-    """``<method>-<backbone>[-nN]-<dataset>[-bBUDGET][-VARIANT]``."""
+    """``<method>-<backbone>[-nN]-<dataset>[-bBUDGET][-VARIANT][-SETUP]``."""
     source: tyro.conf.Suppress[Source]
     """Where its settings come from."""
     model: tyro.conf.Suppress[str]

@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 
 from dyncore.parts import RegistryError, look_up, registered
-from dyncore.training._recipe import Recipe
+from dyncore.recipes._recipe import Recipe
 
 
 def recipes() -> dict[str, Recipe]:

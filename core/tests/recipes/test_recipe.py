@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyncore.training import SGD, Constant, Cosine, Phase, RunOptions, Steps, find_recipe
+from dyncore.recipes import SGD, Constant, Cosine, Phase, Steps, find_recipe
 
 PHASES = (
     Phase(name="warm-up", epochs=30.0, paths="uniform", objective=("classification",)),
@@ -48,7 +48,6 @@ def test_a_length_must_be_a_positive_number(recipe, epochs):
     for make in (
         lambda: recipe.with_epochs(epochs),
         lambda: Phase(name="train", epochs=epochs),
-        lambda: RunOptions(epochs=epochs),
     ):
         with pytest.raises(ValueError, match=f"epochs must be positive, not {epochs}"):
             make()
@@ -88,19 +87,6 @@ def test_bad_recipes_are_refused(recipe, changes, message):
 def test_bad_optimiser_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         SGD(**settings)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"evaluate_every": 0}, "evaluate_every must be at least 1, not 0"),
-        ({"keep_checkpoints": 0}, "keep_checkpoints must be at least 1, not 0"),
-        ({"workers": -1}, "workers must not be negative, not -1"),
-    ],
-)
-def test_bad_options_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        RunOptions(**settings)
 
 
 def test_default_schedule_is_constant():

@@ -1,0 +1,109 @@
+"""Our changes to the papers' set-ups, and the variants that they make up.
+
+What is measured of them stands in docs/results.md and docs/paper-notes.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dyncore.gating import RouterConfig
+from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
+from dyncore.recipes._change import Change, Variant
+from dyncore.recipes._recipe import Phase, Recipe
+from dyncore.recipes._schedule import Annealing, Cosine
+
+
+def _in_routed_phases(edit: Callable[[Phase], Phase]) -> Callable[[Recipe], Recipe]:
+    """An edit of the phases in which gates decide; a warm-up stays."""
+
+    def edited(recipe: Recipe) -> Recipe:
+        phases = (edit(phase) if phase.paths == "routed" else phase for phase in recipe.phases)
+        return replace(recipe, phases=tuple(phases))
+
+    return edited
+
+
+def _where_gated(edit: Callable[[Recipe], Recipe]) -> Callable[[Recipe], Recipe]:
+    """An edit that leaves static networks alone."""
+    return lambda recipe: recipe if recipe.network.gate is None else edit(recipe)
+
+
+def annealed(annealing: Annealing, why: str) -> Change:
+    """The gates' temperature and noise over the routed phases."""
+    anneal = _in_routed_phases(lambda phase: replace(phase, annealing=annealing))
+    return Change(why, _where_gated(anneal))
+
+
+def narrowed(router: RouterConfig) -> Change:
+    """Narrower routers for 8×8 images."""
+    return Change(
+        "routers of width 256 would cost a quarter of the network on 8×8 images",
+        lambda recipe: replace(recipe, network=replace(recipe.network, router=router)),
+    )
+
+
+SLOW_ROUTERS = Change(
+    "at the blocks' learning rate the decisions of routers and gates swing",
+    _where_gated(
+        lambda recipe: replace(
+            recipe, optimizer=replace(recipe.optimizer, router_learning_rate=0.01)
+        )
+    ),
+)
+
+tuned = Variant(
+    "tuned",
+    (
+        SLOW_ROUTERS,
+        annealed(
+            Annealing(),
+            "blocks learn from a smooth average first, and later what hard decisions will run",
+        ),
+    ),
+)
+"""Gates that are trained more calmly; all else is the paper's."""
+
+SHORT_ANNEALING = Annealing(start=16.0, end=0.12, until=0.95, fade=0.6)
+
+_FADING = (
+    "a gate that is cold while the learning rate is high swings, and noise that stays to the end "
+    "trains other paths than evaluation runs"
+)
+
+ON_DIGITS = (
+    SLOW_ROUTERS,
+    annealed(replace(SHORT_ANNEALING, start=8.0), f"{_FADING}; digits have few steps to fall in"),
+)
+"""How gates are trained on digits."""
+
+
+def _shared(recipe: Recipe) -> Recipe:
+    """The network meets the target, and its blocks share it as they learn to."""
+    rate = recipe.objective.get("rate")
+    if not isinstance(rate, ExecutionRateConfig):
+        return recipe
+    loose = ExecutionRateConfig(target=rate.target, tolerance=0.35, weight=10.0, leak=0.01)
+    macs = FlopsRatioConfig(target=rate.target, weight=40.0)
+    return replace(recipe, objective={**recipe.objective, "rate": loose, "flops": macs})
+
+
+SHORT_RUN = (
+    Change(
+        "a cosine falls all the way, however few the epochs are",
+        _in_routed_phases(lambda phase: replace(phase, schedule=Cosine())),
+    ),
+    Change("a short run", lambda recipe: recipe.with_epochs(6.0)),
+    Change("few epochs of large batches are few steps", lambda r: replace(r, batch_size=64)),
+)
+"""Length, schedule and batch size of a short run, of any network."""
+
+short = Variant(
+    "short",
+    (
+        *SHORT_RUN,
+        SLOW_ROUTERS,
+        annealed(SHORT_ANNEALING, _FADING),
+        Change("in six epochs one rate for every block costs accuracy (docs/results.md)", _shared),
+    ),
+)
+"""For six epochs of CIFAR on a small network."""
