@@ -22,6 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 import dyncore
 from dyncore.backbones import backbone_config
 from dyncore.data import Batch, Preprocessing
+from dyncore.kernels import install_kernels
 from dyncore.network import DynamicNetwork
 from dyncore.objectives import Objective
 from dyncore.recipes import Recipe, find_recipe
@@ -98,6 +99,8 @@ class Options:
     """Channels-last memory format."""
     compile: bool = False
     """Compile every network."""
+    kernels: bool = True
+    """Train blocks in fused forms, as training does."""
 
 
 def build(recipe: Recipe, workload: Workload, batch: int, options: Options) -> Callable[[], None]:
@@ -118,6 +121,8 @@ def build(recipe: Recipe, workload: Workload, batch: int, options: Options) -> C
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.compile:
         model.compile()
+    if options.kernels:
+        install_kernels(module)
     optimizer = torch.optim.SGD(
         module.learnable, lr=1e-3, momentum=0.9, weight_decay=1e-4, fused=True
     )

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import nn
 
 from dyncore.blocks import Path
 from dyncore.gating import Decision
@@ -88,6 +89,44 @@ def test_weights_of_unchosen_channels_are_not_touched(make_block, x, form, patte
             values[off] = torch.nan
 
     assert path.run_channels(x[:1], score > 0, score).equal(expected)
+
+
+def replace_first(block, **options):
+    conv = block.conv1
+    settings = {"padding": conv.padding, "bias": False} | options
+    block.conv1 = nn.Conv2d(conv.in_channels, conv.out_channels, 3, **settings).double()
+
+
+def hook_second(block):
+    block.conv2.register_forward_pre_hook(lambda _conv, inputs: inputs[0].flip(1))
+
+
+def norm_without_statistics(block):
+    block.bn1 = nn.GroupNorm(2, block.bn1.num_features).double()
+
+
+WHOLE = {
+    "bias": lambda block: replace_first(block, bias=True),
+    "circular": lambda block: replace_first(block, padding_mode="circular"),
+    "groups": lambda block: replace_first(block, groups=2),
+    "same": lambda block: replace_first(block, padding="same"),
+    "hook": hook_second,
+    "norm": norm_without_statistics,
+}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("change", WHOLE.values(), ids=WHOLE)
+def test_layers_that_cannot_be_cut_run_whole(make_block, x, change, pattern):
+    block = make_block("identity")
+    change(block)
+    on = salience(block.gated_channels, pattern) > 0
+    table = torch.cat([on.new_ones(1), on]).expand(len(x), -1)
+    decision = Decision.of(table[:, :1], table[:, 1:], dtype=torch.float64)
+
+    masked, skipped = block(x, decision), block.run_skipped(x, decision)
+
+    torch.testing.assert_close(masked, skipped, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,24 +1,26 @@
 """The residual block: shortcut, paths, and how decisions meet them."""
 
 from dyncore.blocks._activation import Activation, identity, relu, relu6
-from dyncore.blocks._block import Combine, GatedBlock, PadShortcut, PathBuilder
-from dyncore.blocks._path import Layer, Path
-from dyncore.blocks._pool import pool
+from dyncore.blocks._block import Combine, FusedForm, GatedBlock, PadShortcut, PathBuilder
+from dyncore.blocks._path import Layer, Norm, Path
+from dyncore.blocks._plain import is_plain
 from dyncore.blocks._split import Granularity, bottleneck_width, even_width
 
 __all__ = [
     "Activation",
     "Combine",
+    "FusedForm",
     "GatedBlock",
     "Granularity",
     "Layer",
+    "Norm",
     "PadShortcut",
     "Path",
     "PathBuilder",
     "bottleneck_width",
     "even_width",
     "identity",
-    "pool",
+    "is_plain",
     "relu",
     "relu6",
 ]

@@ -19,8 +19,3 @@ def relu6(x: Tensor) -> Tensor:
 
 def identity(x: Tensor) -> Tensor:
     return x
-
-
-def rectifies(activation: Activation) -> bool:
-    """Whether it is a ReLU."""
-    return activation in (relu, F.relu)

@@ -9,15 +9,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks._activation import Activation, identity
-from dyncore.blocks._parallel import parallel, weighted_sum
+from dyncore.blocks._activation import Activation
 from dyncore.blocks._path import Path
-from dyncore.blocks._weighted_norm import blended_norm, weighted_norm
 from dyncore.gating import Decision
 
 Combine: TypeAlias = Literal["additive", "blend"]
 PathBuilder: TypeAlias = Callable[[nn.Module], Path]
 """Registers a path's layers in the module it is given, and returns the path."""
+FusedForm: TypeAlias = Callable[["GatedBlock", Tensor, Decision | None], Tensor | None]
+"""What a block gives for an input and a decision, or None where it has to run as it stands."""
 
 
 class PadShortcut(nn.Module):
@@ -43,6 +43,10 @@ class GatedBlock(nn.Module):
     with F the whole block. For hard decisions both give the same. The shortcut always runs.
     With one path the layers keep the names of the static backbone.
     """
+
+    fused: FusedForm | None = None
+    """Asked before the block runs as it stands. A function of a module, so that copies and pickles
+    of the block have it, too; ``dyncore.kernels`` puts it here for training."""
 
     def __init__(
         self,
@@ -86,35 +90,22 @@ class GatedBlock(nn.Module):
         self, x: Float[Tensor, "batch channel height width"], decision: Decision | None = None
     ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         """Masked form: every path runs and is weighted. Without a decision: the static block."""
+        if self.fused is not None and (out := self.fused(self, x, decision)) is not None:
+            return out
         shortcut = None if self.downsample is None else self.downsample(x)
-        paths = [path for path in self.paths if path.names]
-        if decision is None or not paths:
-            residuals = [path(x) for path in paths]
-            terms = residuals if shortcut is None else [shortcut, *residuals]
-            return self.activation(functools.reduce(torch.add, terms))
-        if self.combine == "blend" and shortcut is not None:
-            path = self.paths[0]
-            rectified = isinstance(self.downsample, (nn.Identity, PadShortcut))
-            return blended_norm(
-                path.convolved(x),
-                path.norm,
-                decision.weight,
-                shortcut,
-                self.activation,
-                rectified=rectified,
-            )
-        if len(paths) == len(self.paths) > 1 and parallel(self.paths):
-            return weighted_sum(self.paths, x, decision.weight, shortcut, self.activation)
-        out = shortcut
-        last = paths[-1]
-        for path, weight in zip(self.paths, decision.weight.split(1, dim=1), strict=True):
-            if not path.names:
-                continue
-            channels = None if decision.channels is None else decision.channels.weight
-            y = path.convolved(x, channels)
-            activation = self.activation if path is last else identity
-            out = weighted_norm(y, [path.norm], weight[..., None], out, activation=activation)
-        return out  # type: ignore[return-value]
+        chosen = None if decision is None else decision.channels
+        channels = None if chosen is None else chosen.weight
+        kept = [n for n, path in enumerate(self.paths) if path.names]
+        residuals = [self.paths[n](x, channels) for n in kept]
+        if decision is not None and residuals:
+            weights = [decision.weight[:, n, None, None, None] for n in kept]
+            if self.combine == "blend" and shortcut is not None:
+                executed = self.activation(shortcut + residuals[0])
+                weight = weights[0].to(executed.dtype)
+                return torch.lerp(self.activation(shortcut), executed, weight)
+            residuals = [w.to(y.dtype) * y for w, y in zip(weights, residuals, strict=True)]
+        terms = residuals if shortcut is None else [shortcut, *residuals]
+        return self.activation(functools.reduce(torch.add, terms))
 
     def run_skipped(
         self, x: Float[Tensor, "batch channel height width"], decision: Decision | None

@@ -1,14 +1,16 @@
 """A residual path as a chain of convolution, norm and activation."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dyncore.blocks._activation import Activation
-from dyncore.blocks._weighted_norm import Norm, activated_norm, fuses, weighted_norm
+from dyncore.blocks._plain import is_plain
+
+Norm: TypeAlias = nn.BatchNorm2d | nn.SyncBatchNorm
 
 
 class Layer(NamedTuple):
@@ -47,40 +49,17 @@ class Path:
         x: Float[Tensor, "batch channel height width"],
         channel_weight: Float[Tensor, "batch gated"] | None = None,
     ) -> Float[Tensor, "batch out_channel out_height out_width"]:
-        """The residual, module after module; see :meth:`convolved`."""
+        """The residual; ``channel_weight`` scales the first convolution's channels.
+
+        The score multiplies after the norm and before the activation (LC-Net Eq. 4): before the
+        norm a zeroed channel would become the norm's shift.
+        """
         for conv, norm, activation in self.layers:
             x = norm(conv(x))
             if channel_weight is not None:
                 x, channel_weight = x * channel_weight.to(x.dtype)[..., None, None], None
             x = activation(x)
         return x
-
-    def convolved(
-        self,
-        x: Float[Tensor, "batch channel height width"],
-        channel_weight: Float[Tensor, "batch gated"] | None = None,
-    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
-        """What the last norm is given; ``channel_weight`` scales the first one's output.
-
-        The score multiplies after the norm and before the activation (LC-Net Eq. 4): before the
-        norm a zeroed channel would become the norm's shift.
-        """
-        *inner, last = self.layers
-        for conv, norm, activation in inner:
-            x = conv(x)
-            if channel_weight is not None:
-                x = weighted_norm(x, [norm], channel_weight[:, None], activation=activation)
-                channel_weight = None
-            elif fuses(norm):
-                x = activated_norm(x, [norm], activation)
-            else:
-                x = activation(norm(x))
-        return last.conv(x)
-
-    @property
-    def norm(self) -> Norm:
-        """The last norm, whose output is the residual."""
-        return self.layers[-1].norm
 
     def run_channels(
         self,
@@ -91,9 +70,11 @@ class Path:
         """The residual of one image in evaluation, computing only its chosen channels.
 
         Neither the unchosen output channels of the first convolution nor the same input channels
-        of the second are touched.
+        of the second are touched. Layers that cannot be cut run whole, as modules.
         """
         first, second, *rest = self.layers
+        if not (_divides(first.conv) and _divides(second.conv) and _divides_norm(first.norm)):
+            return self(x, (weight * on)[None])
         keep = on.nonzero().squeeze(1)
         if len(keep):
             x = _convolve(first.conv, x, first.conv.weight[keep])
@@ -120,17 +101,34 @@ class Path:
         return height, width
 
 
+def _divides(conv: nn.Module) -> bool:
+    """Whether some of its channels are some of its weights, and those are all there is."""
+    return (
+        is_plain(conv, nn.Conv2d)
+        and conv.bias is None
+        and conv.groups == 1
+        and conv.padding_mode == "zeros"
+        and not isinstance(conv.padding, str)
+    )
+
+
+def _divides_norm(norm: nn.Module) -> bool:
+    return (
+        is_plain(norm, nn.BatchNorm2d, nn.SyncBatchNorm)
+        and norm.affine
+        and norm.running_mean is not None
+    )
+
+
 def _convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
     return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation)
 
 
 def _normalise(norm: Norm, x: Tensor, keep: Tensor) -> Tensor:
-    if norm.running_mean is None or norm.running_var is None:
-        raise ValueError("a norm without running statistics cannot run channel by channel")
     return F.batch_norm(
         x,
-        norm.running_mean[keep],
-        norm.running_var[keep],
+        norm.running_mean[keep],  # type: ignore[index]
+        norm.running_var[keep],  # type: ignore[index]
         norm.weight[keep],
         norm.bias[keep],
         training=False,

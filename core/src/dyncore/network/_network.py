@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks import pool
 from dyncore.gating import Decision, ExecutionPath, FrozenGate, RouterState
 from dyncore.hub import push_folder
 from dyncore.network._config import DynamicConfig
@@ -21,6 +20,10 @@ from dyncore.network._site import Site
 
 class DynamicNetwork(nn.Module):
     """A backbone with a router and a gate before each gated block."""
+
+    pool: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    """Gives a map and its mean, in place of the mean alone; ``dyncore.kernels`` puts it here for
+    training. A function of a module, so that copies and pickles have it, too."""
 
     def __init__(self, config: DynamicConfig, info: ModelInfo | None = None) -> None:
         super().__init__()
@@ -204,7 +207,7 @@ class DynamicNetwork(nn.Module):
             pooled = feature = decision = None
             if site.router is not None and site.gate is not None:
                 if path is None:
-                    x, pooled = pool(x)
+                    x, pooled = (x, x.mean((2, 3))) if self.pool is None else self.pool(x)
                     feature, state = site.router(pooled, state)
                     heard = None if noise is None else noise[:, site.columns]
                     decision = site.gate(feature, heard, relaxed=relaxed)

@@ -40,6 +40,9 @@ class RunOptions:
     """Keep images and weights in channels-last memory format."""
     compile: bool = False
     """Compile the network with torch.compile."""
+    kernels: bool = True
+    """Train blocks in fused forms: the same up to rounding, in less time and memory. Off: by
+    torch's operators one after the other, which objectives with second derivatives need."""
     workers: int = 4
     """Processes that decode images; sets of small images need none."""
     evaluate_every: int = 1

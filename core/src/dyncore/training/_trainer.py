@@ -14,6 +14,7 @@ from accelerate.utils import set_seed
 
 from dyncore.cost import CostTable, cost_table
 from dyncore.data import load_dataset
+from dyncore.kernels import install_kernels
 from dyncore.objectives import Objective
 from dyncore.recipes import Recipe
 from dyncore.training._checkpoint import (
@@ -120,6 +121,8 @@ class Trainer:
         ).to(self.accelerator.device)
         if options.sync_batch_norm:
             synchronise_norms(self.step_module)
+        if options.kernels:
+            install_kernels(self.step_module)
         self.collapse = CollapseWatch(self.table)
         self.guard = StepGuard(self.accelerator.device, self.accelerator.num_processes)
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyncore.blocks import pool
+from dyncore.kernels._pool import pool
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 

@@ -1,42 +1,59 @@
 """N paths of a block as the launches of one: concatenated and grouped convolutions."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks._activation import Activation
-from dyncore.blocks._folded_sum import folded_sum
-from dyncore.blocks._grouped import grouped
-from dyncore.blocks._path import Layer, Path
-from dyncore.blocks._weighted_norm import activated_norm, fuses, weighted_norm
+from dyncore.blocks import Activation, Layer, is_plain
+from dyncore.kernels._folded_sum import folded_sum
+from dyncore.kernels._grouped import grouped
+from dyncore.kernels._weighted_norm import activated_norm, weighted_norm
 
 PIXELS = 20
 """Of a batch, times this, at least the square of a path's width: then folding pays (measured)."""
 
 
-def parallel(paths: Sequence[Path]) -> bool:
-    """Whether :func:`weighted_sum` can run ``paths``, which are of one shape, at once."""
-    first = paths[0].layers[0]
-    norms = [layer.norm for path in paths for layer in path.layers]
-    return first.conv.groups == 1 and fuses(*norms)
+def parallel(paths: Sequence[Sequence[Layer]]) -> bool:
+    """Whether :func:`weighted_sum` can run ``paths``, given by their layers, at once.
+
+    They differ in nothing but their weights, and their convolutions are torch's, without biases
+    and padded with zeros: these are not called, only their weights are read.
+    """
+    return (
+        all(_is_bare(layer.conv) for layers in paths for layer in layers)
+        and len(paths[0]) > 1
+        and paths[0][0].conv.groups == 1
+        and len({tuple(map(_form, layers)) for layers in paths}) == 1
+    )
+
+
+def _is_bare(conv: nn.Module) -> bool:
+    return is_plain(conv, nn.Conv2d) and conv.bias is None and conv.padding_mode == "zeros"
+
+
+def _form(layer: Layer) -> Hashable:
+    """What layers of one number must have in common."""
+    conv = layer.conv
+    geometry = (conv.weight.shape, conv.stride, conv.padding, conv.dilation, conv.groups)
+    return *geometry, layer.norm.eps, layer.activation
 
 
 def weighted_sum(
-    paths: Sequence[Path],
+    paths: Sequence[Sequence[Layer]],
     x: Float[Tensor, "batch channel height width"],
     weight: Float[Tensor, "batch path"],
     shortcut: Float[Tensor, "batch out_channel out_height out_width"] | None,
     activation: Activation,
 ) -> Float[Tensor, "batch out_channel out_height out_width"]:
-    """``activation(shortcut + Σₙ wₙ pathₙ(x))`` in training.
+    """``activation(shortcut + Σₙ wₙ pathₙ(x))``.
 
     The first layers are one convolution of x, those in the middle one grouped convolution. A last
     layer of 1×1 convolutions is one convolution too, of all narrow inputs, with the norms folded
     into its weights: their statistics follow from those of the input. Of few pixels it is grouped.
     """
-    *inner, last = [list(layers) for layers in zip(*(path.layers for path in paths), strict=True)]
+    *inner, last = zip(*paths, strict=True)
     groups = 1
     for layers in inner:
         x = _convolve(layers, x, groups)
@@ -51,8 +68,8 @@ def weighted_sum(
 
 def _folds(conv: nn.Conv2d, x: Tensor) -> bool:
     """Whether it is 1×1, and has pixels enough to make its input's covariance worth its work."""
-    plain = conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1
-    return plain and PIXELS * x[:, 0].numel() >= conv.in_channels**2
+    pointwise = conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0)
+    return pointwise and conv.groups == 1 and PIXELS * x[:, 0].numel() >= conv.in_channels**2
 
 
 def _convolve(layers: Sequence[Layer], x: Tensor, groups: int) -> Tensor:

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.native import load, readable
+from dyncore.kernels._first_order import first_order
+from dyncore.kernels._maps import readable
+from dyncore.native import load
 
 SOURCE = Path(__file__).parent / "native" / "grouped.cpp"
 NARROW = 8
@@ -70,6 +72,7 @@ class _Grouped(torch.autograd.Function):
         return F.conv2d(x, weight, None, 1, 1, 1, groups)
 
     @staticmethod
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)

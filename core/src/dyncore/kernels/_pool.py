@@ -1,10 +1,12 @@
-"""A map's mean for its router, and gradients of a value per channel at the map's own speed."""
+"""A map and its mean as one operation."""
 
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from dyncore.kernels._beside import beside
 
 
 def pool(
@@ -15,24 +17,14 @@ def pool(
     Use the map that is returned: its gradient and the mean's then meet in one addition, where a
     mean of its own would write a whole map of equal numbers first.
     """
-    return _Pool.apply(x) if x.requires_grad else (x, x.mean((2, 3)))  # type: ignore[no-untyped-call]
-
-
-def beside(
-    values: Float[Tensor, "one_or_batch channel"], x: Float[Tensor, "batch channel height width"]
-) -> Float[Tensor, "one_or_batch channel 1 one_or_width"]:
-    """``values`` with two more dimensions, to be combined with ``x``.
-
-    A channels-last map is one long row per line of it, so the values are made as long: in bfloat16
-    an addition of 16 channels at a time takes six times as long.
-    """
-    values = values[..., None, None]
-    if x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
-        return values
-    return values.expand(-1, -1, 1, x.shape[3]).contiguous(memory_format=torch.channels_last)
+    if torch.compiler.is_compiling() or not x.requires_grad:
+        return x, x.mean((2, 3))
+    return _Pool.apply(x)  # type: ignore[no-untyped-call]
 
 
 class _Pool(torch.autograd.Function):
+    """Its backward pass is made of differentiable operations: it has second derivatives."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         ctx.pixels = x.shape[2] * x.shape[3]

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dyncore.native import SCALARS, load, readable
+from dyncore.kernels._first_order import first_order
+from dyncore.kernels._maps import readable
+from dyncore.native import SCALARS, load
 
 SOURCE = Path(__file__).parent / "native" / "norms.cpp"
 MOST_PATHS = 4
@@ -55,8 +57,8 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     for name, types in {
         "weighted_forward": [pointer] * 5 + [integer, pointer],
         "weighted_backward": [pointer] * 11,
-        "blended_forward": [pointer] * 5 + [integer, pointer],
-        "blended_backward": [pointer] * 5 + [integer] + [pointer] * 6,
+        "blended_forward": [pointer] * 6,
+        "blended_backward": [pointer] * 11,
     }.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = types, None
@@ -106,6 +108,7 @@ class CompiledWeightedNorm(torch.autograd.Function):
         return out, mean, variance
 
     @staticmethod
+    @first_order
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, weight, mean, variance, out = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
@@ -132,28 +135,28 @@ class CompiledBlendedNorm(torch.autograd.Function):
         weight: Tensor,
         shortcut: Tensor,
         eps: float,
-        rectified: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         weight = weight.contiguous()
         mean, variance = x.new_empty(2, x.shape[1], dtype=torch.float64)
         out = torch.empty_like(x)
         norm = _norm(scale, shift, mean, variance, eps)
-        _run("blended_forward", x.dtype, _maps(x), x, shortcut, norm, weight, rectified, out)
-        ctx.eps, ctx.rectified = eps, rectified
+        _run("blended_forward", x.dtype, _maps(x), x, shortcut, norm, weight, out)
+        ctx.eps = eps
         ctx.save_for_backward(x, scale, shift, weight, shortcut, mean, variance)
         ctx.mark_non_differentiable(mean, variance)
         return out, mean, variance
 
     @staticmethod
+    @first_order
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, weight, shortcut, mean, variance = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         own = [torch.empty_like(of) for of in (x, scale, shift, weight)]
         of_shortcut = torch.empty_like(x) if ctx.needs_input_grad[4] else None
         norm = _norm(scale, shift, mean, variance, ctx.eps)
-        given = (x, shortcut, norm, weight, ctx.rectified, grad)
+        given = (x, shortcut, norm, weight, grad)
         _run("blended_backward", x.dtype, _maps(x), *given, *own, of_shortcut)
-        return *own, of_shortcut, None, None
+        return *own, of_shortcut, None
 
 
 def _maps(x: Tensor, paths: int = 1) -> _Maps:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dyncore.blocks import _compiled_norm
-from dyncore.blocks._grouped import NARROW, grouped, library
+from dyncore.kernels import _compiled_norm
+from dyncore.kernels._grouped import NARROW, grouped, library
 
 
 def gradients(run, *given: torch.Tensor) -> list[torch.Tensor]:

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from dyncore.blocks._path import Layer
-from dyncore.blocks._pool import beside
-from dyncore.blocks._weighted_norm import update_statistics
+from dyncore.blocks import Layer
+from dyncore.kernels._beside import beside
+from dyncore.kernels._first_order import first_order
+from dyncore.kernels._statistics import update_statistics
 
 
 def folded_sum(
@@ -32,16 +33,34 @@ def folded_sum(
         scaled, mean, second = _ScaledWithMoments.apply(x, weight, kernel.dtype)  # type: ignore[no-untyped-call]
         covariance = second - mean[:, :, None] * mean[:, None, :]
         out_mean = (kernel @ mean[..., None]).squeeze(2)
-        # The covariance is symmetric, so both kernels of W Cov Wᵀ have one gradient: the product is
-        # there already. Of a constant, rounding may leave less than 0.
-        fixed = kernel.detach()
-        variance = ((fixed @ covariance) * (2 * kernel - fixed)).sum(2).clamp_min(0)
+        # Of a constant, rounding may leave less than 0.
+        variance = _Variances.apply(kernel, covariance).clamp_min(0)  # type: ignore[no-untyped-call]
         gain = torch.stack([norm.weight for norm in norms]) * (variance + norms[0].eps).rsqrt()
         shift = torch.stack([norm.bias for norm in norms]) - gain * out_mean
         folded = torch.cat([*(gain[..., None] * kernel), shift.T], 1)
     update_statistics(norms, out_mean.detach().flatten(), variance.detach().flatten(), count)
     out = F.conv2d(scaled, folded[..., None, None])
     return out if shortcut is None else out.add_(shortcut)
+
+
+class _Variances(torch.autograd.Function):
+    """``diag(W C Wᵀ)`` of kernels W and a covariance C.
+
+    C is symmetric, so both W have one gradient, and the product that it needs is there already.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, kernel: Tensor, covariance: Tensor) -> Tensor:
+        product = kernel @ covariance
+        ctx.save_for_backward(kernel, product)
+        return (product * kernel).sum(2)
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        kernel, product = ctx.saved_tensors
+        grad = grad[..., None]
+        return 2 * grad * product, kernel.mT @ (grad * kernel)
 
 
 class _ScaledWithMoments(torch.autograd.Function):
@@ -64,6 +83,7 @@ class _ScaledWithMoments(torch.autograd.Function):
         return scaled, rows.mean(0).unflatten(0, (paths, -1)), second
 
     @staticmethod
+    @first_order
     def backward(
         ctx: Any, grad: Tensor, grad_mean: Tensor, grad_second: Tensor
     ) -> tuple[Tensor | None, ...]:

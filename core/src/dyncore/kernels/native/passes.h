@@ -157,10 +157,9 @@ static void weighted_grads(const Maps* maps, const real* x, const real* out, con
   });
 }
 
-// out = w relu(shortcut + gain x + shift) + (1 - w) relu(shortcut), w [images]. `settled`: the
-// shortcut is its own ReLU.
+// out = w relu(shortcut + gain x + shift) + (1 - w) relu(shortcut), w [images].
 static void blended(const Maps* maps, const real* x, const real* shortcut, const real* gain,
-             const real* shift, const real* weight, int settled, real* out) {
+             const real* shift, const real* weight, real* out) {
   const int64_t channels = maps->channels;
   for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
     const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
@@ -169,7 +168,7 @@ static void blended(const Maps* maps, const real* x, const real* shortcut, const
       const int64_t at = row * channels + tile.channel;
       const T kept = load<T>(shortcut + at);
       const T executed = activate(kept + (gains * load<T>(x + at) + shifts), RELU);
-      store(out + at, w * executed + (1 - w) * (settled ? kept : activate(kept, RELU)));
+      store(out + at, w * executed + (1 - w) * activate(kept, RELU));
     }
   });
 }
@@ -177,7 +176,7 @@ static void blended(const Maps* maps, const real* x, const real* shortcut, const
 // sums [pieces][3][channels], zeros before: of the gradient that the block's own ReLU lets through,
 // of it times x, and of the gradient times what executing the block adds.
 static void blended_sums(const Maps* maps, const real* x, const real* shortcut, const real* gain,
-                  const real* shift, int settled, const real* grad, double* sums) {
+                  const real* shift, const real* grad, double* sums) {
   const int64_t channels = maps->channels;
   for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
     const T gains = load<T>(gain + tile.channel), shifts = load<T>(shift + tile.channel);
@@ -188,7 +187,7 @@ static void blended_sums(const Maps* maps, const real* x, const real* shortcut, 
       const T sum = kept + (gains * from + shifts), own = passed(sum, g);
       of_g += own;
       of_gx += own * from;
-      of_added += g * (activate(sum, RELU) - (settled ? kept : activate(kept, RELU)));
+      of_added += g * (activate(sum, RELU) - activate(kept, RELU));
     }
     double* to = sums + tile.piece * 3 * channels + tile.channel;
     add(to, of_g);
@@ -199,7 +198,7 @@ static void blended_sums(const Maps* maps, const real* x, const real* shortcut, 
 
 // See weighted_grads and blended; slope and offset [channels]. `grad_shortcut` may be null.
 static void blended_grads(const Maps* maps, const real* x, const real* shortcut, const real* gain,
-                   const real* shift, const real* weight, int settled, const real* grad,
+                   const real* shift, const real* weight, const real* grad,
                    const real* slope, const real* offset, real* grad_x, real* grad_shortcut) {
   const int64_t channels = maps->channels;
   for_tiles(*maps, [&]<typename T>(Kind<T>, const Tile& tile) {
@@ -212,7 +211,7 @@ static void blended_grads(const Maps* maps, const real* x, const real* shortcut,
       const T own = w * passed(kept + (gains * from + shifts), g);
       store(grad_x + at, gains * own + (slopes * from + offsets));
       if (!grad_shortcut) continue;
-      store(grad_shortcut + at, own + (1 - w) * (settled ? g : passed(kept, g)));
+      store(grad_shortcut + at, own + (1 - w) * passed(kept, g));
     }
   });
 }

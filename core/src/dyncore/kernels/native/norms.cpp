@@ -134,19 +134,19 @@ void weighted_backward(const Maps* maps, const real* x, const real* out, const N
 
 // See CompiledBlendedNorm.
 void blended_forward(const Maps* maps, const real* x, const real* shortcut, const Norm* norm,
-                     const real* weight, int settled, real* out) {
+                     const real* weight, real* out) {
   find_statistics(*maps, x, *norm);
   const auto [gains, shifts] = affine_of(*maps, *norm);
-  blended(maps, x, shortcut, gains.data(), shifts.data(), weight, settled, out);
+  blended(maps, x, shortcut, gains.data(), shifts.data(), weight, out);
 }
 
 void blended_backward(const Maps* maps, const real* x, const real* shortcut, const Norm* norm,
-                      const real* weight, int settled, const real* grad, real* grad_x,
+                      const real* weight, const real* grad, real* grad_x,
                       real* grad_scale, real* grad_shift, real* grad_weight, real* grad_shortcut) {
   const int64_t channels = maps->channels, numbers = 3 * channels;
   const auto [gains, shifts] = affine_of(*maps, *norm);
   Doubles sums(maps->images * maps->slices * numbers);
-  blended_sums(maps, x, shortcut, gains.data(), shifts.data(), settled, grad, sums.data());
+  blended_sums(maps, x, shortcut, gains.data(), shifts.data(), grad, sums.data());
   const Doubles of_images = per_image(*maps, sums, numbers);
   Reals slopes(channels), offsets(channels);
   Doubles of_weights(maps->images);
@@ -163,7 +163,7 @@ void blended_backward(const Maps* maps, const real* x, const real* shortcut, con
     slopes[c] = real(found.slope), offsets[c] = real(found.offset);
   }
   std::copy(of_weights.begin(), of_weights.end(), grad_weight);
-  blended_grads(maps, x, shortcut, gains.data(), shifts.data(), weight, settled, grad,
+  blended_grads(maps, x, shortcut, gains.data(), shifts.data(), weight, grad,
                 slopes.data(), offsets.data(), grad_x, grad_shortcut);
 }
 
