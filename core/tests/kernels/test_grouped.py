@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dyncore.kernels import _compiled_norm
-from dyncore.kernels._grouped import NARROW, grouped, library
+from dyncore.kernels._grouped import MAX_INPUTS, grouped, library
 
 
 def gradients(run, *given: torch.Tensor) -> list[torch.Tensor]:
@@ -25,7 +25,7 @@ def gradients(run, *given: torch.Tensor) -> list[torch.Tensor]:
     images=st.integers(1, 3),
     size=st.tuples(st.integers(1, 18), st.integers(1, 35)),
     groups=st.integers(2, 4),
-    inputs=st.integers(1, NARROW),
+    inputs=st.integers(1, MAX_INPUTS),
     outputs=st.integers(1, 9),
 )
 def test_narrow_groups(images, size, groups, inputs, outputs):

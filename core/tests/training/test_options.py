@@ -62,6 +62,19 @@ def test_channels_last_is_used_and_gives_the_same(short, plain, tmp_path, weight
     assert_close(weights(result), weights(plain), rtol=1e-3, atol=1e-5)
 
 
+def test_runs_without_kernels_give_the_same_up_to_rounding(short, plain, tmp_path, weights):
+    """``plain`` is the run without options."""
+    with_kernels = Trainer(short, RunOptions(output=str(tmp_path / "with")))
+    trainer = Trainer(short, RunOptions(output=str(tmp_path / "without"), kernels=False))
+    fused = [
+        sum(block.fused is not None for block in run.model.backbone.blocks)
+        for run in (with_kernels, trainer)
+    ]
+    assert fused == [2, 0]
+    assert trainer.model.pool is None is not with_kernels.model.pool
+    assert_close(weights(trainer.run()), weights(plain), rtol=1e-3, atol=1e-5)
+
+
 def test_compiled_run_gives_and_saves_the_same(short, plain, tmp_path, weights):
     """With the compiler's stance "eager": what it generates is not the trainer's business."""
     with torch.compiler.set_stance("force_eager"):

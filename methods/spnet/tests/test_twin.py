@@ -19,6 +19,7 @@ from dyncore.backbones import MobileNetV2Config
 from dyncore.blocks import Granularity
 from dyncore.data import Preprocessing
 from dyncore.gating import ContextRouterConfig, StraightThroughGateConfig
+from dyncore.kernels import install_kernels
 from dyncore.network import DynamicConfig, Output
 from dyncore.objectives import CrossEntropyConfig, Objective
 from dyncore.recipes import Phase
@@ -155,6 +156,36 @@ def test_the_gates_of_the_twin_are_annealed_with_those_of_the_network(model, bui
     TrainingStep(model, Objective({"progress": part}), table, statistics).anneal(3.0)
     gates = [*model.gates.values(), *part.twin.model.gates.values()]
     assert [gate.temperature.item() for gate in gates] == [3.0] * 20
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before it is copied", "after"])
+def test_the_twin_answers_in_fused_form_where_its_network_trains_so(model, batch, build, before):
+    if before:
+        install_kernels(model)
+    plain = build(copy.deepcopy(model), CONFIG)
+    for block in plain.twin.model.backbone.blocks:
+        block.fused = None
+    part = build(model, CONFIG)
+    if not before:
+        install_kernels(nn.ModuleList([model, part]))
+    twin, fused = part.twin.model, []
+    assert twin.pool is not None
+
+    def counted(block, x, decision):
+        out = form(block, x, decision)
+        fused.append(out is not None)
+        return out
+
+    form = twin.backbone.blocks[0].fused
+    for block in twin.backbone.blocks:
+        assert block.fused is form
+        block.fused = counted
+    images = batch.images
+    path, logits = part.twin.teach(images)
+    expected_path, expected_logits = plain.twin.teach(images)
+    assert fused == [True] * 10
+    torch.testing.assert_close(path, expected_path, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(logits, expected_logits, rtol=1e-9, atol=1e-9)
 
 
 def test_an_output_without_images_is_refused(model, batch, output, build):

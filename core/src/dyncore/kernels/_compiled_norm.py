@@ -18,10 +18,10 @@ from dyncore.kernels._maps import readable
 from dyncore.native import SCALARS, load
 
 SOURCE = Path(__file__).parent / "native" / "norms.cpp"
-MOST_PATHS = 4
+MAX_PATHS = 4
 """Of a block: each number is a loop of its own."""
-PIECES = 4
-"""Least pieces of work per thread."""
+PIECES_PER_THREAD = 4
+"""At least; an image is cut into as many as that takes."""
 
 
 class _Maps(ctypes.Structure):
@@ -70,7 +70,7 @@ def compiles(norms: Sequence[nn.Module], *maps: Tensor | None) -> bool:
     weight = norms[0].weight
     assert isinstance(weight, Tensor)
     return (
-        len(norms) <= MOST_PATHS
+        len(norms) <= MAX_PATHS
         and weight.dtype in SCALARS
         and readable(weight.dtype, *maps)
         and library(weight.dtype) is not None
@@ -161,7 +161,7 @@ class CompiledBlendedNorm(torch.autograd.Function):
 
 def _maps(x: Tensor, paths: int = 1) -> _Maps:
     images, channels, height, width = x.shape
-    slices = -(-PIECES * torch.get_num_threads() // images)
+    slices = -(-PIECES_PER_THREAD * torch.get_num_threads() // images)
     return _Maps(images, height * width, channels // paths, paths, min(slices, height * width))
 
 

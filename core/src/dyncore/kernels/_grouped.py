@@ -15,9 +15,9 @@ from dyncore.kernels._maps import readable
 from dyncore.native import load
 
 SOURCE = Path(__file__).parent / "native" / "grouped.cpp"
-NARROW = 8
+MAX_INPUTS = 8
 """Most input channels of a group for which the compiled gradient is faster than torch's."""
-MOST_GROUPS = 4
+MAX_GROUPS = 4
 """That it is for: paths, not a depthwise convolution's channels."""
 
 
@@ -47,14 +47,14 @@ def grouped(
     groups: int,
 ) -> Float[Tensor, "batch out_channel out_height out_width"]:
     """``conv`` with ``weight`` in ``groups``."""
-    if _compiles(x, weight, conv) and 1 < groups <= MOST_GROUPS:
+    if _compiles(x, weight, conv) and 1 < groups <= MAX_GROUPS:
         return _Grouped.apply(x, weight, groups)  # type: ignore[no-untyped-call]
     return F.conv2d(x, weight, None, conv.stride, conv.padding, conv.dilation, groups)
 
 
 def _compiles(x: Tensor, weight: Tensor, conv: nn.Conv2d) -> bool:
     return (
-        weight.shape[1] <= NARROW
+        weight.shape[1] <= MAX_INPUTS
         and weight.shape[2:] == (3, 3)
         and conv.stride == conv.padding == conv.dilation == (1, 1)
         and weight.dtype == torch.float32

@@ -11,8 +11,9 @@ from dyncore.kernels._folded_sum import folded_sum
 from dyncore.kernels._grouped import grouped
 from dyncore.kernels._weighted_norm import activated_norm, weighted_norm
 
-PIXELS = 20
-"""Of a batch, times this, at least the square of a path's width: then folding pays (measured)."""
+WORTH_FOLDING = 20
+"""This many times the pixels of a batch, at least the square of a path's width: then folding pays
+(measured)."""
 
 
 def parallel(paths: Sequence[Sequence[Layer]]) -> bool:
@@ -69,7 +70,7 @@ def weighted_sum(
 def _folds(conv: nn.Conv2d, x: Tensor) -> bool:
     """Whether it is 1×1, and has pixels enough to make its input's covariance worth its work."""
     pointwise = conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0)
-    return pointwise and conv.groups == 1 and PIXELS * x[:, 0].numel() >= conv.in_channels**2
+    return pointwise and conv.groups == 1 and WORTH_FOLDING * x[:, 0].numel() >= conv.in_channels**2
 
 
 def _convolve(layers: Sequence[Layer], x: Tensor, groups: int) -> Tensor:

@@ -1,7 +1,15 @@
 // The gradient of a grouped 3x3 convolution's input where groups are narrower than a vector.
 //
-// Two groups share a vector: its lanes are input channels of the one and the other in turns, and so are
-// the numbers of the gradient that they are products with.
+// A group narrower than a vector would leave lanes idle. Here two groups share a vector: its lanes
+// are input channels of the one and the other in turns. So are the numbers of the gradient that they are products with: two neighbours, one per
+// group, are read as one number of twice the width and repeated over the vector, which is one
+// instruction.
+//
+// The input's gradient is a convolution of the output's with the kernel turned round. A pair of
+// groups of an image is gathered once, with a border of zeros, so that no pixel asks whether it is
+// at an edge. Then for each vector of input channels P pixels of a row are summed at a time: P sums
+// stay in registers while all taps and output channels go by, and each weight that is loaded serves
+// P pixels.
 #include <algorithm>
 #include <vector>
 
@@ -15,7 +23,7 @@ struct Shape {
 };
 
 constexpr int TAPS = 9, HALF = LANES / 2;  // channels of each group in a vector
-constexpr int WIDEST = MANY_REGISTERS ? 16 : 8;
+constexpr int WIDEST = MANY_REGISTERS ? 16 : 8;  // pixels of a tile: its sums, a weight, a product
 
 INLINE vec repeated(const real* pair) {
   typedef uint64_t wide __attribute__((vector_size(VECTOR_BYTES)));
@@ -74,7 +82,7 @@ static void tile(const Shape& s, const real* from, const real* weight, int64_t g
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++) {
     real* const to = out + p * s.groups * s.inputs + group * s.inputs + channel;
-    real sorted[LANES];
+    real sorted[LANES];  // the first group's channels, then the second's
     for (int i = 0; i < LANES; i++) sorted[i % 2 * HALF + i / 2] = sums[p][i];
     std::memcpy(to, sorted, some);
     if (group + 1 < s.groups) std::memcpy(to + s.inputs, sorted + HALF, some);
@@ -88,6 +96,7 @@ extern "C" void grouped_input_gradient(const Shape* shape, const real* grad, con
   const int64_t kernel = TAPS * s.outputs * LANES, pixel = 2 * s.outputs, line = s.width + 2;
 #pragma omp parallel
   {
+    // One per thread. Its border stays zero: place() writes inside of it.
     std::vector<real> pair((s.height + 2) * line * pixel);
 #pragma omp for schedule(static)
     for (int64_t image = 0; image < s.images; image++)
@@ -101,6 +110,7 @@ extern "C" void grouped_input_gradient(const Shape* shape, const real* grad, con
               const real* const from = pair.data() + (y * line + x) * pixel;
               real* const to = out + (area + y * s.width + x) * s.groups * s.inputs;
               const int64_t left = s.width - x;
+              // What is left of a row takes smaller tiles.
               some = left >= WIDEST ? WIDEST : left >= 8 ? 8 : left >= 4 ? 4 : 1;
               switch (some) {
                 case 16: tile<16>(s, from, own, group, channel, to); break;

@@ -1,4 +1,9 @@
 // Batch norm and what weights its output, over channels-last maps, with all its gradients.
+//
+// A norm is x × gain + offset per channel, so weights, norm and sum over paths are one
+// multiplication and addition per value: only the batch's statistics need a pass of their own, in
+// either direction. What is per channel or per image is small and is worked out in between, by one
+// thread in float64.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -30,7 +35,8 @@ struct Weights {
   }
 };
 
-// Around the first pixel, so that few digits cancel.
+// Around the first pixel of each channel: of squares around 0 a variance much smaller than the
+// mean's square would lose all its digits.
 static void find_statistics(const Maps& maps, const real* x, const Norm& norm) {
   const int64_t all = maps.channels * maps.paths, pieces = maps.images * maps.slices;
   Doubles sums(pieces * 2 * all);
@@ -128,6 +134,7 @@ void weighted_backward(const Maps* maps, const real* x, const real* out, const N
       slopes[own] = real(found.slope), offsets[own] = real(found.offset);
     }
   std::copy(of_weights.begin(), of_weights.end(), grad_weight);
+  // What the ReLU let through stands there already.
   if (grad_shortcut) out = nullptr, grad = grad_shortcut;
   weighted_grads(maps, x, out, grad, gains.data(), slopes.data(), offsets.data(), grad_x);
 }

@@ -1,8 +1,20 @@
 // Passes over channels-last maps, each of which reads a map once.
 //
-// Work is cut into pieces: `slices` of each image, of about as many pixels. Within a piece a vector
-// of channels goes through a few rows at a time, so that what belongs to it stays in registers.
-// Sums are one row per piece, in float64, made of short sums in the maps' own precision.
+// A pass is bound by memory: what counts is how often a map is read, and that it is read in order.
+//
+// Work is cut into pieces: `slices` of each image, of about as many pixels. An image has pieces of
+// its own because weights and the sums that their gradients need are per image; it has several so
+// that few images occupy all threads. The cut does not depend on which thread takes which piece,
+// and every piece has its own row of sums, which the caller adds up in order: no atomics, and the
+// same bits on every run with as many threads.
+//
+// Within a piece a vector of channels goes down ROWS pixels before the next vector does. Gains,
+// shifts and sums of a channel then stay in registers for that long, where pixel by pixel each of
+// them would be loaded again; and the ROWS lines that its neighbours share with it are still in the
+// cache when their turn comes, where column by column each line would be fetched once per vector.
+//
+// Sums are in float64, made of short ones in the maps' own precision: ROWS additions lose few
+// digits, and the inner loop stays as wide as the maps' vectors.
 #pragma once
 
 #include <algorithm>
@@ -28,9 +40,11 @@ static inline void add(double* sums, T some) {
 template <typename T>
 static inline T passed(T value, T grad) {
   const T zero = {};
-  return value <= zero ? zero : grad;
+  return value <= zero ? zero : grad;  // as torch: NaN lets it through
 }
 
+// What is left over of the channels, less than a vector, goes one by one through the same code: T
+// is a vector or a number, told by an argument, as a lambda's own T cannot be named in a call.
 template <typename T>
 using Kind = std::type_identity<T>;
 
@@ -56,7 +70,8 @@ static void for_tiles(const Maps& maps, const F& work) {
   }
 }
 
-// Calls work(a number of type N) with N::value == paths.
+// Calls work(a number of type N) with N::value == paths, so that loops over paths unroll and arrays
+// of one vector per path are registers.
 template <typename F>
 static void with_paths(int64_t paths, const F& work) {
   switch (paths) {
@@ -70,6 +85,7 @@ static void with_paths(int64_t paths, const F& work) {
 // sums [pieces][2][all channels], zeros before: of x less `pivot`, and of its square.
 static void moments(const Maps* maps, const real* x, const real* pivot, double* sums) {
   const int64_t all = maps->channels * maps->paths;
+  // Paths are just more channels here.
   const Maps whole{maps->images, maps->pixels, all, 1, maps->slices};
   for_tiles(whole, [&]<typename T>(Kind<T>, const Tile& tile) {
     const T less = load<T>(pivot + tile.channel);
@@ -132,7 +148,8 @@ static void weighted_sums(const Maps* maps, const real* x, const real* out, cons
   });
 }
 
-// grad_x = gain × gradient + slope x + offset, slope and offset [paths][channels].
+// grad_x = gain × gradient + slope x + offset, slope and offset [paths][channels]. A second pass:
+// the slopes need the batch's sums, which the first one finds.
 static void weighted_grads(const Maps* maps, const real* x, const real* out, const real* grad,
                     const real* gain, const real* slope, const real* offset, real* grad_x) {
   const int64_t channels = maps->channels, all = channels * maps->paths;
