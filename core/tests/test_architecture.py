@@ -24,6 +24,7 @@ ROOMS = {
             ("cost",),
             ("engine",),
             ("objectives",),
+            ("cascade",),
             ("recipes",),
             ("training",),
             ("export", "report"),
