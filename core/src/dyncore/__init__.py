@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from dyncore.cascade import Cascade
+from dyncore.cascade import Cascade, from_pretrained
 from dyncore.cost import CostTable, Profile, cost_table
 from dyncore.data import DataFileError
 from dyncore.engine import Engine
@@ -13,7 +13,6 @@ from dyncore.network import (
     DynamicNetwork,
     ModelInfo,
     Output,
-    from_pretrained,
     run_skipped,
     transforms,
 )

@@ -179,7 +179,7 @@ def test_fitted_temperatures_are_used(members, labelled):
 @pytest.mark.parametrize(
     ("aims", "message"),
     [
-        ({}, "give one aim, budget, accuracy or ms, not none"),
+        ({}, "give one aim, budget, accuracy, ms, not none"),
         ({"budget": 0.5, "accuracy": 0.5}, "not budget, accuracy"),
         ({"budget": -1.0}, "budget must be above 0"),
         ({"accuracy": 1.5}, "accuracy must be above 0 and at most 1"),

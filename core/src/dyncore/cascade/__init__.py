@@ -1,20 +1,43 @@
 """Several networks asked in order: the images that one is unsure of go on to the next."""
 
-from dyncore.cascade._calibration import Calibration, Setting
+from dyncore.cascade._calibration import Aim, Calibration, Setting, calibration
 from dyncore.cascade._cascade import Cascade
 from dyncore.cascade._confidence import Answer, Confidence
 from dyncore.cascade._cost import cascade_cost_table
+from dyncore.cascade._front import Front, front
+from dyncore.cascade._library import library_member
 from dyncore.cascade._member import Library, Member
 from dyncore.cascade._monitor import Monitor
+from dyncore.cascade._onnx import onnx_member
+from dyncore.cascade._outcomes import Outcomes, Rule, outcomes
+from dyncore.cascade._policy import Policy
+from dyncore.cascade._predictions import Answers, Predictions, predict
+from dyncore.cascade._pretrained import from_pretrained
+from dyncore.cascade._temperature import fit_temperature
 
 __all__ = [
+    "Aim",
     "Answer",
+    "Answers",
     "Calibration",
     "Cascade",
     "Confidence",
+    "Front",
     "Library",
     "Member",
     "Monitor",
+    "Outcomes",
+    "Policy",
+    "Predictions",
+    "Rule",
     "Setting",
+    "calibration",
     "cascade_cost_table",
+    "fit_temperature",
+    "from_pretrained",
+    "front",
+    "library_member",
+    "onnx_member",
+    "outcomes",
+    "predict",
 ]

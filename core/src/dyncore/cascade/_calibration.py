@@ -1,7 +1,7 @@
 """Thresholds from held-out images, and what they promise."""
 
 import math
-from collections.abc import Callable
+import sys
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -16,7 +16,34 @@ SETTINGS = 100
 """Steps of the dial, evenly over the costs."""
 
 Unit: TypeAlias = Literal["MACs", "ms"]
-Choose: TypeAlias = Callable[[Front], int]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What thresholds are chosen for."""
+
+    name: str
+    """``budget``, a share of the last member's cost; ``accuracy``; or ``ms``, per image."""
+    value: float
+
+    @classmethod
+    def of(cls, **aims: float | None) -> "Aim":
+        """The one that is not None. Raises ValueError for more, none, or a value out of range."""
+        given = [cls(name, aim) for name, aim in aims.items() if aim is not None]
+        if len(given) != 1:
+            names = ", ".join(aim.name for aim in given)
+            raise ValueError(f"give one aim, {', '.join(aims)}, not {names or 'none'}")
+        aim = given[0]
+        most = 1 if aim.name == "accuracy" else sys.float_info.max
+        if not 0 < aim.value <= most:
+            raise ValueError(f"{aim.name} must be above 0 and at most {most:g}, not {aim.value}")
+        return aim
+
+    def choose(self, best: Front, last_cost: float) -> int:
+        """The setting for it; ``last_cost``: of the last member alone."""
+        if self.name == "accuracy":
+            return best.reaching(self.value)
+        return best.within(self.value * last_cost if self.name == "budget" else self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,21 +112,22 @@ def shown(cost: float, unit: Unit) -> str:
     return f"{cost / 1e6:.4g} M MACs" if unit == "MACs" else f"{cost:.4g} ms"
 
 
-def calibration(found: Outcomes, unit: Unit, choose: Choose) -> Calibration:
-    """The setting that ``choose`` picks from the front, and what it promises.
+def calibration(found: Outcomes, unit: Unit, aim: Aim) -> Calibration:
+    """The setting on the front that serves the aim, and what it promises.
 
     Its accuracy is estimated by choosing on every second image and counting on the others, and the
     other way round. The share of images that go on is itself estimated from n images; so the mean
     cost on other images has the standard error of the mean of n costs. Raises ValueError for fewer
-    than two images, and what ``choose`` raises.
+    than two images, and for an aim out of reach.
     """
     if found.images < 2:
         raise ValueError("thresholds need at least two images, better thousands")
     best = front(found)
-    index = choose(best)
+    last_cost = float(found.cost[-1].mean())
+    index = aim.choose(best, last_cost)
     thresholds = _numbers(best.thresholds[index])
     _, cost = found.result(thresholds)
-    expected = _other_half(found, choose)
+    expected = _other_half(found, aim, last_cost)
     return Calibration(
         images=found.images,
         unit=unit,
@@ -107,18 +135,18 @@ def calibration(found: Outcomes, unit: Unit, choose: Choose) -> Calibration:
         tolerance=float(Z * cost.std() / math.sqrt(found.images) / cost.mean()),
         expected_accuracy=expected,
         interval=wilson(expected, found.images),
-        last_cost=float(found.cost[-1].mean()),
+        last_cost=last_cost,
         dial=tuple(_setting(found, best, index) for index in _dial(best)),
     )
 
 
-def _other_half(found: Outcomes, choose: Choose) -> float:
+def _other_half(found: Outcomes, aim: Aim, last_cost: float) -> float:
     """Accuracy on each half by thresholds from the other."""
     right = []
     for first, second in ((found[::2], found[1::2]), (found[1::2], found[::2])):
         best = front(first)
         try:
-            thresholds = best.thresholds[choose(best)]
+            thresholds = best.thresholds[aim.choose(best, last_cost)]
         except ValueError:  # one half does not reach what the whole does
             thresholds = best.thresholds[-1]
         right.append(second.result(_numbers(thresholds))[0])

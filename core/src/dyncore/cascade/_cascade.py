@@ -1,7 +1,7 @@
 """Networks asked in order: an image whose answer is unsure goes on to the next."""
 
 import math
-import sys
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import final
@@ -10,15 +10,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dyncore.cascade._calibration import Calibration, Setting, Unit, calibration
+from dyncore.cascade._calibration import Aim, Calibration, Setting, calibration
 from dyncore.cascade._classes import columns_of, common_size
 from dyncore.cascade._clock import milliseconds
 from dyncore.cascade._confidence import Answer, Confidence, confidence_of, join, log_probabilities
-from dyncore.cascade._front import ALL_GO_ON, Front
+from dyncore.cascade._front import ALL_GO_ON
 from dyncore.cascade._member import Member
 from dyncore.cascade._monitor import Monitor
 from dyncore.cascade._outcomes import Rule, outcomes
-from dyncore.cascade._predictions import Batches, Predictions, predict
+from dyncore.cascade._policy import Policy
+from dyncore.cascade._predictions import Batches, known_macs, predict
+from dyncore.cascade._saving import save_cascade
 from dyncore.cascade._seen import Seen
 from dyncore.cascade._temperature import fit_temperature
 from dyncore.data import Preprocessing
@@ -172,7 +174,7 @@ class Cascade(nn.Module):
         budget where a member's MACs are not known, and for images that a member was trained on,
         where confidence is inflated; a few of them cause a warning.
         """
-        aim, value = _one_aim(budget=budget, accuracy=accuracy, ms=ms)
+        aim = Aim.of(budget=budget, accuracy=accuracy, ms=ms)
         seen = Seen(self.members)
         asks = [partial(self.logits, index) for index in range(len(self.members))]
         answers = predict(asks, batches, seen.look)
@@ -181,15 +183,14 @@ class Cascade(nn.Module):
         if fit_temperatures:
             temperatures = tuple(fit_temperature(m.logits, answers.labels) for m in answers.members)
         rule = Rule(confidence=self.confidence, answer=self.answer, temperatures=temperatures)
-        unit, costs = self._costs(answers.members, answers.example if aim == "ms" else None)
+        if ms is None:
+            names = [member.name for member in self.members]
+            costs = known_macs(names, answers.members)
+        else:
+            numbered = {str(index): ask for index, ask in enumerate(asks)}
+            costs = [torch.tensor(t) for t in milliseconds(numbered, [answers.example]).values()]
         found = outcomes(answers.members, answers.labels, costs, rule)
-
-        most = value * float(found.cost[-1].mean()) if aim == "budget" else value
-
-        def choose(best: Front) -> int:
-            return best.reaching(value) if aim == "accuracy" else best.within(most)
-
-        self.calibration = calibration(found, unit, choose)
+        self.calibration = calibration(found, "MACs" if ms is None else "ms", aim)
         self.temperatures = temperatures
         self._set(self.calibration.chosen)
         return self.calibration
@@ -221,6 +222,42 @@ class Cascade(nn.Module):
                 f"{len(thresholds)}"
             )
         self._thresholds, self._setting = tuple(map(float, thresholds)), None
+
+    @property
+    def setting(self) -> Setting | None:
+        """What the thresholds gave in calibration; None: they were set by hand, or not yet."""
+        return self._setting
+
+    @property
+    def policy(self) -> Policy:
+        """All that the cascade knows beside its members."""
+        return Policy(
+            confidence=self.confidence,
+            answer=self.answer,
+            cap=self.cap,
+            temperatures=self.temperatures,
+            thresholds=self.thresholds,
+            setting=self._setting,
+            calibration=self.calibration,
+        )
+
+    def restore(self, policy: Policy) -> None:
+        """Take over what another cascade of the same members knew, e.g. a saved one.
+
+        Raises ValueError for numbers that do not fit the members.
+        """
+        policy.check(len(self.members))
+        self.confidence, self.answer, self.cap = policy.confidence, policy.answer, policy.cap
+        self.temperatures, self._thresholds = policy.temperatures, policy.thresholds
+        self._setting, self.calibration = policy.setting, policy.calibration
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the members' folders and ``cascade.json``, for ``dyncore.from_pretrained``.
+
+        Raises ValueError for a member that is neither a network of ours nor one that timm or
+        torchvision builds by name.
+        """
+        save_cascade(folder, self.members, self.policy, self.info)
 
     def _set(self, setting: Setting) -> None:
         self._thresholds, self._setting = setting.thresholds, setting
@@ -259,28 +296,6 @@ class Cascade(nn.Module):
             macs=macs,
         )
 
-    def _costs(
-        self, predictions: Sequence[Predictions], example: Tensor | None
-    ) -> tuple[Unit, list[Tensor]]:
-        """MACs of every member on every image, or its milliseconds on an example."""
-        if example is not None:
-            names = [str(index) for index in range(len(self.members))]
-            asks = (partial(self.logits, index) for index in range(len(self.members)))
-            taken = milliseconds(dict(zip(names, asks, strict=True)), [example])
-            return "ms", [torch.tensor(taken[name]) for name in names]
-        macs = [found.macs for found in predictions if found.macs is not None]
-        if len(macs) < len(predictions):
-            unknown = (
-                member.name
-                for member, found in zip(self.members, predictions, strict=True)
-                if found.macs is None
-            )
-            raise ValueError(
-                f"nobody knows the MACs of {', '.join(unknown)}: give Member(cost=...), or "
-                "calibrate for ms=..."
-            )
-        return "MACs", macs
-
     def _check(self, images: Tensor) -> None:
         if self.training:
             raise ValueError("a cascade answers in evaluation: call cascade.eval() first")
@@ -301,18 +316,6 @@ class Cascade(nn.Module):
         """Names, thresholds and rule, for ``print``."""
         names = " → ".join(member.name for member in self.members)
         return f"{names}, confidence={self.confidence}, thresholds={self.thresholds}"
-
-
-def _one_aim(**aims: float | None) -> tuple[str, float]:
-    given = [(name, aim) for name, aim in aims.items() if aim is not None]
-    if len(given) != 1:
-        names = ", ".join(name for name, _ in given)
-        raise ValueError(f"give one aim, budget, accuracy or ms, not {names or 'none'}")
-    name, value = given[0]
-    most = 1 if name == "accuracy" else sys.float_info.max
-    if not 0 < value <= most:
-        raise ValueError(f"{name} must be above 0 and at most {most:g}, not {value}")
-    return name, value
 
 
 def _preprocessing(members: Sequence[Member]) -> Preprocessing | None:

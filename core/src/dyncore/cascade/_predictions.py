@@ -60,6 +60,16 @@ def predict(members: Sequence[Ask], batches: Batches, look: Callable[[Tensor], N
     return Answers(joined, torch.cat(labels), example)
 
 
+def known_macs(names: Sequence[str], found: Sequence[Predictions]) -> list[Tensor]:
+    """MACs of every member on every image. Raises ValueError where they are not known."""
+    if unknown := [name for name, member in zip(names, found, strict=True) if member.macs is None]:
+        raise ValueError(
+            f"nobody knows the MACs of {', '.join(unknown)}: give Member(cost=...), or calibrate "
+            "for ms=..."
+        )
+    return [member.macs for member in found if member.macs is not None]
+
+
 def check_labels(labels: Int[Tensor, "image"], classes: int) -> None:
     """Raise ValueError for a label that is no class's number."""
     if bool(((labels < 0) | (labels >= classes)).any()):
