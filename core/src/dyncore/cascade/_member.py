@@ -54,6 +54,8 @@ class Member:
     """Where it comes from, if it is a network of timm or torchvision."""
     training_images: str | None = None
     """Hashes of some of the images it was trained on, see ``ModelInfo``."""
+    fingerprint: str | None = None
+    """What a ``run`` that is no module answers from, e.g. a file's hash; None: not known."""
 
     def __post_init__(self) -> None:
         if self.classes is None:

@@ -1,5 +1,6 @@
 """ONNX files as members."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -73,6 +74,7 @@ def onnx_member(
         name=path.name,
         preprocessing=preprocessing,
         classes=tuple(classes) if isinstance(classes, list) else None,
+        fingerprint=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 
 
