@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import final
 
 import torch
@@ -25,6 +26,7 @@ from dyncore.cascade._seen import Seen
 from dyncore.cascade._temperature import fit_temperature
 from dyncore.data import Preprocessing
 from dyncore.gating import ExecutionPath
+from dyncore.hub import push_folder
 from dyncore.network import ModelInfo, Output
 
 
@@ -258,6 +260,29 @@ class Cascade(nn.Module):
         torchvision builds by name.
         """
         save_cascade(folder, self.members, self.policy, self.info)
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        commit_message: str = "Upload model",
+    ) -> str:
+        """Push the cascade to ``org/name`` on the Hub in one commit; returns its address.
+
+        The repository holds what :meth:`save_pretrained` writes, a model card, and
+        ``evaluation.json``. Arguments and errors are those of ``DynamicNetwork.push_to_hub``.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return push_folder(
+                folder,
+                name,
+                private=private,
+                revision=revision,
+                commit_message=commit_message,
+            )
 
     def _set(self, setting: Setting) -> None:
         self._thresholds, self._setting = setting.thresholds, setting

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dyncore.cascade._member import Member
 from dyncore.cascade._predictions import Ask, Batches, Predictions, predict
 from dyncore.data import FileSplit, MemorySplit, Preprocessing, Split
-from dyncore.hub import replacing
+from dyncore.files import replacing
 from dyncore.network import DynamicNetwork
 
 LOOKED_AT = 64

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from dyncore.cascade._member import Library, Member
@@ -40,12 +39,6 @@ def library_member(
         classes=built.classes,
         library=library,
     )
-
-
-def skeleton(library: Library) -> nn.Module:
-    """The network without memory for its weights, on the meta device. Raises as library_member."""
-    with torch.device("meta"):
-        return _build(library, pretrained=False).network
 
 
 def build_network(library: Library) -> nn.Module:

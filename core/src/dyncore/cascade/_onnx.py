@@ -14,6 +14,7 @@ from dyncore.cascade._member import Member
 from dyncore.data import Preprocessing
 from dyncore.gating import ExecutionPath
 from dyncore.network import Output
+from dyncore.parts import decode
 
 
 def onnx_member(
@@ -44,9 +45,8 @@ def onnx_member(
     outputs = [output.name for output in session.get_outputs()]
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise ValueError(f"{path.name} must have one input, images (batch, 3, height, width)")
-    known = metadata.get("preprocessing")
-    if isinstance(known, dict):
-        preprocessing = preprocessing or Preprocessing.from_dict(known)
+    if preprocessing is None and metadata.get("preprocessing") is not None:
+        preprocessing = decode(Preprocessing, metadata["preprocessing"], f"{path.name}: its images")
     if preprocessing is None:
         raise ValueError(
             f"{path.name} does not say what its images go through: give "

@@ -8,24 +8,21 @@ from typing import Any
 from torch import nn
 
 from dyncore.cascade._cascade import Cascade
-from dyncore.cascade._library import build_network, skeleton
+from dyncore.cascade._library import build_network
 from dyncore.cascade._member import Library, Member
 from dyncore.cascade._saving import (
-    CASCADE_FILE,
     FORMAT,
-    WEIGHTS_FILE,
+    MOST_MEMBERS,
     SavedCascade,
     SavedMember,
     member_folder,
     sha256,
 )
-from dyncore.hub import ModelFileError, find_folder, parse_json, read_layout, read_tensors
-from dyncore.network import DynamicNetwork
-from dyncore.registry import decode, load_weights
-from dyncore.registry import from_pretrained as load_network
-
-MOST_MEMBERS = 16
-"""Of a stranger's cascade."""
+from dyncore.files import parse_json
+from dyncore.hub import CASCADE_FILE, WEIGHTS_FILE, ModelFileError, find_folder
+from dyncore.network import DynamicNetwork, check_layout, load_weights, read_layout, read_tensors
+from dyncore.network import from_pretrained as load_network
+from dyncore.parts import decode
 
 
 def from_pretrained(
@@ -126,20 +123,7 @@ def _load_member(saved: SavedMember, folder: Path) -> Member:
 
 def _load_library_network(library: Library, folder: Path) -> nn.Module:
     """Compared with the file's header before memory is taken for it."""
-    try:
-        expected = {name: tuple(t.shape) for name, t in skeleton(library).state_dict().items()}
-    except ValueError as error:
-        raise ModelFileError(f"{folder}: {error}") from error
-    layout = read_layout(folder)
-    found = {name: shape for name, (_, shape) in layout.items()}
-    if expected != found:
-        raise ModelFileError(
-            f"the weights of {folder} are not those of {library.package}:{library.model} with "
-            f"{library.num_classes} classes: save the cascade again"
-        )
-    network = build_network(library)
-    floating = {kind for kind, _ in layout.values() if kind.is_floating_point}
-    if len(floating) == 1:
-        network.to(next(iter(floating)))
+    dtype = check_layout(lambda: build_network(library), read_layout(folder), str(folder))
+    network = build_network(library).to(dtype)
     load_weights(network, read_tensors(folder), str(folder))
     return network

@@ -14,14 +14,15 @@ from torch import nn
 from dyncore.cascade._member import Library, Member
 from dyncore.cascade._policy import Policy
 from dyncore.data import Preprocessing
+from dyncore.files import replacing
 from dyncore.gating import config_to_dict
-from dyncore.hub import replacing
+from dyncore.hub import CASCADE_FILE, MEMBERS, WEIGHTS_FILE
 from dyncore.network import DynamicNetwork, ModelInfo
 
-CASCADE_FILE = "cascade.json"
 FORMAT = 1
 """Version of ``cascade.json``; raised when older readers could misread it."""
-WEIGHTS_FILE = "model.safetensors"
+MOST_MEMBERS = 10
+"""Each has one digit for its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +62,13 @@ def save_cascade(
 ) -> None:
     """Write the members' folders, and ``cascade.json`` last: without it the folder is no cascade.
 
-    Raises ValueError, before anything is written, for a member that is neither a network of ours
-    nor one of timm or torchvision by name.
+    Raises ValueError, before anything is written, for too many members, and for one that is neither
+    a network of ours nor one of timm or torchvision by name.
     """
+    if len(members) > MOST_MEMBERS:
+        raise ValueError(
+            f"a cascade of {len(members)} members, more than {MOST_MEMBERS}, is not saved"
+        )
     for index, member in enumerate(members):
         _check_savable(index, member)
     target = Path(folder)
@@ -101,7 +106,7 @@ def save_cascade(
 
 def member_folder(folder: Path, index: int) -> Path:
     """Where a member lies."""
-    return folder / "members" / str(index)
+    return folder / MEMBERS / str(index)
 
 
 def sha256(file: Path) -> str:

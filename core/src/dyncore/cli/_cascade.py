@@ -92,7 +92,8 @@ class Arguments:
     def __post_init__(self) -> None:
         if len(self.models) < 2:
             raise ValueError(f"a cascade needs at least two models, not {len(self.models)}")
-        if self.save is not None and self.aim is None:
+        aim = self.aim  # raises for two of them
+        if self.save is not None and aim is None:
             raise ValueError("--save needs to know which one: give --budget, --accuracy or --ms")
 
     @property
