@@ -120,10 +120,10 @@ def edited(folder, change):
         (lambda c: c["cascade"]["policy"]["setting"].update(asked=[1.0]), "not one of 3 members"),
         (lambda c: c["cascade"]["members"].pop(), "need as many temperatures"),
         (lambda c: c["cascade"]["members"].clear(), "at least two members"),
-        (lambda c: c["cascade"].update(members=c["cascade"]["members"] * 9), "more than 16"),
+        (lambda c: c["cascade"].update(members=c["cascade"]["members"] * 9), "27 members, more than 10"),
         (lambda c: c["cascade"]["members"][1].update(weights="0" * 64), "is not what the cascade"),
-        (lambda c: c["cascade"]["members"][2]["library"].update(model="resnet14t"), "not those of"),
-        (lambda c: c["cascade"]["members"][2]["library"].update(num_classes=6), "not those of"),
+        (lambda c: c["cascade"]["members"][2]["library"].update(model="resnet14t"), "do not fit"),
+        (lambda c: c["cascade"]["members"][2]["library"].update(num_classes=6), "do not fit"),
         (lambda c: c["cascade"]["members"][2]["library"].update(model="hf-hub:a/b"), "no network"),
         (lambda c: c["cascade"].update(classes=list("abcde")), "does not know the classes a"),
     ],
@@ -154,3 +154,11 @@ def test_text_that_is_no_json_is_refused(saved):
     (saved / "cascade.json").write_text('{"format": 1, "format": 1}')
     with pytest.raises(ModelFileError, match="twice"):
         dyncore.from_pretrained(saved)
+
+
+def test_a_network_is_not_saved_into_a_cascades_folder(cascade, saved):
+    before = (saved / "cascade.json").read_bytes()
+    with pytest.raises(FileExistsError, match="holds a cascade"):
+        cascade.members[0].run.save_pretrained(saved)
+    assert (saved / "cascade.json").read_bytes() == before
+    assert not (saved / "config.json").exists()

@@ -35,8 +35,13 @@ Layout = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 def save_folder(
     folder: str | os.PathLike[str], config: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Write a model folder. Both files are complete before either gets its name."""
+    """Write a model folder. Both files are complete before either gets its name.
+
+    Raises FileExistsError for the folder of a cascade, which would be loaded in the model's place.
+    """
     target = Path(folder)
+    if (target / CASCADE_FILE).exists():
+        raise FileExistsError(f"{target} holds a cascade: choose another folder, or delete it")
     text = json.dumps(config, indent=2, allow_nan=False) + "\n"
     target.mkdir(parents=True, exist_ok=True)
     with (
