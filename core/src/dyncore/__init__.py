@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from dyncore.cascade import Cascade, from_pretrained
 from dyncore.cost import CostTable, Profile, cost_table
 from dyncore.data import DataFileError
 from dyncore.engine import Engine
@@ -12,7 +13,6 @@ from dyncore.network import (
     DynamicNetwork,
     ModelInfo,
     Output,
-    from_pretrained,
     run_skipped,
     transforms,
 )
@@ -22,6 +22,7 @@ from dyncore.registry import Method, create_model, list_methods, list_models
 __version__ = version("dyncore")
 
 __all__ = [
+    "Cascade",
     "CostTable",
     "DataFileError",
     "Decision",

@@ -59,7 +59,7 @@ def test_recipes_of_a_prefix(dyn):
 def test_help_names_the_commands(dyn, arguments):
     ended = dyn(*arguments)
     assert ended.status == 0
-    for command in ("list", "train", "eval"):
+    for command in ("list", "train", "eval", "cascade"):
         assert f"\n  {command} " in ended.out
 
 

@@ -82,6 +82,7 @@ def test_config_json_says_what_it_is(saved, model):
             "resize": None,
         },
         "dataset": None,
+        "training_images": None,
         "metrics": {"accuracy": 0.1 + 0.2, "macs_ratio": 1},
         "recipe": None,
     }

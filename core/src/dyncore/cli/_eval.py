@@ -8,9 +8,10 @@ from typing import Annotated
 import tyro
 from accelerate import Accelerator
 
+from dyncore.cascade import Cascade, from_pretrained
 from dyncore.cost import cost_table
-from dyncore.data import Loader, load_dataset
-from dyncore.network import from_pretrained
+from dyncore.data import Dataset, Loader, load_dataset
+from dyncore.network import DynamicNetwork
 from dyncore.training import Precision, evaluate
 
 
@@ -45,11 +46,10 @@ def run_eval(arguments: Sequence[str]) -> None:
     preprocessing = model.info.preprocessing or dataset.preprocessing
     if dataset.test is None:
         raise ValueError(f"data set {dataset.name!r} has no test or validation split")
-    if len(dataset.classes) != model.config.num_classes:
-        raise ValueError(
-            f"the model has {model.config.num_classes} classes, data set {dataset.name!r} has "
-            f"{len(dataset.classes)}"
-        )
+    _check_classes(model, dataset)
+    monitor = None
+    if isinstance(model, Cascade) and model.setting is not None:
+        monitor = model.monitor(max(1, len(dataset.test) // accelerator.num_processes))
     loader = Loader(
         dataset.test,
         batch_size=options.batch_size,
@@ -69,4 +69,21 @@ def run_eval(arguments: Sequence[str]) -> None:
         evaluation.save(Path(options.output))
         for name, value in evaluation.metrics().items():
             print(f"{name}: {value:.6g}")
+        if monitor is not None:
+            print(monitor)
         print(f"per image: {options.output}")
+
+
+def _check_classes(model: DynamicNetwork | Cascade, dataset: Dataset) -> None:
+    """Raise ValueError for other classes than the data's, as far as names and numbers tell."""
+    known = model.info.classes
+    count = model.num_classes if isinstance(model, Cascade) else model.config.num_classes
+    if count is not None and len(dataset.classes) != count:
+        raise ValueError(
+            f"the model has {count} classes, data set {dataset.name!r} has {len(dataset.classes)}"
+        )
+    if known is not None and known != dataset.classes and set(known) == set(dataset.classes):
+        raise ValueError(
+            f"the classes of the model stand in another order than those of {dataset.name!r}: "
+            "labels would be compared with other classes' logits"
+        )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from dyncore.cli._bench import run_bench
+from dyncore.cli._cascade import run_cascade
 from dyncore.cli._eval import run_eval
 from dyncore.cli._export import run_export
 from dyncore.cli._list import run_list
@@ -21,13 +22,14 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
     "train": (run_train, "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ..."),
     "eval": (run_eval, "evaluate a saved model: dyn eval MODEL --data DATA"),
     "bench": (run_bench, "time each part of a model in the engine: dyn bench MODEL"),
+    "cascade": (run_cascade, "which models make the best cascade: dyn cascade A B --data DATA"),
     "export": (run_export, "write a file that runs without Python: dyn export MODEL --format onnx"),
     "push": (run_push, "push a saved model to the Hub: dyn push FOLDER org/name"),
 }
 
 
 def usage() -> str:
-    lines = [f"  {name:<6} {text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<7} {text}" for name, (_, text) in COMMANDS.items()]
     return "usage: dyn COMMAND ...\n\n" + "\n".join(lines) + "\n\ndyn COMMAND --help says more"
 
 

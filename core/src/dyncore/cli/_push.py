@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from dyncore.network import from_pretrained
+from dyncore.cascade import from_pretrained
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
 """Building a cost table from a network."""
 
 import copy
-from functools import partial
+from functools import partial, singledispatch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dyncore.blocks import Path
 from dyncore.cost._count import count_macs, trace
@@ -13,12 +13,19 @@ from dyncore.gating import RouterState
 from dyncore.network import DynamicNetwork, Site
 
 
-def cost_table(model: DynamicNetwork, input_size: tuple[int, int, int]) -> CostTable:
+@singledispatch
+def cost_table(model: nn.Module, input_size: tuple[int, int, int]) -> CostTable:
     """MACs of every part of ``model`` for one image of ``input_size`` (channel, height, width).
 
     Counted by ``torch.utils.flop_counter`` on the meta device: nothing is computed. Raises
-    ValueError for an input that does not fit the network.
+    ValueError for an input that does not fit the network. Rooms above register other kinds of
+    models; TypeError for one that nobody registered.
     """
+    raise TypeError(f"a {type(model).__name__} has no cost table: give a model of dyncore")
+
+
+@cost_table.register
+def _of_network(model: DynamicNetwork, input_size: tuple[int, int, int]) -> CostTable:
     if len(input_size) != 3 or input_size[0] != 3 or min(input_size) < 1:
         raise ValueError(f"input_size must be (3, height, width), not {input_size}")
     image = torch.empty(1, *input_size, device="meta")

@@ -10,6 +10,7 @@ from dyncore.data._loader import Loader
 from dyncore.data._memory import MemorySplit
 from dyncore.data._plan import mix as mix_seed
 from dyncore.data._preprocessing import Preprocessing
+from dyncore.data._sketch import Recognition, check_sketch, sketch
 from dyncore.data._split import Split
 from dyncore.data._superclasses import superclasses
 
@@ -24,8 +25,11 @@ __all__ = [
     "MemorySplit",
     "Preprocessing",
     "RandomResizedCropFlip",
+    "Recognition",
     "Split",
+    "check_sketch",
     "load_dataset",
     "mix_seed",
+    "sketch",
     "superclasses",
 ]

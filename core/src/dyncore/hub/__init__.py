@@ -2,11 +2,13 @@
 
 from dyncore.hub._errors import HubError, ModelFileError
 from dyncore.hub._fetch import find_folder
-from dyncore.hub._files import CONFIG_FILE, WEIGHTS_FILE
+from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, MEMBERS, WEIGHTS_FILE
 from dyncore.hub._push import push_folder
 
 __all__ = [
+    "CASCADE_FILE",
     "CONFIG_FILE",
+    "MEMBERS",
     "WEIGHTS_FILE",
     "HubError",
     "ModelFileError",

@@ -23,6 +23,26 @@ output = model(preprocess(image)[None])  # output.logits, output.path
 """
 
 
+_CASCADE = """
+# {title}
+
+A cascade of image classifiers, made with dyncore: each is asked about the images that those before
+it are unsure of.
+
+```python
+import dyncore
+
+cascade = dyncore.from_pretrained("{repository}")
+preprocess = dyncore.transforms(cascade)  # PIL image → tensor in [0, 1]
+output = cascade(preprocess(image)[None])  # output.logits, output.member, output.macs
+```
+
+| member | asked about |
+| --- | --- |
+{rows}
+"""
+
+
 def model_card(config: Mapping[str, Any], repository: str) -> ModelCard:
     """The card of a model with this ``config.json``; its metadata holds the evaluation results."""
     info, network = config["info"], config["network"]
@@ -39,6 +59,29 @@ def model_card(config: Mapping[str, Any], repository: str) -> ModelCard:
     method = f" (method {info['method']})" if info.get("method") else ""
     body = _BODY.format(title=title, method=method, repository=repository)
     return ModelCard(f"---\n{data.to_yaml()}\n---\n{body}{_figures(info)}")
+
+
+def cascade_card(content: Mapping[str, Any], repository: str) -> ModelCard:
+    """The card of a cascade with this ``cascade.json``."""
+    saved = content["cascade"]
+    title = repository.partition("/")[2]
+    data = ModelCardData(
+        library_name="dyncore",
+        pipeline_tag=TASK,
+        tags=["dynamic-inference", "cascade"],
+        datasets=_present(saved["dataset"]) or None,
+        metrics=["accuracy"] if "accuracy" in saved["metrics"] else None,
+        model_name=title,
+        eval_results=_results(saved) or None,
+    )
+    setting = saved["policy"]["setting"]
+    shares = ["?"] * len(saved["members"])
+    if setting is not None:
+        shares = [f"{share:.1%} of the calibration images" for share in setting["asked"]]
+    names = [member["name"] for member in saved["members"]]
+    rows = "\n".join(f"| {name} | {share} |" for name, share in zip(names, shares, strict=True))
+    body = _CASCADE.format(title=title, repository=repository, rows=rows)
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n{body}{_figures(saved)}")
 
 
 def _present(*values: str | None) -> list[str]:

@@ -15,7 +15,7 @@ from huggingface_hub.hf_api import RepoFile
 from dyncore.files import parse_json, replacing
 from dyncore.hub._advice import advice, client_message, status_of
 from dyncore.hub._errors import HubError, ModelFileError
-from dyncore.hub._files import FILES
+from dyncore.hub._files import PATTERNS, files_of, is_complete
 
 RECORDS = "dyncore"
 """Folder beside the cache's ``snapshots``: per commit, the SHA-256 of the files when first read."""
@@ -42,7 +42,7 @@ def find_folder(source: str | os.PathLike[str], revision: str | None = None) -> 
         raise FileNotFoundError(f"no folder {name!r}: {expected}")
     at = f" at revision {revision!r}" if revision else ""
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS)))
     except (OSError, HTTPError, HFValidationError) as error:
         if not _is_missing(error):
             raise HubError(f"cannot fetch {name!r}{at}: {advice(error)}") from error
@@ -65,14 +65,15 @@ def _is_missing(error: BaseException) -> bool:
 
 def _verify(name: str, folder: Path) -> None:
     """Raise ModelFileError unless every file has its recorded content; keep the record."""
-    commit = folder.name
+    commit, files = folder.name, files_of(folder)
     record = folder.parents[1] / RECORDS / f"{commit}.json"
-    recorded = _read_record(record)
-    expected = recorded or _ask(name, commit) or dict(_blob_names(folder))
+    recorded = _read_record(record, files)
+    expected = recorded or _ask(name, commit, files) or dict(_blob_names(folder, files))
     digests = {}
-    for path in (folder / file for file in FILES if (folder / file).is_file()):
+    for file in files:
+        path = folder / file
         digest = _digest(path, hashlib.sha256())
-        wanted = expected.get(path.name, digest)
+        wanted = expected.get(file, digest)
         if len(wanted) == _GIT:
             start = b"blob %d\0" % path.stat().st_size
             same = wanted == _digest(path, hashlib.sha1(start, usedforsecurity=False))
@@ -81,12 +82,12 @@ def _verify(name: str, folder: Path) -> None:
         if not same:
             since = "when this commit was first read" if recorded else "in the Hub's record"
             raise ModelFileError(
-                f"{path.name} of {name!r} at commit {commit} is not what it was {since}: its "
+                f"{file} of {name!r} at commit {commit} is not what it was {since}: its "
                 f"SHA-256 is {digest}, expected {wanted}. Do not use it; to fetch it again, delete "
                 f"{path} and {path.resolve()}"
             )
-        digests[path.name] = digest
-    if recorded is None and len(digests) == len(FILES):
+        digests[file] = digest
+    if recorded is None and is_complete(files):
         _write_record(record, digests)
 
 
@@ -97,31 +98,31 @@ def _digest(path: Path, hasher: Any) -> str:
     return str(hasher.hexdigest())
 
 
-def _ask(name: str, commit: str) -> dict[str, str]:
+def _ask(name: str, commit: str, files: list[str]) -> dict[str, str]:
     """The Hub's hash of each file: SHA-256 of large ones, git's SHA-1 of small ones."""
     try:
-        infos = HfApi().get_paths_info(name, list(FILES), revision=commit)
+        infos = HfApi().get_paths_info(name, files, revision=commit)
     except (OSError, HTTPError):
         return {}
-    files = [info for info in infos if isinstance(info, RepoFile)]
-    return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
+    found = [info for info in infos if isinstance(info, RepoFile)]
+    return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in found}
 
 
-def _blob_names(folder: Path) -> Iterator[tuple[str, str]]:
+def _blob_names(folder: Path, files: list[str]) -> Iterator[tuple[str, str]]:
     """The same hashes without a connection: the cache names its blobs by them."""
-    for file in FILES:
+    for file in files:
         if (folder / file).is_symlink():
             blob = Path(os.readlink(folder / file))
             if blob.parent.name == "blobs" and len(blob.name) in (_GIT, 64):
                 yield file, blob.name
 
 
-def _read_record(file: Path) -> dict[str, str] | None:
+def _read_record(file: Path, files: list[str]) -> dict[str, str] | None:
     try:
         record = parse_json(file.read_bytes())
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and set(record) == set(FILES) else None
+    return record if isinstance(record, dict) and set(record) == set(files) else None
 
 
 def _write_record(file: Path, digests: dict[str, str]) -> None:

@@ -11,9 +11,9 @@ from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
 from dyncore.files import parse_json
 from dyncore.hub._advice import advice
-from dyncore.hub._card import model_card
+from dyncore.hub._card import cascade_card, model_card
 from dyncore.hub._errors import HubError
-from dyncore.hub._files import CONFIG_FILE, FILES
+from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, files_of
 
 
 def push_folder(
@@ -26,16 +26,19 @@ def push_folder(
 ) -> str:
     """Push a model folder to ``name`` (``org/name``) in one commit; returns the commit's address.
 
-    The repository is made if there is none, and so is the branch ``revision``. Beside the folder's
-    two files it gets ``README.md``, the model card; ``evaluation.json``, the metrics; and
+    The repository is made if there is none, and so is the branch ``revision``. Beside the model's
+    files it gets ``README.md``, the model card; ``evaluation.json``, the metrics; and
     ``recipe.json`` where the model knows its recipe. Raises ValueError for a name that is none and
     :class:`HubError` when the Hub refuses, fails or cannot be reached.
     """
     if name.count("/") != 1:
         raise ValueError(f"{name!r} is no name on the Hub: give 'org/name' or 'user/name'")
     source = Path(folder)
-    content: dict[str, str | bytes] = {file: os.fspath(source / file) for file in FILES}
-    content |= _descriptions(parse_json((source / CONFIG_FILE).read_bytes()), name)
+    content: dict[str, str | bytes] = {file: os.fspath(source / file) for file in files_of(source)}
+    if CASCADE_FILE in content:
+        content |= _of_cascade(parse_json((source / CASCADE_FILE).read_bytes()), name)
+    else:
+        content |= _descriptions(parse_json((source / CONFIG_FILE).read_bytes()), name)
     operations = [CommitOperationAdd(file, data) for file, data in content.items()]
     api = HfApi()
     try:
@@ -52,12 +55,22 @@ def push_folder(
 
 def _descriptions(config: Mapping[str, Any], name: str) -> dict[str, bytes]:
     info = config["info"]
-    summary = {"dataset": info.get("dataset"), "split": "test", "metrics": info["metrics"]}
     files = {
         "README.md": str(model_card(config, name)).encode(),
-        "evaluation.json": _json(summary),
+        "evaluation.json": _summary(info),
     }
     return files | ({"recipe.json": _json(info["recipe"])} if info.get("recipe") else {})
+
+
+def _of_cascade(content: Mapping[str, Any], name: str) -> dict[str, bytes]:
+    return {
+        "README.md": str(cascade_card(content, name)).encode(),
+        "evaluation.json": _summary(content["cascade"]),
+    }
+
+
+def _summary(info: Mapping[str, Any]) -> bytes:
+    return _json({"dataset": info["dataset"], "split": "test", "metrics": info["metrics"]})
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

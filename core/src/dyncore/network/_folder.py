@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dyncore.files import MAX_BYTES, parse_json, printable, replacing
-from dyncore.hub import CONFIG_FILE, WEIGHTS_FILE, ModelFileError
+from dyncore.hub import CASCADE_FILE, CONFIG_FILE, MEMBERS, WEIGHTS_FILE, ModelFileError
 
 _DTYPES = {
     "F64": torch.float64,
@@ -35,8 +35,13 @@ Layout = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 def save_folder(
     folder: str | os.PathLike[str], config: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Write a model folder. Both files are complete before either gets its name."""
+    """Write a model folder. Both files are complete before either gets its name.
+
+    Raises FileExistsError for the folder of a cascade, which would be loaded in the model's place.
+    """
     target = Path(folder)
+    if (target / CASCADE_FILE).exists():
+        raise FileExistsError(f"{target} holds a cascade: choose another folder, or delete it")
     text = json.dumps(config, indent=2, allow_nan=False) + "\n"
     target.mkdir(parents=True, exist_ok=True)
     with (
@@ -55,6 +60,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         with file.open("rb") as opened:
             config = parse_json(opened.read(MAX_BYTES + 1))
     except FileNotFoundError as error:
+        if (folder / CASCADE_FILE).exists():
+            raise ModelFileError(
+                f"{folder} is a cascade, not one network: dyncore.from_pretrained loads it; its "
+                f"networks are {folder / MEMBERS / '0'} and others"
+            ) from error
         raise ModelFileError(
             f"{file} is missing: is this a folder written by save_pretrained?"
         ) from error

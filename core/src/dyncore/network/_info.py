@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from dyncore.data import Preprocessing
+from dyncore.data import Preprocessing, check_sketch
 from dyncore.gating import PartConfig, config_to_dict
 from dyncore.network._config import DynamicConfig
 from dyncore.parts import method_provider, provider
@@ -26,10 +26,17 @@ class ModelInfo:
     """What the images went through in training."""
     dataset: str | None = None
     """Name of the data set that it was trained and evaluated on."""
+    training_images: str | None = None
+    """Hashes of some of the images it was trained on (``dyncore.data.sketch``), by which a cascade
+    knows them again; None: not known, e.g. where images are decoded as they are read."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Measured when it was saved, e.g. accuracy and MACs ratio."""
     recipe: dict[str, Any] | None = None
     """The recipe that made it, as JSON types."""
+
+    def __post_init__(self) -> None:
+        if self.training_images is not None:
+            check_sketch(self.training_images)
 
 
 def describe(config: DynamicConfig, info: ModelInfo) -> dict[str, Any]:

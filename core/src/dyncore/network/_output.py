@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dyncore.gating import ExecutionPath
@@ -13,8 +13,8 @@ from dyncore.gating import ExecutionPath
 class Output:
     """Logits, the decisions that led to them, and what routers and head saw.
 
-    A network fills every field; the last three, which only objective parts read, may be left out by
-    others.
+    A network fills every field up to ``noise``; the last three of these, which only objective parts
+    read, may be left out by others. A cascade fills ``member`` and ``macs``.
     """
 
     logits: Float[Tensor, "batch classes"]
@@ -29,3 +29,7 @@ class Output:
     """What the last block gave and the head read."""
     noise: Float[Tensor, "batch total logit"] | None = None
     """What the gates heard: a teacher that decides as its student did must hear the same."""
+    member: Int[Tensor, "batch"] | None = None
+    """Number of the member that answered, from 0; None: not a cascade's output."""
+    macs: Int[Tensor, "batch"] | None = None
+    """MACs of each image, where only the network that ran knows them; else ask a cost table."""

@@ -43,7 +43,9 @@ def load_pretrained(
     if num_classes is not None and num_classes != config.num_classes:
         fresh = build(
             replace(config, num_classes=num_classes),
-            replace(info, classes=None, dataset=None, metrics={}, recipe=None),
+            replace(
+                info, classes=None, dataset=None, training_images=None, metrics={}, recipe=None
+            ),
         )
         model = _with_weights(fresh.to(dtype), model.state_dict())
         logger.warning(

@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from dyncore.cascade import Cascade
 from dyncore.cost import CostTable
 from dyncore.data import Batch, DataFileError, Preprocessing
 from dyncore.files import replacing
@@ -176,7 +177,7 @@ def _lists(rows: Array) -> pa.FixedSizeListArray:
 
 @torch.no_grad()
 def evaluate(
-    model: DynamicNetwork,
+    model: DynamicNetwork | Cascade,
     batches: Iterable[Batch],
     preprocessing: Preprocessing,
     table: CostTable,
@@ -220,7 +221,7 @@ def _rows(batch: Batch, output: Output, table: CostTable) -> dict[str, Tensor]:
         "index": batch.index,
         "label": batch.labels,
         "prediction": output.logits.argmax(1),
-        "macs": table.macs(output.path),
+        "macs": table.macs(output.path) if output.macs is None else output.macs,
         "path": output.path.on.to(torch.int8),
     }
     if (channels := output.path.channel_on) is not None:

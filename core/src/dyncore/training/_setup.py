@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from accelerate import Accelerator
 
-from dyncore.data import Dataset, Loader, Split
+from dyncore.data import Dataset, Loader, MemorySplit, Split, sketch
 from dyncore.gating import config_to_dict
 from dyncore.hub import find_folder
 from dyncore.network import DynamicNetwork, ModelInfo, load_weights, read_tensors
@@ -61,12 +61,14 @@ def build_loaders(
 
 def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> DynamicNetwork:
     """The network with its start, layout and compilation as the options say."""
+    train = dataset.train
     info = ModelInfo(
         method=recipe.model.partition("-")[0],
         model=recipe.model,
         classes=dataset.classes,
         preprocessing=dataset.preprocessing,
         dataset=dataset.name,
+        training_images=sketch(train.images) if isinstance(train, MemorySplit) else None,
         recipe=config_to_dict(recipe),
     )
     model = DynamicNetwork(recipe.network, info)

@@ -1,0 +1,345 @@
+"""Cascades of CIFAR-10 ResNets: accuracy against mean MACs, and against milliseconds.
+
+``python benchmarks/cascade.py --data FOLDER --weights FOLDER`` puts public ResNet-20, 32 and 56 as
+they are (``resnet20.safetensors``, …, named as in akamaster/pytorch_resnet_cifar10) in cascades of
+two and three, on the test images, and writes ``benchmarks/results/cascade.json``. ``--finetuned
+FOLDER`` takes model folders in their place (``FOLDER/resnet20``, …), and writes
+``cascade-finetuned.json``. ``--clock`` measures milliseconds instead, in OpenVINO at its default
+precision, and writes ``cascade-clock.json``.
+
+Rows by ``kind``:
+
+- ``single``: a network alone.
+- ``cascade``: a share of the images, the least sure ones, goes on; accuracy and mean MACs.
+- ``halves``: thresholds for that share from one half of the test images, measured on the other.
+- ``budget``: the best thresholds for ResNet-32's cost, by measure of confidence, answer and
+  temperature; ``expected_accuracy`` is by thresholds from the other half.
+- ``front``: the best thresholds at even distances of cost.
+- ``clock``: milliseconds per image.
+
+1 MAC = 2 FLOPs.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from record import record
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import dyncore
+from dyncore.cascade import (
+    Aim,
+    Cascade,
+    Member,
+    Outcomes,
+    Predictions,
+    Rule,
+    calibration,
+    fit_temperature,
+    outcomes,
+    predict,
+)
+from dyncore.data import MemorySplit, Preprocessing, load_dataset
+
+SIZES = (20, 32, 56)
+PREPROCESSING = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), size=32)
+"""What the public weights were trained with."""
+SHARES = (0.1, 0.15, 0.2, 0.225, 0.3, 0.4, 0.5)
+"""Of the images that go on from the first of two members."""
+IN_A_ROW = (0.3, 0.05)
+"""Of all images, that go on to the second and to the third member."""
+ROUNDS = 25
+"""Of timing; in each one every network and cascade takes its turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure cascades of CIFAR-10 ResNets."""
+
+    data: str = "uoft-cs/cifar10"
+    """Data set: a Hub id or a folder."""
+    weights: str | None = None
+    """Folder of the public weights."""
+    finetuned: str | None = None
+    """Folder of model folders in place of the public weights."""
+    clock: bool = False
+    """Measure milliseconds, in OpenVINO; leave the machine alone meanwhile."""
+
+    def __post_init__(self) -> None:
+        if (self.weights is None) == (self.finetuned is None):
+            raise ValueError("give --weights FOLDER or --finetuned FOLDER")
+
+
+def members(options: Options) -> dict[int, Member]:
+    """The networks by their number of layers."""
+    if options.finetuned is not None:
+        folder = Path(options.finetuned)
+        networks = {n: dyncore.from_pretrained(folder / f"resnet{n}") for n in SIZES}
+        return {n: Member.of(network, name=f"ResNet-{n}") for n, network in networks.items()}
+    assert options.weights is not None
+    return {
+        n: Member.of(
+            public(Path(options.weights), n), name=f"ResNet-{n}", preprocessing=PREPROCESSING
+        )
+        for n in SIZES
+    }
+
+
+def public(folder: Path, layers: int) -> dyncore.DynamicNetwork:
+    """One of the public networks. Their classifier is called ``linear``, and norms do not count."""
+    network = dyncore.create_model(f"static-resnet{layers}-cifar")
+    state = network.state_dict()
+    for name, tensor in load_file(folder / f"resnet{layers}.safetensors").items():
+        state["backbone." + name.replace("linear.", "fc.")] = tensor
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def test_batches(data: str, size: int) -> list[tuple[Tensor, Tensor]]:
+    """The test images in [0, 1], and labels."""
+    split = load_dataset(data).test
+    if not isinstance(split, MemorySplit):
+        raise ValueError(f"{data} has no test split of small images")
+    images = split.images.float() / 255
+    return list(zip(images.split(size), split.labels.split(size), strict=True))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Every network's answers on the test images."""
+
+    members: dict[int, Member]
+    predictions: dict[int, Predictions]
+    labels: Tensor
+
+    def outcomes(
+        self,
+        names: Sequence[int],
+        confidence: str = "max-probability",
+        answer: str = "mean",
+        *,
+        fit: bool = False,
+    ) -> Outcomes:
+        """What a cascade of these networks answers after each member."""
+        found = [self.predictions[n] for n in names]
+        temperatures = (
+            tuple(fit_temperature(p.logits, self.labels) for p in found)
+            if fit
+            else (1.0,) * len(found)
+        )
+        rule = Rule(confidence=confidence, answer=answer, temperatures=temperatures)  # type: ignore[arg-type]
+        return outcomes(found, self.labels, [p.macs for p in found if p.macs is not None], rule)
+
+
+def thresholds_for(found: Outcomes, shares: Sequence[float]) -> tuple[float, ...]:
+    """Thresholds that let these shares of all images go on; equal confidences stay together."""
+    thresholds: list[float] = []
+    for index, share in enumerate(shares):
+        asked = found.asked(thresholds + [0.0] * (len(shares) - index))[index]
+        ranked = np.sort(found.confidence[index][asked])
+        thresholds.append(float(ranked[int(share * found.images)]))
+    return tuple(thresholds)
+
+
+def named(names: Sequence[int]) -> str:
+    """How tables call a cascade."""
+    return "ResNet-" + " → ".join(map(str, names))
+
+
+Row = dict[str, object]
+
+
+def measured(found: Outcomes, thresholds: Sequence[float]) -> Row:
+    """Accuracy and mean MACs of thresholds."""
+    right, cost = found.result(thresholds)
+    went_on = found.asked(thresholds).mean(1)[1:]
+    return {
+        "accuracy": float(right.mean()),
+        "mean_macs": float(cost.mean()),
+        "went_on": [round(float(share), 6) for share in went_on],
+    }
+
+
+CASCADES: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = (
+    *((pair, (share,)) for pair in itertools.combinations(SIZES, 2) for share in SHARES),
+    (SIZES, IN_A_ROW),
+)
+
+
+def accuracy_rows(study: Study) -> Iterator[Row]:
+    """Everything that is counted."""
+    for n in SIZES:
+        found = study.outcomes((n, n))
+        macs = float(found.cost[0].mean())
+        yield {
+            "kind": "single",
+            "model": f"ResNet-{n}",
+            "accuracy": float(found.right[0].mean()),
+            "mean_macs": macs,
+        }
+    for names, shares in CASCADES:
+        for answer in ("mean", "last"):
+            found = study.outcomes(names, answer=answer)
+            thresholds = thresholds_for(found, shares)
+            row = {"model": named(names), "answer": answer, "shares": list(shares)}
+            yield {"kind": "cascade", **row, **measured(found, thresholds)}
+            if answer == "last":
+                continue
+            for half in (0, 1):
+                seen, unseen = found[half::2], found[1 - half :: 2]
+                fitted = thresholds_for(seen, shares)
+                here, there = measured(seen, fitted), measured(unseen, fitted)
+                off = float(there["mean_macs"]) / float(here["mean_macs"]) - 1  # type: ignore[arg-type]
+                yield {"kind": "halves", **row, "half": half, **there, "cost_off": off}
+    budget = float(study.outcomes((32, 32)).cost[0].mean())
+    for names in ((20, 32), (20, 56), SIZES):
+        for confidence, answer, fit in itertools.product(
+            ("max-probability", "margin", "entropy"), ("mean", "last"), (False, True)
+        ):
+            found = study.outcomes(names, confidence, answer, fit=fit)
+            best = calibration(found, "MACs", Aim("budget", budget / float(found.cost[-1].mean())))
+            yield {
+                "kind": "budget",
+                "model": named(names),
+                "confidence": confidence,
+                "answer": answer,
+                "temperatures": "fitted" if fit else "1",
+                "accuracy": best.chosen.accuracy,
+                "expected_accuracy": best.expected_accuracy,
+                "mean_macs": best.chosen.cost,
+                "went_on": list(best.chosen.asked[1:]),
+            }
+            if (confidence, answer, fit) == ("max-probability", "mean", False):
+                for setting in best.dial[:: max(1, len(best.dial) // 25)]:
+                    yield {
+                        "kind": "front",
+                        "model": named(names),
+                        "accuracy": setting.accuracy,
+                        "mean_macs": setting.cost,
+                    }
+
+
+def shown(rows: Sequence[Row], kinds: Sequence[str]) -> None:
+    """Print the rows of some kinds as a table each."""
+    for kind in kinds:
+        chosen = [row for row in rows if row["kind"] == kind]
+        if not chosen:
+            continue
+        columns = [column for column in chosen[0] if column != "kind"]
+        table = Table(*columns, title=kind)
+        for row in chosen:
+            table.add_row(*(_cell(row[column]) for column in columns))
+        Console(width=140).print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value / 1e6:.1f} M" if value > 1e4 else f"{value:.4f}"
+    if isinstance(value, list):
+        return ", ".join(f"{number:.3g}" for number in value)
+    return str(value)
+
+
+def openvino(network: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:
+    """The network in OpenVINO on the CPU at its default precision, made for latency."""
+    import openvino as ov
+
+    class Logits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.network(images).logits  # type: ignore[no-any-return]
+
+    model = ov.convert_model(Logits().eval(), example_input=torch.zeros(2, 3, 32, 32))
+    model.reshape([1 if batch == 1 else -1, 3, 32, 32])
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = ov.Core().compile_model(model, "CPU", settings)
+    return lambda images: torch.from_numpy(compiled(images.numpy())[0])
+
+
+CLOCKED = (((20, 32), 0.2), ((20, 32), 0.4), ((20, 56), 0.15), ((20, 56), 0.225), ((20, 56), 0.3))
+
+
+def clock_rows(options: Options, study: Study) -> Iterator[Row]:
+    """Milliseconds per image of every network and of cascades, in interleaved rounds.
+
+    At batch 1 each image is timed, so that both humps of a cascade show: p50 and p99 are over
+    images.
+    """
+    for batch, count in ((1, 500), (128, 20 * 128)):
+        fast = {
+            n: member.running(openvino(member.run, batch))  # type: ignore[arg-type]
+            for n, member in study.members.items()
+        }
+        subjects: dict[str, Callable[[Tensor], object]] = {
+            f"ResNet-{n}": member for n, member in fast.items()
+        }
+        shares: dict[str, float] = {}
+        for names, share in CLOCKED:
+            cascade = Cascade([fast[n] for n in names])
+            cascade.thresholds = thresholds_for(study.outcomes(names), (share,))
+            name = f"{named(names)}, {share:.1%} go on"
+            subjects[name], shares[name] = cascade, share
+        batches = [images for images, _ in test_batches(options.data, batch)][: count // batch]
+        times: dict[str, list[list[float]]] = {name: [] for name in subjects}
+        for _ in range(ROUNDS + 1):
+            for name, run in subjects.items():
+                times[name].append([_seconds(run, images) for images in batches])
+        for name in subjects:
+            rounds = 1000 * np.array(times[name][1:]) / batch  # the first round warms up
+            each = np.median(rounds, axis=0)
+            yield {
+                "kind": "clock",
+                "model": name,
+                "batch": batch,
+                "share": shares.get(name, 0.0),
+                "ms": float(np.median(rounds.mean(1))),
+                "ms_least": float(rounds.mean(1).min()),
+                "ms_p50": float(np.quantile(each, 0.5)),
+                "ms_p99": float(np.quantile(each, 0.99)),
+            }
+
+
+def _seconds(run: Callable[[Tensor], object], images: Tensor) -> float:
+    start = time.perf_counter()
+    run(images)
+    return time.perf_counter() - start
+
+
+def main(options: Options) -> None:
+    """Count or time, print, and write the JSON."""
+    networks = members(options)
+    asks = [partial(_ask, member) for member in networks.values()]
+    answers = predict(asks, test_batches(options.data, 500), lambda images: None)
+    study = Study(networks, dict(zip(SIZES, answers.members, strict=True)), answers.labels)
+    suffix = "-finetuned" if options.finetuned else ""
+    if options.clock:
+        import openvino as ov
+
+        rows = list(clock_rows(options, study))
+        shown(rows, ("clock",))
+        record(f"cascade-clock{suffix}", rows, {"openvino": ov.__version__})
+        return
+    rows = list(accuracy_rows(study))
+    shown(rows, ("single", "cascade", "halves", "budget"))
+    record(f"cascade{suffix}", rows)
+
+
+def _ask(member: Member, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    return member(images)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

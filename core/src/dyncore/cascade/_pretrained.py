@@ -1,0 +1,129 @@
+"""Saved models of every kind: networks, and cascades of them."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dyncore.cascade._cascade import Cascade
+from dyncore.cascade._library import build_network
+from dyncore.cascade._member import Library, Member
+from dyncore.cascade._saving import (
+    FORMAT,
+    MOST_MEMBERS,
+    SavedCascade,
+    SavedMember,
+    member_folder,
+    sha256,
+)
+from dyncore.files import parse_json
+from dyncore.hub import CASCADE_FILE, WEIGHTS_FILE, ModelFileError, find_folder
+from dyncore.network import DynamicNetwork, check_layout, load_weights, read_layout, read_tensors
+from dyncore.network import from_pretrained as load_network
+from dyncore.parts import decode
+
+
+def from_pretrained(
+    source: str | os.PathLike[str],
+    *,
+    num_classes: int | None = None,
+    revision: str | None = None,
+) -> DynamicNetwork | Cascade:
+    """A saved network or cascade, in evaluation mode, from a folder or the Hub (``org/name``).
+
+    A network has the floating-point type that it was saved with. ``revision`` is a branch, tag or
+    commit of the Hub; a commit pins the content. ``num_classes`` other than the saved one replaces
+    a network's last linear layer by a fresh one and logs that it did; a cascade has none to
+    replace. Nothing is allocated before the names, shapes and types in the weights' header are
+    those of the network that is described.
+
+    Raises FileNotFoundError when there is no such folder or model, :class:`dyncore.HubError` when
+    the Hub refuses or fails, and :class:`dyncore.ModelFileError` for files that do not make a
+    model: which file, which tensor, or which package to install.
+    """
+    folder = find_folder(source, revision)
+    if not (folder / CASCADE_FILE).is_file():
+        return load_network(folder, num_classes=num_classes)
+    if num_classes is not None:
+        raise ValueError(
+            f"{source} is a cascade: its members' heads are not replaced here; load "
+            f"{member_folder(folder, 0)} and the others as networks, and train them"
+        )
+    return _load_cascade(folder)
+
+
+def _load_cascade(folder: Path) -> Cascade:
+    saved = _read(folder / CASCADE_FILE)
+    members = [
+        _load_member(saved_member, member_folder(folder, index))
+        for index, saved_member in enumerate(saved.members)
+    ]
+    try:
+        cascade = Cascade(
+            members,
+            classes=saved.classes,
+            confidence=saved.policy.confidence,
+            answer=saved.policy.answer,
+            cap=saved.policy.cap,
+        )
+        cascade.restore(saved.policy)
+    except ValueError as error:
+        raise ModelFileError(f"{folder / CASCADE_FILE}: {error}") from error
+    cascade.info = replace(cascade.info, metrics=saved.metrics, dataset=saved.dataset)
+    return cascade
+
+
+def _read(file: Path) -> SavedCascade:
+    try:
+        content: Any = parse_json(file.read_bytes())
+    except OSError as error:
+        raise ModelFileError(f"{file} cannot be read ({error}): fetch it again") from error
+    except ValueError as error:
+        raise ModelFileError(f"{file} is not valid JSON ({error}): save it again") from error
+    version = content.get("format") if isinstance(content, dict) else None
+    if type(version) is not int or version != FORMAT:
+        raise ModelFileError(
+            f"{file} has format {str(version)[:80]}, this dyncore reads {FORMAT}: update dyncore, "
+            "or save the cascade again"
+        )
+    try:
+        saved = decode(SavedCascade, content.get("cascade"), "cascade")
+        if len(saved.members) > MOST_MEMBERS:
+            raise ValueError(f"it has {len(saved.members)} members, more than {MOST_MEMBERS}")
+    except ValueError as error:
+        raise ModelFileError(f"{file}: {str(error)[:1000]}") from error
+    return saved
+
+
+def _load_member(saved: SavedMember, folder: Path) -> Member:
+    network: nn.Module
+    if saved.library is None:
+        network = load_network(folder)
+    else:
+        network = _load_library_network(saved.library, folder)
+    if (found := sha256(folder / WEIGHTS_FILE)) != saved.weights:
+        raise ModelFileError(
+            f"{folder / WEIGHTS_FILE} is not what the cascade was saved with: its SHA-256 is "
+            f"{found}, {CASCADE_FILE} says {saved.weights[:64]}. Thresholds hold for the saved "
+            "weights only: calibrate a cascade of the new ones and save it"
+        )
+    try:
+        return Member.of(
+            network,
+            name=saved.name,
+            preprocessing=saved.preprocessing,
+            classes=saved.classes,
+            library=saved.library,
+        )
+    except ValueError as error:
+        raise ModelFileError(f"{folder}: {error}") from error
+
+
+def _load_library_network(library: Library, folder: Path) -> nn.Module:
+    """Compared with the file's header before memory is taken for it."""
+    dtype = check_layout(lambda: build_network(library), read_layout(folder), str(folder))
+    network = build_network(library).to(dtype)
+    load_weights(network, read_tensors(folder), str(folder))
+    return network

@@ -1,0 +1,318 @@
+"""``dyn cascade``."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from dyncore.cascade import (
+    Aim,
+    Answer,
+    Cascade,
+    Confidence,
+    Found,
+    Kept,
+    Member,
+    Policy,
+    Seen,
+    Setting,
+    Step,
+    Unit,
+    best_of,
+    fit_temperature,
+    from_pretrained,
+    front_of,
+    keys_of,
+    library_member,
+    milliseconds,
+    onnx_member,
+    predict_kept,
+    search,
+    shown,
+    users_cache,
+    wilson,
+)
+from dyncore.data import Batch, Dataset, Loader, MemorySplit, Preprocessing, Split, load_dataset
+
+SHOWN = 10
+"""Cascades of the front that are printed and timed."""
+BATCHES = ((1, 64), (32, 4))
+"""Images per batch, and batches, of timing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Find out which of some models make the best cascades on a data set.
+
+    Each model runs once over the test split; every pair and every triple is then tried by counting.
+    """
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Two or more: folders written by ``save_pretrained``, ``org/name`` on the Hub, ``timm:NAME``,
+    ``torchvision:NAME`` (with the library's weights), ONNX files."""
+    data: str
+    """Hub id, folder, or ``digits``. Its test split must be new to the models."""
+    budget: float | None = None
+    """Choose the most accurate cascade of at most this share of the dearest model's cost."""
+    accuracy: float | None = None
+    """Choose the cheapest cascade of at least this accuracy."""
+    ms: float | None = None
+    """Choose the most accurate cascade of at most so many milliseconds per image at batch 1."""
+    save: str | None = None
+    """Write the chosen cascade to this folder, with its members."""
+    confidence: Confidence = "max-probability"
+    """How sure an answer is."""
+    answer: Answer = "mean"
+    """Mean of the probabilities of all members asked, or the last one's answer."""
+    fit_temperatures: bool = False
+    """Divide each model's logits by the temperature that fits the images best."""
+    kept: str | None = None
+    """Folder where predictions are kept, so that no model runs twice; None: the user's cache."""
+    json: bool = False
+    """Print JSON."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
+    batch_size: int = 256
+    """Images per batch."""
+    workers: int = 4
+    """Processes that decode images; sets of small images need none."""
+
+    def __post_init__(self) -> None:
+        if len(self.models) < 2:
+            raise ValueError(f"a cascade needs at least two models, not {len(self.models)}")
+        aim = self.aim  # raises for two of them
+        if self.save is not None and aim is None:
+            raise ValueError("--save needs to know which one: give --budget, --accuracy or --ms")
+
+    @property
+    def aim(self) -> Aim | None:
+        """What is chosen for, if anything."""
+        aims = {"budget": self.budget, "accuracy": self.accuracy, "ms": self.ms}
+        return None if set(aims.values()) == {None} else Aim.of(**aims)
+
+
+def run_cascade(arguments: Sequence[str]) -> None:
+    """``dyn cascade A B [C ...] --data D [--budget X | --accuracy X | --ms X] [--save FOLDER]``."""
+    options = tyro.cli(Arguments, prog="dyn cascade", args=list(arguments))
+    dataset = load_dataset(options.data, skip_corrupt=options.skip_corrupt)
+    if dataset.test is None:
+        raise ValueError(f"data set {dataset.name!r} has no test or validation split")
+    members = [_member(source, dataset) for source in options.models]
+    study = _Study(options, members, dataset, dataset.test)
+    report = study.report()
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        _print(report, options, dataset.name, len(dataset.test))
+    if options.save is not None and study.chosen is not None:
+        study.cascade(study.chosen).save_pretrained(options.save)
+        print(f"written: {options.save}", file=sys.stderr if options.json else sys.stdout)
+
+
+def _member(source: str, dataset: Dataset) -> Member:
+    """A model by its folder, its name in a library, or its file."""
+    package, colon, name = source.partition(":")
+    if colon and package in ("timm", "torchvision"):
+        return library_member(package, name)
+    if source.endswith(".onnx"):
+        try:
+            return onnx_member(source)
+        except ValueError:  # no file of ours, which says what its images go through
+            return onnx_member(source, preprocessing=dataset.preprocessing)
+    model = from_pretrained(source)
+    if isinstance(model, Cascade):
+        raise ValueError(f"{source} is a cascade: name its members, {source}/members/0 and others")
+    label = Path(os.path.abspath(source)).name if Path(source).is_dir() else source
+    return Member.of(
+        model.float(), name=label, preprocessing=model.info.preprocessing or dataset.preprocessing
+    )
+
+
+class _Study:
+    """The models' answers, and what can be made of them."""
+
+    def __init__(
+        self, options: Arguments, members: Sequence[Member], dataset: Dataset, split: Split
+    ) -> None:
+        self.options, self.members = options, members
+        self.all = Cascade(members, classes=dataset.classes)
+        view = self.all.info.preprocessing or dataset.preprocessing
+        _check_unseen(members, split)
+        self._batches = partial(_read, split, view, options.workers)
+        asks = [partial(self.all.logits, index) for index in range(len(members))]
+        kept = Kept(users_cache() if options.kept is None else Path(options.kept))
+        keys = keys_of(members, split, dataset.classes, view)
+        self.labels = split.labels.cpu().long()
+        self.predictions = predict_kept(
+            asks, keys, kept, self.labels, self._batches(options.batch_size)
+        )
+        fitted = options.fit_temperatures
+        self.temperatures = [
+            fit_temperature(p.logits, self.labels) if fitted else 1.0 for p in self.predictions
+        ]
+        self.unit, self.costs = self._costs()
+        self.found = search(
+            self.predictions,
+            self.labels,
+            self.costs,
+            options.aim or Aim("budget", float(len(members))),
+            self.unit,
+            confidence=options.confidence,
+            answer=options.answer,
+            temperatures=self.temperatures,
+        )
+        self.chosen = None if options.aim is None else best_of(self.found, options.aim)
+
+    def _costs(self) -> tuple[Unit, list[Tensor]]:
+        """MACs where all are known and no milliseconds are asked for; else milliseconds."""
+        macs = [found.macs for found in self.predictions if found.macs is not None]
+        if self.options.ms is None and len(macs) == len(self.members):
+            return "MACs", macs
+        if self.options.budget is not None and self.options.ms is None:
+            print("dyn: not every model's MACs are known: costs are times", file=sys.stderr)
+        names = {str(index): member for index, member in enumerate(self.members)}
+        images = [batch.images for batch in islice(self._batches(1), BATCHES[0][1])]
+        return "ms", [torch.tensor(t) for t in milliseconds(names, images).values()]
+
+    def cascade(self, step: Found | Step) -> Cascade:
+        """The members of a step with its thresholds."""
+        cascade = Cascade(
+            [self.members[m] for m in step.members],
+            classes=self.all.info.classes,
+            confidence=self.options.confidence,
+            answer=self.options.answer,
+        )
+        calibration = step.calibration if isinstance(step, Found) else None
+        setting = step.setting if isinstance(step, Step) else step.calibration.chosen
+        cascade.restore(
+            Policy(
+                confidence=self.options.confidence,
+                answer=self.options.answer,
+                cap=1.0,
+                temperatures=tuple(self.temperatures[m] for m in step.members),
+                thresholds=setting.thresholds,
+                setting=setting,
+                calibration=calibration,
+            )
+        )
+        return cascade
+
+    def report(self) -> dict[str, object]:
+        """Every model, the front, and the chosen cascade, as JSON types."""
+        singles = [self._alone(index) for index in range(len(self.members))]
+        steps = [step for step in front_of(singles, self.found) if len(step.members) > 1]
+        steps = steps[:: math.ceil(len(steps) / SHOWN)] if steps else []
+        rows = [Step((index,), setting) for index, setting in enumerate(singles)] + steps
+        if self.chosen is not None:
+            rows.append(Step(self.chosen.members, self.chosen.calibration.chosen))
+        described = [self._describe(row) for row in rows]
+        for batch, count in BATCHES:
+            images = [each.images for each in islice(self._batches(batch), count)]
+            subjects: dict[str, Callable[[Tensor], object]] = {
+                str(index): self.members[row.members[0]]
+                if len(row.members) == 1
+                else self.cascade(row)
+                for index, row in enumerate(rows)
+            }
+            for row, ms in zip(described, milliseconds(subjects, images).values(), strict=True):
+                row[f"ms_batch_{batch}"] = ms
+        chosen = described.pop() if self.chosen is not None else None
+        if chosen is not None and self.chosen is not None:
+            found = self.chosen.calibration
+            chosen |= {
+                "expected_accuracy": found.expected_accuracy,
+                "interval": list(found.interval),
+                "tolerance": found.tolerance,
+                "says": str(found),
+            }
+        count = len(singles)
+        return {
+            "images": len(self.labels),
+            "unit": self.unit,
+            "models": described[:count],
+            "front": described[count:],
+            "chosen": chosen,
+        }
+
+    def _alone(self, index: int) -> Setting:
+        right = self.predictions[index].logits.argmax(1) == self.labels
+        return Setting(
+            thresholds=(),
+            asked=(1.0,),
+            cost=float(self.costs[index].double().mean()),
+            accuracy=float(right.double().mean()),
+        )
+
+    def _describe(self, step: Step) -> dict[str, object]:
+        setting = step.setting
+        names = " → ".join(self.members[m].name for m in step.members)
+        return {
+            "name": names,
+            **asdict(setting),
+            "interval": list(wilson(setting.accuracy, len(self.labels))),
+        }
+
+
+def _check_unseen(members: Sequence[Member], split: Split) -> None:
+    """Images of splits that are decoded as they are read have no sketches to be known by."""
+    if isinstance(split, MemorySplit):
+        seen = Seen(members)
+        seen.look(split.images.float() / 255)
+        seen.refuse()
+
+
+def _read(split: Split, view: Preprocessing, workers: int, batch_size: int) -> Iterator[Batch]:
+    loader = Loader(
+        split,
+        batch_size=batch_size,
+        preprocessing=view,
+        augmentation=None,
+        seed=0,
+        shuffle=False,
+        drop_last=False,
+        device="cpu",
+        workers=workers,
+    )
+    return loader.epoch(0)
+
+
+def _print(report: dict[str, object], options: Arguments, data: str, images: int) -> None:
+    unit: Unit = "MACs" if report["unit"] == "MACs" else "ms"
+    table = Table(box=None, pad_edge=False)
+    for column in ("models", "cost", "ms, batch 1", "batch 32", "accuracy", "95 %", "asked"):
+        table.add_column(column, justify="left" if column == "models" else "right")
+    for rows in (report["models"], report["front"]):
+        assert isinstance(rows, list)
+        for row in rows:
+            low, high = row["interval"]
+            table.add_row(
+                row["name"],
+                shown(row["cost"], unit),
+                f"{row['ms_batch_1']:.3g}",
+                f"{row['ms_batch_32']:.3g}",
+                f"{row['accuracy']:.4f}",
+                f"{low:.4f} to {high:.4f}",
+                ", ".join(f"{share:.1%}" for share in row["asked"][1:]),
+            )
+        table.add_section()
+    console = Console()
+    (console if console.is_terminal else Console(width=140)).print(table)
+    print(
+        f"per image, on {images} test images of {data}, which chose the thresholds, too "
+        "(1 MAC = 2 FLOPs); milliseconds in PyTorch on this machine"
+    )
+    chosen = report["chosen"]
+    if isinstance(chosen, dict):
+        print(f"chosen: {chosen['name']}: {chosen['says']}")
