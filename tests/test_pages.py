@@ -1,13 +1,18 @@
 """The documents say what the measurements say, and name files that are there."""
 
 import importlib
+import io
 import json
 import re
 import shutil
 import sys
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
+
+from dyncore.cli import main
+from dyncore.training import recipes
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -107,3 +112,33 @@ def test_a_page_names_what_is_there(page):
     tests = re.findall(r"(?:core|methods|tests|benchmarks|examples)/[\w/*.-]+\.\w+", text)
     missing += [test for test in tests if not list(ROOT.glob(test))]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_names_recipes_that_exist(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?:dyn train|train\.py|dyn eval runs/) *\\?\s*([a-z][\w.-]+)", text)
+    assert not [name for name in named if name not in recipes()]
+
+
+@pytest.fixture(scope="module")
+def options() -> set[str]:
+    """What ``dyn train`` knows for a recipe of each method."""
+    printed = io.StringIO()
+    for recipe in (
+        "cdb-mobilenetv2-n2-imagenet-b0.7",
+        "dmnn-resnet50-n2-imagenet-b0.7",
+        "lcnet-resnet18-cifar10-b0.5",
+        "rdinet-resnet110-cifar10-b0.5",
+        "spnet-resnet110-cifar10-b0.8",
+    ):
+        with redirect_stdout(printed), suppress(SystemExit):
+            main(["train", recipe, "--help"])
+    return set(re.findall(r"--[a-z][\w.-]+", printed.getvalue()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_names_options_that_the_command_line_knows(page, options):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"--(?:network|objective|optimizer|phases)\.[\w.-]+", text)
+    assert not set(named) - options
