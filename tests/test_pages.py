@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from dyncore.cli import main
-from dyncore.training import recipes
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -112,13 +111,6 @@ def test_a_page_names_what_is_there(page):
     tests = re.findall(r"(?:core|methods|tests|benchmarks|examples)/[\w/*.-]+\.\w+", text)
     missing += [test for test in tests if not list(ROOT.glob(test))]
     assert not missing
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_page_names_recipes_that_exist(page):
-    text = page.read_text(encoding="utf-8")
-    named = re.findall(r"(?:dyn train|train\.py|dyn eval runs/) *\\?\s*([a-z][\w.-]+)", text)
-    assert not [name for name in named if name not in recipes()]
 
 
 @pytest.fixture(scope="module")
