@@ -21,6 +21,8 @@ PACKAGES = {
 }
 NEEDS = {"mixtures": ("methods/dmnn", "methods/rdinet", "methods/spnet")}
 """Packages of ours that a package needs beside dyncore."""
+PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
+"""What the packages' classifiers say they run on."""
 CONSTRAINTS = ("-c", "constraints.txt")
 TEST_TOOLS = ("--group", "test")
 WORKERS = "2"
@@ -56,6 +58,20 @@ def tests(session: nox.Session) -> None:
     pytest(session)
 
 
+def add_python_tests(python: str) -> None:
+    """Add the session that tests every package on this Python."""
+
+    @nox.session(name=f"tests-{python}", python=python)
+    def tests_python(session: nox.Session) -> None:
+        """Test every package in the working tree on this Python."""
+        session.install(*CONSTRAINTS, *TEST_TOOLS, *editable())
+        pytest(session)
+
+
+for version in PYTHONS:
+    add_python_tests(version)
+
+
 def add_wheel_tests(package: str, folder: str) -> None:
     """Add the session that tests `package` as its users get it."""
 
@@ -81,6 +97,13 @@ def tests_lowest(session: nox.Session) -> None:
     pytest(session)
 
 
+@nox.session(name="tests-newest")
+def tests_newest(session: nox.Session) -> None:
+    """Test every package with the newest dependencies that it allows, whatever is pinned."""
+    session.install("--upgrade", *TEST_TOOLS, *editable())
+    pytest(session)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting with ruff."""
@@ -99,6 +122,22 @@ def types(session: nox.Session) -> None:
 @nox.session
 def build(session: nox.Session) -> None:
     """Build each package's sdist and wheel into dist/."""
+    build_all(session)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Check that the tree may be released as the version after --, build it, say what to tag."""
+    session.install(*CONSTRAINTS, "--group", "release")
+    session.run("python", ".ci/release.py", *session.posargs)
+    build_all(session)
+    session.run("python", ".ci/release.py", *session.posargs, "--built", "dist")
+    (version,) = session.posargs
+    session.log(f"ready: git tag v{version} && git push origin v{version}")
+
+
+def build_all(session: nox.Session) -> None:
+    """Build each package's sdist and wheel into dist/, which holds nothing else then."""
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     for folder in PACKAGES.values():
@@ -109,6 +148,12 @@ def build_package(session: nox.Session, folder: str, target: Path, *options: str
     """Build the package in `folder` into `target`."""
     where = ("--out-dir", str(target), "--build-constraints", "constraints.txt")
     session.run("uv", "build", "--quiet", *where, *options, folder, external=True)
+
+
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Fill the documents' tables from benchmarks/results/; -- --check only names old pages."""
+    session.run("python", "benchmarks/pages.py", *session.posargs)
 
 
 @nox.session

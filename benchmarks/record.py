@@ -1,7 +1,9 @@
 """Writing down what a benchmark measured, and on what."""
 
 import json
+import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +30,7 @@ def record(
         "torch": torch.__version__,
         "python": platform.python_version(),
         **(versions or {}),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
         "rows": list(rows),
@@ -39,6 +41,20 @@ def record(
     temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(target)
     print(f"written: benchmarks/results/{target.name}")
+
+
+def processor() -> str:
+    """The CPU: cores that may be used, its name, family and model, and torch's vectors on it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8") if info.exists() else ""
+    name, family, model = (
+        found.group(1) if (found := re.search(rf"^{key}\s*: (.+)$", text, re.MULTILINE)) else None
+        for key in ("model name", "cpu family", "model")
+    )
+    kind = f" (family {family}, model {model})" if family else ""
+    vectors = torch.backends.cpu.get_cpu_capability()
+    return f"{cores} cores of {name or platform.machine()}{kind}, {vectors}"
 
 
 def shown(argument: str) -> str:

@@ -1,0 +1,136 @@
+"""The documents say what the measurements say, and name files that are there."""
+
+import importlib
+import io
+import json
+import re
+import shutil
+import sys
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+
+import pytest
+
+from dyncore.cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    file
+    for pattern in ("*.md", "docs/*.md", "core/*.md", "methods/*/*.md", "examples/*/*.md")
+    for file in ROOT.glob(pattern)
+)
+PAGE = "# Soak\n\nkilled <!-- generated: soak-resume -->often<!-- end -->.\n"
+
+
+@pytest.fixture(scope="module")
+def pages():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    yield importlib.import_module("pages")
+    sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture
+def results(pages, tmp_path, monkeypatch) -> Path:
+    """A copy of the measurements, which the pages are filled from."""
+    tables = importlib.import_module("page_tables")
+    copy = Path(shutil.copytree(tables.RESULTS, tmp_path / "results"))
+    monkeypatch.setattr(tables, "RESULTS", copy)
+    return copy
+
+
+def change(file: Path, edit) -> None:
+    report = json.loads(file.read_text(encoding="utf-8"))
+    edit(report)
+    file.write_text(json.dumps(report), encoding="utf-8")
+
+
+def test_every_page_is_current(pages):
+    assert pages.main(pages.DOCS, check=True) == 0
+
+
+def test_every_part_has_its_place_and_every_measurement_its_part(pages):
+    text = "".join(file.read_text(encoding="utf-8") for file in pages.DOCS.glob("*.md"))
+    placed = [name for _, name, _, _ in pages.MARKED.findall(text)]
+    assert sorted(placed) == sorted(pages.PARTS)
+    for file in (ROOT / "benchmarks" / "results").glob("*.json"):
+        assert f"benchmarks/results/{file.name}" in text, f"no page shows {file.name}"
+
+
+def test_an_old_page_is_named_by_check_and_written_without(pages, tmp_path, capsys):
+    page = tmp_path / "soak.md"
+    page.write_text(PAGE, encoding="utf-8")
+    assert pages.main(tmp_path, check=True) == 1
+    assert capsys.readouterr().out.startswith("not current: soak.md")
+    assert page.read_text(encoding="utf-8") == PAGE
+    assert pages.main(tmp_path, check=False) == 0
+    assert "killed <!-- generated: soak-resume -->20 kills survived" in page.read_text("utf-8")
+    assert pages.main(tmp_path, check=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "part", "shown"),
+    [
+        ("race", lambda r: r["rows"][1].update(accuracy=0.7), "race", "| 0.7000 | −8.2 |"),
+        ("race", lambda r: r.update(processor="4 cores of X"), "race", "2 threads on 4 cores of X"),
+        ("engine-cpu", lambda r: r.update(onnxruntime="9.9"), "engine", "onnxruntime 9.9"),
+        ("engine-cpu", lambda r: r["rows"][0].update(efficiency=0.8), "engine", "| **0.80** / "),
+        ("engine-cpu", lambda r: r["rows"][0].update(efficiency=0.8), "engine", "\n\n1 of 88 "),
+        ("engine-cpu", lambda r: r["rows"][0].update(over_dense=1.04), "engine", "| **1.04** / "),
+        ("training-cpu", lambda r: r["rows"][1].update(time_ratio=7), "training", "| 7.00 | 1.03"),
+        ("training-cpu", lambda r: r["rows"][2].update(time_ratio=7), "training", "| **7.00** ["),
+        ("export", lambda r: r["rows"][3].update(over_eager=0.1), "export", "masked | 0.10 |"),
+        ("soak_engine", lambda r: r["rows"][0].update(calls=7), "soak-engine", "7 calls: "),
+    ],
+)
+def test_a_part_says_what_its_measurement_says(pages, results, file, edit, part, shown):
+    assert shown not in pages.PARTS[part]()
+    change(results / f"{file}.json", edit)
+    assert shown in pages.PARTS[part]()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("<!-- generated: nothing --><!-- end -->", "no part is called 'nothing'; there are"),
+        ("<!-- generated: race -->", "without <!-- end -->"),
+        ("<!-- generated: race --> <!-- generated: race --><!-- end --><!-- end -->", "has no"),
+    ],
+)
+def test_a_wrong_marker_is_named_with_its_page(pages, tmp_path, text, error):
+    (tmp_path / "wrong.md").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"wrong.md: .*{error}"):
+        pages.main(tmp_path, check=False)
+    assert (tmp_path / "wrong.md").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_names_what_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
+    missing = [link for link in links if not (page.parent / link).exists()]
+    tests = re.findall(r"(?:core|methods|tests|benchmarks|examples)/[\w/*.-]+\.\w+", text)
+    missing += [test for test in tests if not list(ROOT.glob(test))]
+    assert not missing
+
+
+@pytest.fixture(scope="module")
+def options() -> set[str]:
+    """What ``dyn train`` knows for a recipe of each method."""
+    printed = io.StringIO()
+    for recipe in (
+        "cdb-mobilenetv2-n2-imagenet-b0.7",
+        "dmnn-resnet50-n2-imagenet-b0.7",
+        "lcnet-resnet18-cifar10-b0.5",
+        "rdinet-resnet110-cifar10-b0.5",
+        "spnet-resnet110-cifar10-b0.8",
+    ):
+        with redirect_stdout(printed), suppress(SystemExit):
+            main(["train", recipe, "--help"])
+    return set(re.findall(r"--[a-z][\w.-]+", printed.getvalue()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_names_options_that_the_command_line_knows(page, options):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"--(?:network|objective|optimizer|phases)\.[\w.-]+", text)
+    assert not set(named) - options
