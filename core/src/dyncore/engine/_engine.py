@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dyncore.blocks import Path
 from dyncore.cost import Profile
-from dyncore.engine._agreement import Agreement, compare
 from dyncore.engine._backend import Backend
+from dyncore.engine._comparison import Comparison, compare
 from dyncore.engine._executor import Part
 from dyncore.engine.cuda import CudaBackend
 from dyncore.engine.native import NativeBackend, library, supported
@@ -66,7 +66,7 @@ class Engine:
         self._model.check_path(images.shape[0], path)
         return _output(self._backend(images, path), images)
 
-    def compare(self, images: Float[Tensor, "batch 3 height width"]) -> Agreement:
+    def compare(self, images: Float[Tensor, "batch 3 height width"]) -> Comparison:
         """Count where this engine and the model it was built from differ, and by how much.
 
         Both are compared with the model in float64. Raises ValueError as a call does.

@@ -2,6 +2,11 @@
 //
 // Images are independent of each other, so time is proportional to what they chose. Each thread of
 // a team takes whole images; the last few, fewer than threads, are shared layer by layer.
+//
+// A shared image (parts > 1) has a barrier wherever a thread reads what others wrote: behind the shortcut,
+// as the last layer adds to it; behind each layer, whose output the next one reads across all channels and
+// the neighbouring rows; and at the end, before the averages add up all threads' totals. Between the paths
+// of one layer there is none: they write side by side.
 #pragma once
 
 #include <algorithm>
@@ -141,6 +146,7 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
   } else if (b.shortcut == PADDING && part == 0) {
     pad(b, x, total);
   }
+  // The last layer's share of a thread is not that of the shortcut.
   if (b.shortcut == CONVOLUTION || b.shortcut == PADDING) wait();
 
   int chosen[MAX_PATHS], count = 0;
@@ -172,6 +178,8 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
   }
   const bool sparse = gated && (panels || picked <= b.max_picked);
 
+  // All layers but the last, each for all chosen paths, which lie side by side in a hidden map: the
+  // map's pixels are then what the last layer's segments are taken from.
   for (int layer = 0; count && layer < b.layers - 1; layer++) {
     const Map& from = b.maps[layer];
     const Map& to = b.maps[layer + 1];
@@ -206,6 +214,8 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
       segments[i] = {b.offsets[(layer - 1) * b.paths + chosen[i]], chosen[i] * inputs,
                      some ? picked : inputs, some ? wanted : nullptr};
     std::fill(totals, totals + out.pitch, real(0));
+    // One product over the inputs of all chosen paths, wherever they lie: the sum over paths costs no
+    // pass over the output, and with the identity as shortcut it is added in place.
     // Paths whose weights differ cannot be summed before they are scaled.
     for (int first = 0, last; first < count; first = last) {
       last = same ? count : first + 1;
@@ -221,10 +231,11 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
                part, parts);
     }
   } else if (part == 0 && !(b.shortcut == IDENTITY && b.input_activated)) {
+    // No path was chosen: the shortcut alone, through the activation. It is too little to be shared.
     if (b.shortcut == NO_SHORTCUT) clear(out, total);
     finish(b, total);
   }
-  wait();
+  wait();  // for the totals of all, and before a thread goes on to the next block's input
   if (!work.pooled) return;
   real* const pooled = work.pooled + (ptrdiff_t)image * b.out_channels;
   const int first = work.own_pooled ? 0 : part, shares = work.own_pooled ? 1 : parts;

@@ -1,12 +1,16 @@
 // Convolutions of one image, cut into tiles.
+//
+// Few weights (at most MAX_CACHED_WEIGHTS) stay in the cache: then PASS_PIXELS pixels meet all panels before
+// the next pixels do, so that each pixel comes from memory once. Many weights do not stay: then each pair of
+// panels meets the whole map before the next pair is read, so that each weight does.
 #pragma once
 
 #include <algorithm>
 
 #include "tile.h"
 
-constexpr int GROUP = 224;                // pixels that meet all panels before the next ones do
-constexpr int64_t FEW_WEIGHTS = 1 << 17;  // so many stay in the cache while they meet a map
+constexpr int PASS_PIXELS = 224;                // pixels that meet all panels before the next ones do
+constexpr int64_t MAX_CACHED_WEIGHTS = 1 << 17;  // so many stay in the cache while they meet a map
 
 // A tile of `pixels` pixels, at most P, that lie one after the other.
 template <int P, int N>
@@ -21,7 +25,7 @@ static void some_tile(int pixels, const Product& product, int panel, int y, int 
 // registers make narrow tiles, and what rows leave over would be a large part of the pixels.
 template <int N>
 static void panels_on(const Product& product, int panel, int first, int last) {
-  constexpr int WIDE = WIDEST<N>;
+  constexpr int WIDE = MAX_PIXELS<N>;
   const int width = product.result.map.width;
   int y = first, c = 0;
   for (int left = (last - first) * width, some; left > 0; left -= some) {
@@ -35,7 +39,7 @@ static void panels_on(const Product& product, int panel, int first, int last) {
 // The same in tiles that end with a row, whose pixels share address registers.
 template <int N>
 static void panels_by_row(const Product& product, int panel, int first, int last) {
-  constexpr int WIDE = WIDEST<N>;
+  constexpr int WIDE = MAX_PIXELS<N>;
   const int width = product.result.map.width;
 // Whole rows of a small map, as many as a tile holds: each weight then meets more pixels.
 #define TILES(W)                                                    \
@@ -80,7 +84,7 @@ INLINE Panels panels_of(int all, int part, int parts) {
 // The panels `own` of the output's rows top .. bottom.
 static void convolve_rows(const Product& product, Panels own, int top, int bottom) {
   const Map& to = product.result.map;
-  const int step = product.weights() <= FEW_WEIGHTS ? std::max(1, GROUP / to.width) : to.height;
+  const int step = product.weights() <= MAX_CACHED_WEIGHTS ? std::max(1, PASS_PIXELS / to.width) : to.height;
   for (int y = top; y < bottom; y += step) {
     const int end = std::min(bottom, y + step);
     for (int panel = own.first, some; panel < own.last; panel += some) {
@@ -102,6 +106,8 @@ static void convolve(const Convolution& conv, const Map& in, const real* x, cons
                      int count, const Result& result, int part, int parts) {
   const Product product{conv, in, x, taps_of(conv, in), segments, count, result};
   const int all = conv.panel_count(), height = result.map.height;
+  // By rows each thread reads all weights, by panels all of the map: what is larger is dealt. Panels go in
+  // pairs, which may not come out even; rows need two for each thread.
   const bool uneven = (all + 1) / 2 % parts;
   const bool larger = in.size() + result.map.size() > 2 * product.weights();
   if ((uneven || larger) && height >= 2 * parts)

@@ -1,4 +1,10 @@
 // Routers and gates of a batch: a row of numbers per image takes the place of a map's pixel.
+//
+// Three ways to share this, see `Share`. Images enough: each thread decides about some, and none waits.
+// Fewer images than threads: several threads share an image, each some outputs of every layer, and wait
+// for each other before a layer reads what all of them wrote. One image: each thread computes everything
+// in memory of its own, without waiting, but for layers with more than MAX_REPEATED_WEIGHTS weights, of
+// which each computes some outputs.
 #pragma once
 
 #include <algorithm>
@@ -51,10 +57,10 @@ struct Share {
 INLINE int64_t filled(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
 // Weights that every thread runs through for itself, as long as it would wait for the others.
-constexpr int64_t REPEATED = 1 << 14;
+constexpr int64_t MAX_REPEATED_WEIGHTS = 1 << 14;
 
 static bool repeats(const Convolution& weights, const Share& share) {
-  return share.shared && weights.inputs * filled(weights.outputs) <= REPEATED;
+  return share.shared && weights.inputs * filled(weights.outputs) <= MAX_REPEATED_WEIGHTS;
 }
 
 // Of a layer's outputs, those that a thread computes.
@@ -72,7 +78,9 @@ static void affine(const Convolution& weights, const real* x, int64_t pitch, rea
   Result result{out, to, false, 1, activation, weights.bias, nullptr};
   if (!share.shared || repeats(weights, share))
     return convolve(weights, from, x, &all, 1, result, share.part, share.parts);
-  // Two places in turns: a thread may be one layer ahead of another.
+  // Two places in turns: a thread may be one layer ahead of another. The barrier is behind the product, as
+  // each thread then copies all of it into its own memory; before the next product into the same place
+  // there is another layer's barrier.
   result.out = share.shared + (share.turn ^= 1) * share.shared_size;
   convolve(weights, from, x, &all, 1, result, share.thread, share.team.size());
   share.team.barrier();
@@ -128,15 +136,15 @@ static void decide(const Router& router, const Gate& gate, const Decided& to, in
     for (int k = 0; k < router.earlier; k++)
       add_own(aligned, router.decays[k], to.earlier[k] + first * pitch, pitch, share);
     if (router.mix) {
-      share.wait();
+      share.wait();  // it reads all of `aligned`
       affine(*router.mix, aligned, pitch, own, pitch, RELU, share);
     }
     if (router.history) {
-      if (router.mix) share.wait();
+      if (router.mix) share.wait();  // `scratch` is still read as `aligned`
       affine(*router.history, to.earlier[0] + first * pitch, pitch, scratch, pitch, RELU, share);
       add_own(own, 1, scratch, pitch, share);
     }
-    share.wait();
+    share.wait();  // the gate reads all of the feature
     feature = own;
     score = scratch + rows * pitch;
   }

@@ -1,4 +1,8 @@
 // Convolutions of each channel by itself.
+//
+// No weight is shared between channels, so there is no product of matrices: for a row and a vector of
+// channels, K x K weights stay in registers while the pixels of the row pass. Rows outermost, so that a
+// row of all channels is written together.
 #pragma once
 
 #include "convolution.h"

@@ -26,9 +26,9 @@ static void run_head_on(const Head& head, const real* x, real* convolved, real* 
       const Segment all{0, 0, conv.inputs, nullptr};
       const Result result{convolved, head.convolved, false, 1, conv.activation, conv.bias, nullptr};
       convolve(conv, head.map, from, &all, 1, result, share.part, share.parts);
-      share.wait();
+      share.wait();  // the averages are dealt by panels, the convolution perhaps by rows
       pool(head.convolved, averages, convolved, pooled, share.part, share.parts);
-      share.wait();
+      share.wait();  // the next image uses the same `convolved`
     } else {
       pool(head.map, averages, from, pooled, share.part, share.parts);
     }
@@ -39,11 +39,11 @@ static void run_head_on(const Head& head, const real* x, real* convolved, real* 
       for (int c = 0; c < width; c++)
         std::copy_n(from + head.map.at(y, c), channels, to + (y * width + c) * channels);
   }
-  share.wait();
+  share.wait();  // the linear layer reads all averages
   real* const rows = scratch + images * averages;
   affine(linear, scratch + share.first * averages, averages, rows + share.first * pitch, pitch, NONE,
          share);
-  share.wait();
+  share.wait();  // one thread copies what all computed: rows without what fills them up
   if (share.part) return;
   for (int image = share.first; image < share.last; image++)
     std::copy_n(rows + image * pitch, linear.outputs, logits + int64_t(image) * linear.outputs);

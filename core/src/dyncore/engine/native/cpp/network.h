@@ -108,7 +108,7 @@ class Network {
 
  private:
   static constexpr int MAX_GROUP_IMAGES = 8;  // of a group
-  static constexpr int GROUPS = 2;       // for each thread, where there are images enough
+  static constexpr int GROUPS_PER_THREAD = 2;       // for each thread, where there are images enough
 
   struct Group {
     std::atomic<int> passed{0};  // blocks that it is through
@@ -119,8 +119,9 @@ class Network {
   // behind, for a block, and none waits for the others.
   void run_apart() const {
     const int images = batches_->images;
-    const int size = std::clamp(images / (GROUPS * team_.size()), 1, MAX_GROUP_IMAGES);
+    const int size = std::clamp(images / (GROUPS_PER_THREAD * team_.size()), 1, MAX_GROUP_IMAGES);
     std::vector<Group> groups((images + size - 1) / size);
+    // No barrier: a group's images are only ever touched by who holds it, and `taken` hands it over.
     team_.run([&](int thread) {
       for (Group* group; (group = take(groups));) {
         const int s = group->passed, first = int(group - groups.data()) * size;
@@ -157,6 +158,7 @@ class Network {
       std::vector<int> active;
       for (int s = 0; s < count_; s++) {
         Work work = begin(s, share, batch);
+        // Who runs an image reads decisions that another thread made; with one image each has its own.
         if (!batch.shared) team_.barrier();
         find_active(work.block, work.choice.on, batch.images, active);
         if (active.empty()) continue;
@@ -164,6 +166,8 @@ class Network {
         if (batch.images == 1) prefetch = router_weights(s + 1, share);
         work.prefetch = &prefetch;
         run_images(work, active, next[s], thread);
+        // The next router reads averages, and perhaps maps, of images that other threads ran. One image
+        // is shared by all: run_image ends with a barrier of its own.
         if (!batch.shared) team_.barrier();
       }
     });

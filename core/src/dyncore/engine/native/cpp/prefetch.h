@@ -1,4 +1,7 @@
 // Weights that are needed soon: a thread asks for them line by line while it computes something else.
+//
+// A router meets each weight once or a few times, so it would wait for memory; a block's tiles hardly use
+// the memory's bus. The order is that in which the router will read.
 #pragma once
 
 #include <algorithm>

@@ -47,7 +47,7 @@ static void take_max_pool(const Map& in, const real* from, const Map& out, real*
     }
 }
 
-constexpr int BAND = 4;  // rows of maxima, taken while what they are of is in the cache
+constexpr int BAND_ROWS = 4;  // rows of maxima, taken while what they are of is in the cache
 
 // One image; `placed` is its map, which all threads fill, `convolved` this thread's own.
 static void run_stem_on(const Stem& stem, const real* image, const int64_t* stride, real* out,
@@ -56,7 +56,7 @@ static void run_stem_on(const Stem& stem, const real* image, const int64_t* stri
     if (parts > 1) team.barrier();
   };
   place(stem, image, stride, placed, part, parts);
-  wait();
+  wait();  // a kernel reads rows that other threads placed
   const Convolution& conv = *stem.convolution;
   const Segment all{0, 0, conv.inputs, nullptr};
   const Map& to = stem.convolved;
@@ -66,14 +66,16 @@ static void run_stem_on(const Stem& stem, const real* image, const int64_t* stri
   } else {
     const Product product{conv, stem.image, placed, taps_of(conv, stem.image), &all, 1, result};
     const int height = stem.out.height, bottom = height * (part + 1) / parts;
+    // Bands of maxima from top to bottom. `done` counts rows of the convolution that are there: a band
+    // needs one row above its own, which the band before made, or at a thread's first band it itself.
     int y = height * part / parts, done = std::max(0, 2 * y - 1);
     for (int end; y < bottom; y = end) {
-      end = std::min(bottom, y + BAND);
+      end = std::min(bottom, y + BAND_ROWS);
       const int needed = std::min(to.height, 2 * end);
       convolve_rows(product, {0, conv.panel_count()}, done, needed);
       take_max_pool(to, convolved, stem.out, out, y, end);
       done = needed;
     }
   }
-  wait();
+  wait();  // `placed` is free for the next image
 }

@@ -31,7 +31,8 @@ class Team {
 
   int size() const { return size_; }
 
-  // Calls task(thread) on every thread, the caller being 0, and returns when all have ended.
+  // Calls task(thread) on every thread, the caller being 0, and returns when all have ended. The barrier
+  // pairs with the one in serve: when it is passed, no thread reads `task_` any more.
   void run(const std::function<void(int)>& task) {
     if (size_ == 1) return task(0);
     task_ = &task;
@@ -48,7 +49,7 @@ class Team {
     const int whole = count / size_ * size_;
     for (int i; (i = next.fetch_add(1)) < whole;) work(i, thread, 0, 1);
     if (whole == count) return;
-    if (whole) barrier();
+    if (whole) barrier();  // what is shared uses thread 0's memory, which may still have a whole piece
     for (int i = whole; i < count; i++) work(i, 0, thread, size_);
   }
 
@@ -57,7 +58,7 @@ class Team {
     if (size_ == 1) return;
     const int turn = turn_.load();
     if (arrived_.fetch_add(1) + 1 == size_) {
-      arrived_ = 0;
+      arrived_ = 0;  // before the turn: whoever sees the new turn may arrive at the next barrier
       turn_ = turn + 1;
       turn_.notify_all();
     } else {
@@ -66,11 +67,11 @@ class Team {
   }
 
  private:
-  static constexpr int SPINS = 40000;  // some 0.5 ms: longer than a router between two blocks
+  static constexpr int MAX_SPINS = 40000;  // some 0.5 ms: longer than a router between two blocks
 
   // Until `value` is no longer `old`.
   static void wait(const std::atomic<int>& value, int old) {
-    for (int spin = 0; spin < SPINS; spin++) {
+    for (int spin = 0; spin < MAX_SPINS; spin++) {
       if (value.load(std::memory_order_acquire) != old) return;
       pause_briefly();
     }

@@ -2,6 +2,11 @@
 //
 // A map is channels-last with a border of zeros, so a kernel reads neighbours without asking where
 // the image ends, and several pixels share each weight that is read.
+//
+// The loops of a convolution, outermost first: passes of pixels and panels of output channels
+// (convolution.h), tiles of pixels, then here segments of inputs, taps of the kernel, runs of at most
+// MAX_TERMS inputs, inputs, pixels, vectors of output channels. Innermost, P x N sums take one broadcast
+// input each and N weights that all P pixels share: P * N multiply-adds for P + N loads.
 #pragma once
 
 #include <algorithm>
@@ -11,10 +16,10 @@
 
 // Pixels of a tile of N vectors of output channels: as many as registers hold.
 template <int N>
-constexpr int WIDEST = MANY_REGISTERS ? 14 : N == 1 ? 8 : 12 / N;
+constexpr int MAX_PIXELS = MANY_REGISTERS ? 14 : N == 1 ? 8 : 12 / N;
 
 constexpr int PREFETCH_ROWS = 32;        // rows of weights that are asked for before they are needed
-constexpr int MAX_TERMS = 256;  // of a sum before it is put away: short sums round less
+constexpr int MAX_TERMS = 256;  // of a sum before it is carried away: short sums round less
 
 struct Map {
   int32_t height, width, border;
@@ -107,12 +112,12 @@ struct Pixels {
 
 // Whether a tile of so many sums has the time to ask for what is needed soon: a line for two inputs.
 template <int P, int N>
-constexpr bool HAS_TIME = P * N >= 12;
+constexpr bool HIDES_PREFETCH = P * N >= 12;
 
-constexpr int ROUND = 16;  // inputs for which it asks at once; larger bursts make it wait
+constexpr int PREFETCH_INPUTS = 16;  // inputs for which it asks at once; larger bursts make it wait
 
 // Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment.
-template <int P, int N, int W, bool ASKS>
+template <int P, int N, int W, bool PREFETCHES>
 INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pixels,
                        const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count,
                        const real* soon = nullptr) {
@@ -120,8 +125,9 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
   const ptrdiff_t next = pixels.next;
   const real* from[GROUPS];
   for (int g = 0; g < GROUPS; g++) from[g] = x + pixels.from[g];
-  // A sum waits for its last addition: where there are few, each is made of several chains.
-  constexpr int CHAINS = std::max(1, 8 / (P * N)), EARLY = CHAINS > 1 ? 4 * PREFETCH_ROWS : PREFETCH_ROWS;
+  // A sum waits for its last addition, some four cycles, and two can begin in each: with fewer than
+  // eight sums, each is made of several chains that are added up at the end.
+  constexpr int CHAINS = std::max(1, 8 / (P * N)), DISTANCE = CHAINS > 1 ? 4 * PREFETCH_ROWS : PREFETCH_ROWS;
   vec chains[CHAINS][P][N] = {};
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) chains[0][p][n] = sums[p][n];
@@ -131,7 +137,7 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
 #pragma GCC unroll 3
     for (int n = 0; n < N; n++) {
       w[n] = load(weight + n * panel_size);
-      __builtin_prefetch(weight + n * panel_size + EARLY * LANES);
+      __builtin_prefetch(weight + n * panel_size + DISTANCE * LANES);
     }
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
@@ -143,12 +149,13 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
     }
   };
   ptrdiff_t j = 0;
-  if constexpr (ASKS)
-    while (j + ROUND <= count) {
-      for (int line = 0; line < ROUND / 2; line++)
+  // With something to fetch for later: a burst of lines, then the inputs that hide it.
+  if constexpr (PREFETCHES)
+    while (j + PREFETCH_INPUTS <= count) {
+      for (int line = 0; line < PREFETCH_INPUTS / 2; line++)
         __builtin_prefetch(soon + (j / 2 + line) * LINE, 0, 2);
 #pragma GCC unroll 1
-      for (const ptrdiff_t end = j + ROUND; j < end; j++) add(chains[0], j);
+      for (const ptrdiff_t end = j + PREFETCH_INPUTS; j < end; j++) add(chains[0], j);
     }
   for (; j + CHAINS <= count; j += CHAINS)
 #pragma GCC unroll 8
@@ -186,17 +193,21 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
   const Pixels<P, W> pixels(conv, in, result.map, c);
   real* const out = result.out + result.map.at(y, c) + panel * LANES;
   const auto place = [&](int p) { return out + pixels.to[p]; };
+  // The lines that are written in the end come while the sums are made.
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) __builtin_prefetch(place(p) + n * LANES, 1);
-  vec sums[P][N] = {}, put_away[P][N];
+  vec sums[P][N] = {}, carried[P][N];
   const int first_panel = product.from_panel(panel);
   const int apart = N > 1 ? product.from_panel(panel + 1) - first_panel : 1;
   const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
   const real* const start = first_pixel(conv, in, x, y, c);
   const real* const weights = conv.panels + first_panel * panel_size;
   const ptrdiff_t stride = apart * panel_size;
+  // Panels lie [taps][inputs][LANES], so for a tap the weights of a segment lie together; those of the
+  // next vector of output channels follow `stride` numbers on. Sums that have MAX_TERMS terms are carried
+  // to `carried` and begin anew at zero: in a float32 of 2304 terms small ones would be lost.
   int terms = 0;
-  bool away = false;
+  bool carries = false;
   for (int s = 0; s < count; s++)
     for (int k = 0; k < taps.count; k++) {
       for (int32_t first = 0; first < segments[s].count; first += MAX_TERMS) {
@@ -205,10 +216,10 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
         if (terms + some > MAX_TERMS) {
           for (int p = 0; p < P; p++)
             for (int n = 0; n < N; n++) {
-              put_away[p][n] = away ? put_away[p][n] + sums[p][n] : sums[p][n];
+              carried[p][n] = carries ? carried[p][n] + sums[p][n] : sums[p][n];
               sums[p][n] = vec{};
             }
-          away = true;
+          carries = true;
           terms = 0;
         }
         terms += some;
@@ -216,13 +227,15 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
         const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
         if (segment.list)
           accumulate<P, N, W, false>(sums, from, pixels, rows, stride, segment.list + first, some);
-        else if (HAS_TIME<P, N> && result.prefetch && result.prefetch->any())
+        else if (HIDES_PREFETCH<P, N> && result.prefetch && result.prefetch->any())
           accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, stride, nullptr, some,
                                     result.prefetch->take(some / 2));
         else
           accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, some);
       }
     }
+  // What follows a sum, while it is in a register: bias, scale, the shortcut that is there already, the
+  // activation, a channel's salience, and the totals that the next router's averages are made of.
   vec total[N] = {}, bias[N];
   for (int n = 0; n < N; n++) bias[n] = load(result.bias + (first_panel + n * apart) * LANES);
 #pragma GCC unroll 16
@@ -230,7 +243,7 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
 #pragma GCC unroll 3
     for (int n = 0; n < N; n++) {
       real* const to = place(p) + n * LANES;
-      const vec sum = away ? put_away[p][n] + sums[p][n] : sums[p][n];
+      const vec sum = carries ? carried[p][n] + sums[p][n] : sums[p][n];
       vec value = (sum + bias[n]) * result.scale;  // a large bias swallows no small terms
       if (result.add) value += load(to);
       value = activate(value, result.activation);

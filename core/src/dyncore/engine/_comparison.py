@@ -9,7 +9,7 @@ from dyncore.network import DynamicNetwork, Output
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Comparison:
     """An engine and the eager model, each against the model in float64.
 
     A decision differs from that of float64 only where its score is closer to zero than rounding.
@@ -37,12 +37,12 @@ class Agreement:
 @torch.no_grad()
 def compare(
     model: DynamicNetwork, exact: DynamicNetwork, images: Tensor, ours: Output
-) -> Agreement:
+) -> Comparison:
     """``exact`` is ``model`` in float64; ``ours`` is what an engine gave for ``images``."""
     true = exact(images.double())
     differing, error = _against(true, exact, images, ours)
     eager_differing, eager_error = _against(true, exact, images, model(images))
-    return Agreement(len(images), differing, eager_differing, error, eager_error)
+    return Comparison(len(images), differing, eager_differing, error, eager_error)
 
 
 def _against(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dyncore import Engine
-from dyncore.engine._agreement import compare
+from dyncore.engine._comparison import compare
 from dyncore.network import DynamicNetwork
 
 
