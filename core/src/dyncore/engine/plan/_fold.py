@@ -95,5 +95,6 @@ def agree(a: Tensor, b: Tensor) -> bool:
     if a.shape != b.shape:
         return False
     largest = float(b.abs().max()) if b.numel() else 0.0
-    allowed = torch.finfo(b.dtype).eps ** 0.5 * (1 + largest)
+    eps = torch.finfo(b.dtype).eps
+    allowed = eps**0.5 * largest + eps
     return torch.allclose(a, b, rtol=0, atol=allowed)

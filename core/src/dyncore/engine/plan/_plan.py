@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,9 @@ from dyncore.gating import (
     is_plain,
 )
 from dyncore.network import DynamicNetwork
+
+_Folded = TypeVar("_Folded", bound=Callable[[Tensor], Tensor])
+_Module = TypeVar("_Module", bound=Callable[[Tensor], Tensor])
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,13 @@ def plan(model: DynamicNetwork, image: Tensor) -> Plan:
     The plan holds parts of ``model`` itself. What was folded is compared with its modules on
     ``image``; where the two disagree, the modules run.
     """
-    backbone = model.backbone
-    x = backbone.stem(image)
-    stem = fold_stem(backbone)
-    state: RouterState = ()
-    blocks: list[BlockPlan] = []
     if any(not path.names for site in model.sites for path in site.block.paths):
         raise ValueError("the engine does not run networks from which paths were removed")
+    backbone = model.backbone
+    stem = _agreeing(fold_stem(backbone), backbone.stem, image)
+    x = backbone.stem(image)
+    state: RouterState = ()
+    blocks: list[BlockPlan] = []
     for site in model.sites:
         block, router, gate = site.block, None, None
         if site.router is not None and site.gate is not None:
@@ -116,12 +120,12 @@ def plan(model: DynamicNetwork, image: Tensor) -> Plan:
             )
         )
         x = out
-    head = fold_head(backbone)
-    return Plan(
-        stem if stem is not None and agree(stem(image), backbone.stem(image)) else backbone.stem,
-        tuple(blocks),
-        head if head is not None and agree(head(x), backbone.head(x)) else backbone.head,
-    )
+    return Plan(stem, tuple(blocks), _agreeing(fold_head(backbone), backbone.head, x))
+
+
+def _agreeing(folded: _Folded | None, module: _Module, x: Tensor) -> _Folded | _Module:
+    """``folded``, if there is one and it answers as ``module`` does; else ``module``."""
+    return folded if folded is not None and agree(folded(x), module(x)) else module
 
 
 def _router(
@@ -145,9 +149,9 @@ def _gate(gate: Gate) -> GateWeights | Gate:
 
 def _path(path: Path, channels: int, x: Tensor) -> FoldedPath | Path:
     folded = fold_path(path)
-    if folded is None or (channels and not _gathers(folded)):
+    if folded is not None and channels and not _gathers(folded):
         return path
-    return folded if agree(folded(x), path(x)) else path
+    return _agreeing(folded, path, x)
 
 
 def _gathers(path: FoldedPath) -> bool:
@@ -157,7 +161,4 @@ def _gathers(path: FoldedPath) -> bool:
 
 def _shortcut(block: GatedBlock, x: Tensor) -> nn.Module | None:
     shortcut = block.downsample
-    folded = None if shortcut is None else fold_shortcut(shortcut)
-    if shortcut is None or folded is None:
-        return shortcut
-    return folded if agree(folded(x), shortcut(x)) else shortcut
+    return None if shortcut is None else _agreeing(fold_shortcut(shortcut), shortcut, x)
