@@ -17,8 +17,14 @@ from dyncore.network import DynamicNetwork
 BUILT: dict[tuple[int, bool, int], Engine] = {}
 
 
-def engine_for(network: DynamicNetwork, *, portable: bool = False, threads: int = 2) -> Engine:
-    """Engines are built once per network; the networks live as long as the session."""
+def engine_for(
+    network: DynamicNetwork, *, portable: bool = False, threads: int | None = None
+) -> Engine:
+    """Engines are built once per network; the networks live as long as the session.
+
+    Two threads by default, which compiled code deals images to; one where torch has them all.
+    """
+    threads = threads or (1 if portable else 2)
     key = (id(network), portable, threads)
     if key not in BUILT:
         dtype = next(network.parameters()).dtype
