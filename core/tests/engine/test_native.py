@@ -75,6 +75,6 @@ def test_large_batches_run_in_portions(build_resnet, drawn_path, assert_agrees):
     model = build_resnet("basic", (4, 8), "cifar", 1, False, "pad")
     images = torch.randn(7, 3, 8, 8, dtype=torch.float64)
     engine = Engine(model, images, threads=2)
-    engine._backend._portion = 3
+    engine._backend._process._portion = 3
     path = drawn_path(model, 7, 0.5, torch.Generator().manual_seed(1))
     assert_agrees(engine, model, images, path)

@@ -1,9 +1,11 @@
 """The backend of compiled networks: threads, portions of images."""
 
 import ctypes
+import os
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,32 +31,66 @@ MAX_MAP_BYTES = 2**25
 class NativeBackend(Backend):
     """A planned network with a team of threads; one call runs at a time.
 
+    A process that was forked off has none of the team's threads: it gets a team of its own when it
+    first calls.
+    """
+
+    def __init__(self, plan: Plan, images: Tensor, threads: int, code: ctypes.CDLL) -> None:
+        """``plan`` must be one that is supported, ``images`` like those to come."""
+        self.plan = plan
+        self._start = partial(_Process, plan, images[:1], threads, code)
+        self._process = self._start()
+        self._parents: list[_Process] = []
+        """Never thrown away: to end a team is to wait for its threads."""
+
+    def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        """Parts in the order of the images."""
+        return self._here().run(images, path)
+
+    def profile(self, images: Tensor) -> CostTable:
+        """Times per image at this batch size."""
+        return self._here().profile(images)
+
+    @property
+    def network(self) -> NativeNetwork:
+        """What runs in this process."""
+        return self._here().network
+
+    def _here(self) -> "_Process":
+        if self._process.id != os.getpid():
+            self._parents.append(self._process)
+            self._process = self._start()
+        return self._process
+
+
+class _Process:
+    """The network and the threads of one process.
+
     A call that needs operations of torch goes to a thread that uses no others: torch's would go on
     spinning where the team wants to work, and to change the caller's setting costs a millisecond.
     Others stay on the caller's, as the way there and back takes some 0.1 ms.
     """
 
-    def __init__(self, plan: Plan, images: Tensor, threads: int, code: ctypes.CDLL) -> None:
-        """``plan`` must be one that is supported, ``images`` like those to come."""
-        store = Store(code, images.dtype, threads)
-        self.plan = plan
-        self.network = build(plan, images[:1], store)
+    def __init__(self, plan: Plan, image: Tensor, threads: int, code: ctypes.CDLL) -> None:
+        self.id = os.getpid()
+        store = Store(code, image.dtype, threads)
+        self.network = build(plan, image, store)
         sizes = (plan.blocks[0].in_size, *(block.out_size for block in plan.blocks))
-        largest = max(store.map(size).numbers for size in sizes) * images.element_size()
+        largest = max(store.map(size).numbers for size in sizes) * image.element_size()
         self._portion = max(MAX_MAP_BYTES // largest, 2 * threads)
         self._lock = threading.Lock()
         self._thread = _single_threaded()
         weakref.finalize(self, self._thread.shutdown, wait=False)
 
-    def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
-        """Parts in the order of the images."""
+    def run(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        """See :meth:`Backend.__call__`."""
         with self._lock:
             if self.network.is_one_call(path):
                 return self._run(images, path)
             return self._thread.submit(self._run_with_torch, images, path).result()
 
     def profile(self, images: Tensor) -> CostTable:
-        """Times per image at this batch size."""
+        """See :meth:`Backend.profile`."""
         with self._lock:
             return self._thread.submit(measure, self.network, images).result()
 

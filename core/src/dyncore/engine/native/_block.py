@@ -83,12 +83,60 @@ def _form(shortcut: nn.Module | None) -> int:
     return NO_SHORTCUT if shortcut is None else IDENTITY
 
 
+def _packed(
+    plan: BlockPlan,
+    paths: Sequence[tuple[FoldedLayer, ...]],
+    maps: Sequence[structs.Map],
+    offsets: Sequence[int],
+    store: Store,
+) -> structs.Block:
+    """``plan`` as compiled code takes it; ``maps`` and ``offsets`` are those of its layers."""
+    one = not plan.channels and len(paths) == 1
+    inner = [
+        store.convolution(
+            layer.conv,
+            layer.activation,
+            picks=plan.channels > 0 and index == 0,
+            merged=one and store.whole(layer.conv.in_channels),
+        )
+        for path in paths
+        for index, layer in enumerate(path[:-1])
+    ]
+    last = _side_by_side(paths)
+    shortcut = plan.shortcut
+    padding = shortcut if isinstance(shortcut, PadShortcut) else None
+    projection = shortcut if isinstance(shortcut, nn.Conv2d) else None
+    assert isinstance(plan.activation, ActivationKind), "others are not supported"
+    return structs.Block(
+        paths=len(paths),
+        layers=len(maps) - 1,
+        convolutions=(structs.Convolution * len(inner))(*inner),
+        last=_pointer(store, last, merged=one and store.whole(last.in_channels)),
+        last_bias=store.keep(_last_biases(paths, maps[-1].pitch)),
+        maps=(structs.Map * len(maps))(*maps),
+        offsets=(ctypes.c_int64 * len(offsets))(*offsets),
+        shortcut=_form(shortcut),
+        activation=plan.activation,
+        input_activated=plan.input_activated,
+        projection=None if projection is None else _pointer(store, projection),
+        stride=padding.stride if padding else 1,
+        channels_before=padding.new_channels // 2 if padding else 0,
+        in_channels=plan.in_size[0],
+        out_channels=plan.out_size[0],
+        gated_channels=plan.channels,
+        max_picked=max_picked(plan),
+    )
+
+
+def _pointer(store: Store, conv: nn.Conv2d, *, merged: bool = False) -> object:
+    return ctypes.pointer(store.convolution(conv, ActivationKind.NONE, merged=merged))
+
+
 class NativeBlock(BlockRunner):
     """Runs a block on the maps of a :class:`NativeNetwork`."""
 
     def __init__(self, plan: BlockPlan, before: Maps, store: Store) -> None:
-        activation = plan.activation
-        assert isinstance(activation, ActivationKind), "others are not supported"
+        """``before``: the maps of the block before, or of the stem."""
         self.plan = plan
         self.before = before
         self.maps = before if plan.keeps_input else Maps(plan.out_size, store)
@@ -101,45 +149,7 @@ class NativeBlock(BlockRunner):
         )
         # Two numbers per output channel and two per channel of the first hidden map, see block.h.
         self.buffers = pointers(store.scratch("lists", 2 * (maps[-1].pitch + maps[1].pitch)))
-        one = not plan.channels and len(paths) == 1
-        inner = [
-            store.convolution(
-                layer.conv,
-                layer.activation,
-                picks=plan.channels > 0 and index == 0,
-                merged=one and store.whole(layer.conv.in_channels),
-            )
-            for path in paths
-            for index, layer in enumerate(path[:-1])
-        ]
-        joined = _side_by_side(paths)
-        last = store.convolution(
-            joined, ActivationKind.NONE, merged=one and store.whole(joined.in_channels)
-        )
-        shortcut = plan.shortcut
-        padding = shortcut if isinstance(shortcut, PadShortcut) else None
-        projection = None
-        if isinstance(shortcut, nn.Conv2d):
-            projection = ctypes.pointer(store.convolution(shortcut, ActivationKind.NONE))
-        self.block = structs.Block(
-            len(paths),
-            len(maps) - 1,
-            (structs.Convolution * len(inner))(*inner),
-            ctypes.pointer(last),
-            store.keep(_last_biases(paths, maps[-1].pitch)),
-            (structs.Map * len(maps))(*maps),
-            (ctypes.c_int64 * len(hidden.offsets))(*hidden.offsets),
-            _form(shortcut),
-            activation,
-            int(plan.input_activated),
-            projection,
-            padding.stride if padding else 1,
-            padding.new_channels // 2 if padding else 0,
-            plan.in_size[0],
-            plan.out_size[0],
-            plan.channels,
-            max_picked(plan),
-        )
+        self.block = _packed(plan, paths, maps, hidden.offsets, store)
 
     def run(
         self,

@@ -2,6 +2,7 @@
 
 import ctypes
 import mmap
+import os
 import weakref
 from collections.abc import Iterable
 
@@ -24,6 +25,12 @@ def pointers(rows: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     """Their addresses as an array in C."""
     addresses = [row.data_ptr() for row in rows]
     return (ctypes.c_void_p * len(addresses))(*addresses)
+
+
+def _delete_team(code: ctypes.CDLL, team: int, process: int) -> None:
+    """A process that was forked off has none of the threads that this would wait for."""
+    if os.getpid() == process:
+        code.delete_team(team)
 
 
 def _memory(size: int) -> mmap.mmap:
@@ -53,7 +60,7 @@ class Store:
         self.code, self.dtype, self.threads = code, dtype, threads
         self.lanes = int(code.lanes())
         self.team = code.new_team(threads)
-        weakref.finalize(self, code.delete_team, self.team)
+        weakref.finalize(self, _delete_team, code, self.team, os.getpid())
         self._arenas: list[mmap.mmap] = []
         self._free = self._used = 0
         self._scratch: dict[object, Tensor] = {}

@@ -18,11 +18,11 @@ class ActivationKind(IntEnum):
     RELU6 = 2
 
 
-Activation: TypeAlias = ActivationKind | Callable[[Tensor], Tensor]
+PlannedActivation: TypeAlias = ActivationKind | Callable[[Tensor], Tensor]
 """Where it is no known kind, the function itself."""
 
 
-def activate(x: Tensor, activation: Activation) -> Tensor:
+def activate(x: Tensor, activation: PlannedActivation) -> Tensor:
     """``activation(x)``; of a known kind, ``x`` stays as it is."""
     if activation == ActivationKind.NONE:
         return x

@@ -17,11 +17,11 @@ from dyncore.engine.plan._fold import (
     fold_stem,
 )
 from dyncore.engine.plan._layers import (
-    Activation,
     ActivationKind,
     FoldedHead,
     FoldedPath,
     FoldedStem,
+    PlannedActivation,
 )
 from dyncore.gating import (
     Decision,
@@ -53,7 +53,7 @@ class BlockPlan:
     """A path whose layers cannot be folded stays as it is and runs as a module."""
     shortcut: nn.Module | None
     """None: there is none; ``nn.Identity``: the block's input; a projection is one convolution."""
-    activation: Activation
+    activation: PlannedActivation
     channels: int
     """Gated channels; 0: none."""
     input_activated: bool
