@@ -1,5 +1,7 @@
 """The engine's compiled code, against the model in float64."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,8 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dyncore import Engine
-from dyncore.engine._native_runner import NativeRunner
-from dyncore.engine._picking import _break_even
+from dyncore.engine.native import NativeBackend, _block
 
 
 @pytest.mark.needs_compiler
@@ -31,12 +32,11 @@ def test_any_size_of_maps_batches_and_teams(build_resnet, drawn_path, assert_agr
     size, images = (draw(st.integers(5, 37)), draw(st.integers(5, 37))), draw(st.integers(1, 5))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
     given_images = torch.randn(images, 3, *size, generator=generator, dtype=torch.float64)
-    engine = Engine(model, given_images[:1], threads=draw(st.integers(1, 3)))
-    assert isinstance(engine._runner, NativeRunner)
-    picked = draw(st.booleans())
-    for block in engine._runner.network.blocks:
-        assert 0 <= block.block.most_picked <= block.plan.channels
-        block.block.most_picked = block.plan.channels if picked else 0
+    most = draw(st.sampled_from([None, 0, 10**6]))
+    rule = _block.max_picked if most is None else lambda plan: min(most, plan.channels)
+    with patch.object(_block, "max_picked", rule):
+        engine = Engine(model, given_images[:1], threads=draw(st.integers(1, 3)))
+    assert isinstance(engine._backend, NativeBackend)
     path = drawn_path(model, images, draw(st.sampled_from([0.0, 0.4, 0.9, 1.0])), generator, group)
     assert_agrees(engine, model, given_images, path)
     assert_agrees(engine, model, given_images, None)
@@ -75,20 +75,6 @@ def test_large_batches_run_in_portions(build_resnet, drawn_path, assert_agrees):
     model = build_resnet("basic", (4, 8), "cifar", 1, False, "pad")
     images = torch.randn(7, 3, 8, 8, dtype=torch.float64)
     engine = Engine(model, images, threads=2)
-    engine._runner._portion = 3
+    engine._backend._process._portion = 3
     path = drawn_path(model, 7, 0.5, torch.Generator().manual_seed(1))
     assert_agrees(engine, model, images, path)
-
-
-@pytest.mark.parametrize(
-    ("few", "many", "dense", "most"),
-    [
-        ((2, 1.0), (6, 3.0), 2.0, 4),
-        ((2, 1.0), (6, 3.0), 9.0, 8),
-        ((2, 1.0), (6, 3.0), 0.1, 0),
-        ((2, 1.0), (6, 1.0), 2.0, 8),
-        ((2, 3.0), (6, 1.0), 2.0, 0),
-    ],
-)
-def test_channels_are_picked_up_to_where_all_of_them_are_as_fast(few, many, dense, most):
-    assert _break_even(few, many, dense, 8) == most

@@ -10,9 +10,8 @@ import torch
 
 from dyncore import Engine
 from dyncore.backbones import MobileNetV2Config
-from dyncore.engine import _compiled
-from dyncore.engine._native_runner import NativeRunner
-from dyncore.engine._packing import Store
+from dyncore.engine.native import NativeBackend, _library
+from dyncore.engine.native._packing import Store
 from dyncore.native import _build
 from dyncore.network import DynamicConfig, DynamicNetwork
 
@@ -21,18 +20,18 @@ from dyncore.network import DynamicConfig, DynamicNetwork
 def cache(monkeypatch, tmp_path) -> Iterator[Path]:
     """Where libraries are kept; none has been loaded or compiled."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    _compiled.library.cache_clear()
+    _library.library.cache_clear()
     yield tmp_path
-    _compiled.library.cache_clear()
+    _library.library.cache_clear()
 
 
 @pytest.mark.needs_compiler
 def test_compiled_once_per_user(cache):
-    _compiled.library(torch.float32)
+    _library.library(torch.float32)
     (built,) = cache.rglob("*.so")
     before = built.stat().st_mtime_ns
-    _compiled.library.cache_clear()
-    _compiled.library(torch.float32)
+    _library.library.cache_clear()
+    _library.library(torch.float32)
     assert [file.stat().st_mtime_ns for file in cache.rglob("*.so")] == [before]
 
 
@@ -53,7 +52,7 @@ def test_processors_with_shorter_vectors(
     images = torch.randn(3, 3, 15, 9, dtype=torch.float64)
     for model in models:
         engine = Engine(model, images, threads=2)
-        assert isinstance(engine._runner, NativeRunner)
+        assert isinstance(engine._backend, NativeBackend)
         path = drawn_path(model, 3, 0.6, torch.Generator().manual_seed(2))
         assert_agrees(engine, model, images, path)
 
@@ -69,7 +68,7 @@ def test_without_a_working_compiler_engines_run_and_say_so(
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     with caplog.at_level(logging.WARNING):
         engine = Engine(model, images, threads=1)
-    assert not isinstance(engine._runner, NativeRunner)
+    assert not isinstance(engine._backend, NativeBackend)
     assert "without native code" in caplog.text
     assert_agrees(engine, model, images, None)
 
@@ -78,7 +77,7 @@ def test_without_a_working_compiler_engines_run_and_say_so(
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc")
 def test_weights_lie_in_private_memory():
     """Linux gives huge pages to no other; Python's maps are shared unless told otherwise."""
-    code = _compiled.library(torch.float32)
+    code = _library.library(torch.float32)
     store = Store(code, torch.float32, threads=1)
     address = store.keep(torch.zeros(8))
     for line in Path("/proc/self/maps").read_text().splitlines():

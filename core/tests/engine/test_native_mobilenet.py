@@ -11,7 +11,7 @@ from torch import nn
 from dyncore import Engine
 from dyncore.backbones import MobileNetV2Config
 from dyncore.blocks import Granularity
-from dyncore.engine._native_runner import NativeRunner
+from dyncore.engine.native import NativeBackend
 from dyncore.gating import GumbelSoftmaxGateConfig, ShortRangeRouterConfig
 from dyncore.network import DynamicConfig
 
@@ -39,10 +39,10 @@ def test_any_size_of_maps_batches_and_teams(build_network, data):
     size = draw(st.integers(9, 70)), draw(st.integers(9, 70))
     images = torch.randn(draw(st.integers(1, 5)), 3, *size, generator=generator).double()
     engine = Engine(model, images[:1], threads=draw(st.integers(1, 3)))
-    runner = engine._runner
-    assert isinstance(runner, NativeRunner)
-    assert runner.network.compiled_stem is not None
-    assert runner.network.compiled_head is not None
+    backend = engine._backend
+    assert isinstance(backend, NativeBackend)
+    assert backend.network.native_stem is not None
+    assert backend.network.native_head is not None
     expected, ours = model(images), engine(images)
     for name in ("logits", "features"):
         largest = getattr(expected, name).abs().max().item()

@@ -17,8 +17,14 @@ from dyncore.network import DynamicNetwork
 BUILT: dict[tuple[int, bool, int], Engine] = {}
 
 
-def engine_for(network: DynamicNetwork, *, portable: bool = False, threads: int = 2) -> Engine:
-    """Engines are built once per network; the networks live as long as the session."""
+def engine_for(
+    network: DynamicNetwork, *, portable: bool = False, threads: int | None = None
+) -> Engine:
+    """Engines are built once per network; the networks live as long as the session.
+
+    Two threads by default, which compiled code deals images to; one where torch has them all.
+    """
+    threads = threads or (1 if portable else 2)
     key = (id(network), portable, threads)
     if key not in BUILT:
         dtype = next(network.parameters()).dtype
@@ -58,15 +64,22 @@ def assert_same(ours: dyncore.Output, eager: dyncore.Output, tolerance: float = 
             assert a.channels.on.equal(b.channels.on)
 
 
+@pytest.fixture(scope="session", params=["native", "portable"])
+def portable(request) -> bool:
+    """Each way to run on a CPU: compiled, and in torch's operators."""
+    return request.param == "portable"
+
+
 @torch.no_grad()
-def test_float64_equals_the_model(network, images):
+def test_float64_equals_the_model(network, images, portable):
+    engine = engine_for(network, portable=portable)
     for count in (1, 3, 6):
-        assert_same(engine_for(network)(images[:count]), network(images[:count]))
+        assert_same(engine(images[:count]), network(images[:count]))
 
 
 @torch.no_grad()
-def test_every_field_of_the_output(network, images):
-    ours, eager = engine_for(network)(images), network(images)
+def test_every_field_of_the_output(network, images, portable):
+    ours, eager = engine_for(network, portable=portable)(images), network(images)
     torch.testing.assert_close(ours.features, eager.features, rtol=0, atol=1e-9)
     for name in ("pooled", "router_features"):
         for a, b in zip(getattr(ours, name), getattr(eager, name), strict=True):
@@ -75,7 +88,6 @@ def test_every_field_of_the_output(network, images):
                 torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("portable", [False, True])
 @torch.no_grad()
 def test_float32_error_is_at_most_four_times_that_of_eager(network, images, portable):
     small = single(network)
@@ -87,8 +99,8 @@ def test_float32_error_is_at_most_four_times_that_of_eager(network, images, port
 
 
 @torch.no_grad()
-def test_every_batch_size(network, images):
-    engine = engine_for(network)
+def test_every_batch_size(network, images, portable):
+    engine = engine_for(network, portable=portable)
     many = images.repeat(6, 1, 1, 1)[:33] * torch.linspace(0.5, 1.5, 33)[:, None, None, None]
     expected = network(many)
     for count in range(1, 34):
@@ -98,10 +110,10 @@ def test_every_batch_size(network, images):
 
 
 @torch.no_grad()
-def test_all_on_all_off_and_one_path_for_all(network, images):
+def test_all_on_all_off_and_one_path_for_all(network, images, portable):
     if not sum(block.gated for block in network.backbone.blocks):
         pytest.skip("nothing is gated")
-    engine = engine_for(network)
+    engine = engine_for(network, portable=portable)
     for value in (True, False):
         path = everything(network, len(images), value)
         assert_same(engine(images, path=path), network(images, path=path))
@@ -113,7 +125,7 @@ def test_all_on_all_off_and_one_path_for_all(network, images):
 @settings(max_examples=12)
 @given(data=st.data())
 @torch.no_grad()
-def test_any_forced_path(network, images, data):
+def test_any_forced_path(network, images, portable, data):
     seed, count = data.draw(st.integers(0, 10**6)), data.draw(st.integers(1, 6))
     generator = torch.Generator().manual_seed(seed)
     on, channel_on = (
@@ -121,19 +133,8 @@ def test_any_forced_path(network, images, data):
         for columns in (network.paths_per_block, network.channels_per_block)
     )
     path = forced(network, on, channel_on)
-    assert_same(engine_for(network)(images[:count], path=path), network(images[:count], path=path))
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("name", ["channels-basic", "channels-bottleneck"])
-@torch.no_grad()
-def test_picked_channels_and_all_of_them_give_the_same(networks, images, name, share):
-    """Which form runs is decided by a clock: here each is forced."""
-    network = networks[name]
-    engine = Engine(network, images, threads=1, portable=True)
-    for block in engine._runner.network.blocks:
-        block.channels.limit(share)
-    assert_same(engine(images), network(images))
+    ours = engine_for(network, portable=portable)(images[:count], path=path)
+    assert_same(ours, network(images[:count], path=path))
 
 
 @torch.no_grad()
@@ -149,9 +150,9 @@ def test_memory_format_and_threads_change_nothing(network, images):
 
 
 @torch.no_grad()
-def test_several_python_threads_at_once(networks, images):
+def test_several_python_threads_at_once(networks, images, portable):
     network = networks["n2-basic"]
-    engine = engine_for(network)
+    engine = engine_for(network, portable=portable)
     expected = network(images).logits
     wrong: list[int] = []
 

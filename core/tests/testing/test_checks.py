@@ -91,7 +91,7 @@ BROKEN = [
     ),
     (
         check_engine,
-        case("wrong lean"),
+        case(gate=BrokenGateConfig(sign=-1)),
         r"engine and masked routed, batch \d+: other path decisions in block",
     ),
     (check_macs, case("hidden layer"), r"image 0 executed [\d,]+ MACs on a routed path, the cost"),

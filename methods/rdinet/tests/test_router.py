@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from dyn_rdinet import RelationalRouterConfig
 from dyncore.gating import (
-    LeanRouter,
     Router,
     RouterConfig,
     RouterState,
+    RouterWeights,
     ShortRangeRouterConfig,
 )
 
@@ -185,18 +185,19 @@ def test_bad_fields_are_named(fields, message):
         RelationalRouterConfig(**fields)
 
 
+@pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("history", [0, 1, 6, 20])
 @torch.no_grad()
-def test_lean_routers_are_the_routers(history):
-    routers = chain(RelationalRouterConfig(dim=DIM, history=history, decay=0.7, norm=False))
+def test_routers_as_weights_are_the_routers(history, norm):
+    routers = chain(RelationalRouterConfig(dim=DIM, history=history, decay=0.7, norm=norm))
     state: RouterState = ()
     for router, x, expected in zip(routers, pooled(), run(routers, pooled()), strict=True):
-        lean = router.lean()
-        assert isinstance(lean, LeanRouter)
-        feature, state = lean(x, state)
+        weights = router.as_weights()
+        assert isinstance(weights, RouterWeights)
+        feature, state = weights(x, state)
         torch.testing.assert_close(feature, expected, rtol=0, atol=1e-12)
 
 
 def test_cosine_edges_stay_a_module():
     (router, *_) = chain(RelationalRouterConfig(dim=DIM, edges="cosine", norm=False))
-    assert router.lean() is router
+    assert router.as_weights() is None

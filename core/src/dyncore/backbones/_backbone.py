@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.backbones._ends import HeadLayers, StemLayers
 from dyncore.blocks import Combine, GatedBlock, Granularity
 from dyncore.gating import PartConfig
 
@@ -16,6 +17,19 @@ class Backbone(nn.Module, ABC):
 
     stages: tuple[int, ...]
     """The stage (resolution) that each block belongs to, counted from 0."""
+
+    @property
+    def stem_layers(self) -> StemLayers | None:
+        """What :meth:`stem` is made of; None: not told, and an engine runs it as it is.
+
+        Who overrides ``stem`` overrides this, too: else it counts as not told.
+        """
+        return None
+
+    @property
+    def head_layers(self) -> HeadLayers | None:
+        """The same of :meth:`head`."""
+        return None
 
     @property
     @abstractmethod

@@ -9,16 +9,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dyncore.backbones._backbone import Backbone, BackboneConfig, initialise
+from dyncore.backbones._ends import HeadLayers, StemLayers
 from dyncore.blocks import (
     Combine,
     GatedBlock,
     Granularity,
+    Layer,
     Path,
     PathBuilder,
     even_width,
     identity,
     relu6,
 )
+from dyncore.gating import is_plain
 
 STAGES = (
     (1, 16, 1, 1),
@@ -45,6 +48,13 @@ def _conv_norm(
         in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
     )
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+
+
+def _layer(conv_norm: nn.Module) -> Layer | None:
+    """What :func:`_conv_norm` made, with the ReLU6 that follows; None for what took its place."""
+    if not is_plain(conv_norm, nn.Sequential) or len(conv_norm) != 2:
+        return None
+    return Layer(conv_norm[0], conv_norm[1], relu6)  # type: ignore[arg-type]
 
 
 def _inverted_residual(
@@ -139,6 +149,18 @@ class MobileNetV2(Backbone):
     @property
     def blocks(self) -> Sequence[GatedBlock]:
         return [block for block in self.features if isinstance(block, GatedBlock)]
+
+    @property
+    def stem_layers(self) -> StemLayers | None:
+        layer = _layer(self.features[0])
+        return None if layer is None else StemLayers(layer, max_pool=False)
+
+    @property
+    def head_layers(self) -> HeadLayers | None:
+        layer, classifier = _layer(self.features[-1]), self.classifier
+        if layer is None or not is_plain(classifier, nn.Sequential):
+            return None
+        return HeadLayers(layer, classifier[-1])
 
     def stem(
         self, images: Float[Tensor, "batch 3 height width"]

@@ -10,13 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dyncore.backbones._backbone import Backbone, BackboneConfig, initialise
+from dyncore.backbones._ends import HeadLayers, StemLayers
 from dyncore.blocks import (
     Combine,
     GatedBlock,
     Granularity,
+    Layer,
     PadShortcut,
     Path,
     PathBuilder,
+    ProjectionShortcut,
     bottleneck_width,
     even_width,
     identity,
@@ -147,16 +150,23 @@ class ResNet(Backbone):
         stages = (getattr(self, f"layer{stage + 1}") for stage in range(self.stages[-1] + 1))
         return list(chain.from_iterable(stages))
 
+    @property
+    def stem_layers(self) -> StemLayers:
+        return StemLayers(Layer(self.conv1, self.bn1, relu), max_pool=self.max_pool)
+
+    @property
+    def head_layers(self) -> HeadLayers:
+        return HeadLayers(None, self.fc)
+
     def stem(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch channel out_height out_width"]:
-        x = relu(self.bn1(self.conv1(images)))
-        return F.max_pool2d(x, 3, 2, 1) if self.max_pool else x
+        return self.stem_layers(images)
 
     def head(
         self, x: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch classes"]:
-        return self.fc(x.mean((2, 3)))
+        return self.head_layers(x)
 
 
 def _shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -164,4 +174,6 @@ def _shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> nn
         return nn.Identity()
     if kind == "pad":
         return PadShortcut(stride, out_channels - in_channels)
-    return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+    return ProjectionShortcut(
+        _conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels)
+    )

@@ -1,9 +1,15 @@
 """The residual block: shortcut, paths, and how decisions meet them."""
 
 from dyncore.blocks._activation import Activation, identity, relu, relu6
-from dyncore.blocks._block import Combine, FusedForm, GatedBlock, PadShortcut, PathBuilder
+from dyncore.blocks._block import (
+    Combine,
+    FusedForm,
+    GatedBlock,
+    PadShortcut,
+    PathBuilder,
+    ProjectionShortcut,
+)
 from dyncore.blocks._path import Layer, Norm, Path
-from dyncore.blocks._plain import is_plain
 from dyncore.blocks._split import Granularity, bottleneck_width, even_width
 
 __all__ = [
@@ -17,10 +23,10 @@ __all__ = [
     "PadShortcut",
     "Path",
     "PathBuilder",
+    "ProjectionShortcut",
     "bottleneck_width",
     "even_width",
     "identity",
-    "is_plain",
     "relu",
     "relu6",
 ]

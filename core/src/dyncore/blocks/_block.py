@@ -36,6 +36,21 @@ class PadShortcut(nn.Module):
         return F.pad(x, (0, 0, 0, 0, before, self.new_channels - before))
 
 
+class ProjectionShortcut(nn.Sequential):
+    """A convolution and its norm (ResNet option B), under torchvision's names ``0`` and ``1``."""
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.Module) -> None:
+        super().__init__(conv, norm)
+
+    @property
+    def conv(self) -> nn.Module:
+        return self[0]
+
+    @property
+    def norm(self) -> nn.Module:
+        return self[1]
+
+
 class GatedBlock(nn.Module):
     """``act(shortcut(x) + Σₙ wₙ pathₙ(x))``, or for N = 1 the blend of RDI-Net Eq. 9.
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dyncore.blocks._activation import Activation
-from dyncore.blocks._plain import is_plain
+from dyncore.gating import is_plain
 
 Norm: TypeAlias = nn.BatchNorm2d | nn.SyncBatchNorm
 

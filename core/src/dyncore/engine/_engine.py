@@ -8,14 +8,13 @@ from torch import Tensor
 
 from dyncore.blocks import Path
 from dyncore.cost import Profile
-from dyncore.engine._agreement import Agreement, compare
-from dyncore.engine._compiled import library
-from dyncore.engine._cpu import CpuRunner
-from dyncore.engine._cuda import CudaRunner
-from dyncore.engine._native import supported
-from dyncore.engine._native_runner import NativeRunner
-from dyncore.engine._network import Part
-from dyncore.engine._plan import Plan, plan
+from dyncore.engine._backend import Backend
+from dyncore.engine._comparison import Comparison, compare
+from dyncore.engine._executor import Part
+from dyncore.engine.cuda import CudaBackend
+from dyncore.engine.native import NativeBackend, library, supported
+from dyncore.engine.plan import Plan, plan
+from dyncore.engine.torch import TorchBackend
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 
@@ -38,10 +37,10 @@ class Engine:
         """Plan, fold and pack ``model`` for normalised images like ``example_input``.
 
         The batch size may differ from call to call; height, width, dtype and device may not.
-        ``threads`` defaults to torch's setting. ``portable`` does without compiled code and
-        oneDNN's private operators, which are otherwise used where they work. Building takes about a
-        second, and some more the first time on a machine, when code is compiled. Raises ValueError
-        for an input the model cannot take.
+        ``threads`` defaults to torch's setting. ``portable`` does without compiled code, which is
+        otherwise used on a CPU where it works. Building takes about a second, and some more the
+        first time on a machine, when code is compiled. Raises ValueError for an input the model
+        cannot take.
         """
         image = _checked_example(model, example_input)
         if threads is not None and threads < 1:
@@ -51,7 +50,7 @@ class Engine:
         self._image = image
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
         planned = plan(self._model, image)
-        self._runner = _runner(planned, image, self.threads, portable=portable)
+        self._backend = _backend(planned, image, self.threads, portable=portable)
 
     def __call__(
         self,
@@ -65,9 +64,9 @@ class Engine:
         """
         self._check(images)
         self._model.check_path(images.shape[0], path)
-        return _output(self._runner(images, path), images)
+        return _output(self._backend(images, path), images)
 
-    def compare(self, images: Float[Tensor, "batch 3 height width"]) -> Agreement:
+    def compare(self, images: Float[Tensor, "batch 3 height width"]) -> Comparison:
         """Count where this engine and the model it was built from differ, and by how much.
 
         Both are compared with the model in float64. Raises ValueError as a call does.
@@ -86,11 +85,11 @@ class Engine:
         images = self._image.expand(batch, -1, -1, -1).contiguous()
         modules = tuple(
             f"block {index} path {n}"
-            for index, block in enumerate(self._runner.network.plan.blocks)
+            for index, block in enumerate(self._backend.plan.blocks)
             for n, path in enumerate(block.paths)
             if isinstance(path, Path)
         )
-        table = self._runner.profile(images)
+        table = self._backend.profile(images)
         return Profile(str(images.device), self.threads, batch, table, modules)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -114,14 +113,15 @@ class Engine:
             raise ValueError("images is an empty batch: give at least one image")
 
 
-def _runner(
-    planned: Plan, image: Tensor, threads: int, *, portable: bool
-) -> CpuRunner | CudaRunner | NativeRunner:
+def _backend(planned: Plan, image: Tensor, threads: int, *, portable: bool) -> Backend:
     if image.is_cuda:
-        return CudaRunner(planned)
-    if not portable and supported(planned) and library(image.dtype) is not None:
-        return NativeRunner(planned, image, threads)
-    return CpuRunner(planned, image, threads, portable=portable)
+        return CudaBackend(planned)
+    code = None if portable or not supported(planned) else library(image.dtype)
+    return (
+        TorchBackend(planned, threads)
+        if code is None
+        else NativeBackend(planned, image, threads, code)
+    )
 
 
 def _checked_example(model: DynamicNetwork, images: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from dyncore.gating._gates import (
     StraightThroughGateConfig,
     TwoLogitGate,
 )
-from dyncore.gating._lean import Affine, LeanGate, LeanRouter
 from dyncore.gating._linear import he_linear
-from dyncore.gating._router import Evaluation, Router, RouterConfig, RouterState
+from dyncore.gating._plain import describes, is_plain
+from dyncore.gating._router import Router, RouterConfig
 from dyncore.gating._routers import (
     ContextRouter,
     ContextRouterConfig,
@@ -23,6 +23,7 @@ from dyncore.gating._routers import (
     ShortRangeRouter,
     ShortRangeRouterConfig,
 )
+from dyncore.gating._weights import Affine, GateWeights, RouterState, RouterWeights
 
 __all__ = [
     "Affine",
@@ -31,16 +32,14 @@ __all__ = [
     "ContextRouter",
     "ContextRouterConfig",
     "Decision",
-    "Evaluation",
     "ExecutionPath",
     "FrozenGate",
     "Gate",
     "GateConfig",
+    "GateWeights",
     "GumbelSoftmaxGateConfig",
     "IdentityRouter",
     "IdentityRouterConfig",
-    "LeanGate",
-    "LeanRouter",
     "PartConfig",
     "ReLU1Gate",
     "ReLU1GateConfig",
@@ -48,10 +47,13 @@ __all__ = [
     "Router",
     "RouterConfig",
     "RouterState",
+    "RouterWeights",
     "ShortRangeRouter",
     "ShortRangeRouterConfig",
     "StraightThroughGateConfig",
     "TwoLogitGate",
     "config_to_dict",
+    "describes",
     "he_linear",
+    "is_plain",
 ]

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from dyncore.gating._decision import Choice, Decision
 from dyncore.gating._gate import Gate
-from dyncore.gating._router import Router, RouterState
+from dyncore.gating._router import Router
+from dyncore.gating._weights import RouterState
 
 
 class BlindRouter(Router):

@@ -1,8 +1,6 @@
 """The gate's interface."""
 
-import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 
 from dyncore.gating._config import PartConfig
 from dyncore.gating._decision import Decision
+from dyncore.gating._weights import GateWeights
 
 
 class Gate(nn.Module, ABC):
@@ -36,12 +35,12 @@ class Gate(nn.Module, ABC):
         of the weights, otherwise decisions are hard.
         """
 
-    def lean(self) -> Callable[[Tensor], Decision]:
-        """Feature → hard decision, for weights that stay as they are.
+    def as_weights(self) -> GateWeights | None:
+        """This gate's hard decisions as weights; None: it runs as a module.
 
-        In fewer operations where there is a way.
+        Who overrides ``forward`` overrides this, too: else an engine runs the module.
         """
-        return functools.partial(self, relaxed=False)
+        return None
 
     def anneal(self, factor: float) -> None:
         """Multiply the configured temperature by ``factor``; a gate without one ignores it."""

@@ -10,8 +10,14 @@ from torch import Tensor, nn
 
 from dyncore.gating._decision import Choice, Decision, Relaxation
 from dyncore.gating._gate import Gate, GateConfig
-from dyncore.gating._lean import Affine, LeanGate, at_least_float32, keep_one, of_each_channel
 from dyncore.gating._linear import he_linear
+from dyncore.gating._weights import (
+    Affine,
+    GateWeights,
+    at_least_float32,
+    keep_one,
+    of_each_channel,
+)
 
 Noise = Literal["gumbel", "gaussian", "none"]
 
@@ -77,11 +83,13 @@ class TwoLogitGate(Gate):
         noise_free = _straight_through(self._on(margin), torch.sigmoid(margin))
         return Decision(Choice(on, weight), training=Relaxation(noise_free, margin=margin))
 
-    def lean(self) -> LeanGate:
-        """See :meth:`Gate.lean`: one logit per path, on minus off."""
-        weight = self.head.weight[1::2] - self.head.weight[::2]
-        bias = self.head.bias[1::2] - self.head.bias[::2]
-        return LeanGate(Affine(weight, bias), len(weight), keep_one=self.keep_one)
+    def as_weights(self) -> GateWeights | None:
+        """See :meth:`Gate.as_weights`: one logit per path, on minus off."""
+        head = Affine.of(self.head)
+        if head is None or head.bias is None:
+            return None
+        margin = Affine(head.weight[1::2] - head.weight[::2], head.bias[1::2] - head.bias[::2])
+        return GateWeights(margin, len(margin.weight), keep_one=self.keep_one)
 
     def anneal(self, factor: float) -> None:
         """See :meth:`Gate.anneal`."""
@@ -217,10 +225,13 @@ class ReLU1Gate(Gate):
         hard_channels = _straight_through(channels.on, channels.weight)
         return Decision(paths, channels, Relaxation(hard, hard_channels))
 
-    def lean(self) -> LeanGate:
-        """See :meth:`Gate.lean`."""
-        return LeanGate(
-            Affine(self.head.weight, self.head.bias),
+    def as_weights(self) -> GateWeights | None:
+        """See :meth:`Gate.as_weights`."""
+        head = Affine.of(self.head)
+        if head is None:
+            return None
+        return GateWeights(
+            head,
             self.paths,
             channels=self.channels,
             channel_group=self.channel_group,

@@ -1,19 +1,13 @@
 """The router's interface."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dyncore.gating._config import PartConfig
-
-RouterState: TypeAlias = tuple[Tensor, ...]
-"""What routers hand on: any tensors whose first dimension is the image. First router: ``()``."""
-Evaluation: TypeAlias = Callable[[Tensor, RouterState], tuple[Tensor, RouterState]]
-"""A router as a function: pooled block input and state → feature and new state."""
+from dyncore.gating._weights import RouterState, RouterWeights
 
 
 class Router(nn.Module, ABC):
@@ -31,12 +25,12 @@ class Router(nn.Module, ABC):
     ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
         """Feature (B, d) and the state for the next router."""
 
-    def lean(self) -> "Evaluation":
-        """The same for weights that stay as they are, in fewer operations where there is a way.
+    def as_weights(self) -> RouterWeights | None:
+        """This router in evaluation as weights, norms folded in; None: it runs as a module.
 
-        Inference calls it after norms were folded; what is not overridden runs as it is.
+        Who overrides ``forward`` overrides this, too: else an engine runs the module.
         """
-        return self
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

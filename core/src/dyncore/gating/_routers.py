@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.gating._lean import Affine, LeanRouter
 from dyncore.gating._linear import he_linear
-from dyncore.gating._router import Evaluation, Router, RouterConfig, RouterState
+from dyncore.gating._router import Router, RouterConfig
+from dyncore.gating._weights import Affine, RouterState, RouterWeights
 
 
 def _check_dim(dim: int) -> None:
@@ -29,9 +29,9 @@ class IdentityRouter(Router):
     ) -> tuple[Float[Tensor, "batch channel"], RouterState]:
         return pooled, state
 
-    def lean(self) -> Evaluation:
-        """See :meth:`Router.lean`."""
-        return LeanRouter()
+    def as_weights(self) -> RouterWeights | None:
+        """See :meth:`Router.as_weights`."""
+        return RouterWeights()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +64,10 @@ class ShortRangeRouter(Router):
     ) -> tuple[Float[Tensor, "batch feature"], RouterState]:
         return F.relu(self.mix(F.relu(self.norm(self.align(pooled))))), state
 
-    def lean(self) -> Evaluation:
-        """See :meth:`Router.lean`."""
-        if not isinstance(self.norm, nn.Identity):
-            return self
-        return LeanRouter(
-            align=Affine(self.align.weight, self.align.bias), mix=Affine(self.mix.weight)
-        )
+    def as_weights(self) -> RouterWeights | None:
+        """See :meth:`Router.as_weights`."""
+        align, mix = Affine.of(self.align, self.norm), Affine.of(self.mix)
+        return None if align is None or mix is None else RouterWeights(align=align, mix=mix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +109,13 @@ class ContextRouter(Router):
             feature = feature + F.relu(self.history(state[0]))
         return feature, (feature,)
 
-    def lean(self) -> Evaluation:
-        """See :meth:`Router.lean`."""
-        if not isinstance(self.norm, nn.Identity):
-            return self
-        history = self.history
-        return LeanRouter(
-            align=Affine(self.context.weight, self.context.bias),
-            history=None if history is None else Affine(history.weight, history.bias),
-            memory=1,
-        )
+    def as_weights(self) -> RouterWeights | None:
+        """See :meth:`Router.as_weights`."""
+        align = Affine.of(self.context, self.norm)
+        history = None if self.history is None else Affine.of(self.history)
+        if align is None or (history is None and self.history is not None):
+            return None
+        return RouterWeights(align=align, history=history, memory=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks import GatedBlock, Layer, PadShortcut, identity, is_plain
-from dyncore.gating import Decision
+from dyncore.blocks import GatedBlock, Layer, PadShortcut, identity
+from dyncore.gating import Decision, is_plain
 from dyncore.kernels._blended_norm import blended_norm
 from dyncore.kernels._parallel import parallel, weighted_sum
 from dyncore.kernels._statistics import fuses

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks import Activation, Layer, is_plain
+from dyncore.blocks import Activation, Layer
+from dyncore.gating import is_plain
 from dyncore.kernels._folded_sum import folded_sum
 from dyncore.kernels._grouped import grouped
 from dyncore.kernels._weighted_norm import activated_norm, weighted_norm

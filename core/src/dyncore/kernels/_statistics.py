@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from dyncore.blocks import Norm, is_plain
+from dyncore.blocks import Norm
+from dyncore.gating import is_plain
 
 
 def fuses(norms: Iterable[nn.Module]) -> bool:

@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyncore.gating import (
+    Affine,
     Choice,
     Decision,
-    Evaluation,
     Gate,
     GateConfig,
+    GateWeights,
     Router,
     RouterConfig,
     RouterState,
@@ -112,10 +113,6 @@ class NeedsPrecision(nn.Module):
         return x * 1e-3 / ((one + 1e-3) - one)
 
 
-class WrongLean(nn.Identity):
-    """The router that has it answers otherwise when it runs lean."""
-
-
 FAULTS: dict[str, Callable[[], nn.Module]] = {
     "none": nn.Identity,
     "unused parameter": UnusedParameter,
@@ -129,7 +126,6 @@ FAULTS: dict[str, Callable[[], nn.Module]] = {
     "hidden layer": HiddenLayer,
     "unsaved buffer": UnsavedBuffer,
     "needs precision": NeedsPrecision,
-    "wrong lean": WrongLean,
 }
 
 
@@ -142,11 +138,6 @@ class BrokenRouter(Router):
 
     def forward(self, pooled: Tensor, state: RouterState) -> tuple[Tensor, RouterState]:
         return self.fault(self.align(pooled)), state
-
-    def lean(self) -> Evaluation:
-        if not isinstance(self.fault, WrongLean):
-            return self
-        return lambda pooled, state: (-self.align(pooled), state)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,10 +152,11 @@ class BrokenRouterConfig(RouterConfig):
 class BrokenGate(Gate):
     """One score per path, decided by its sign."""
 
-    def __init__(self, in_features: int, paths: int, off: float, *, cast: bool) -> None:
+    def __init__(self, in_features: int, paths: int, off: float, sign: int, *, cast: bool) -> None:
         super().__init__()
         self.head = nn.Linear(in_features, paths)
         self.off = off
+        self.sign = sign
         self.cast = cast
 
     def forward(self, feature: Tensor, noise: Tensor | None = None, *, relaxed: bool) -> Decision:
@@ -175,6 +167,10 @@ class BrokenGate(Gate):
         hard = torch.where(on, torch.ones_like(score), self.off)
         return Decision(Choice(on, score.sigmoid() if relaxed else hard))
 
+    def as_weights(self) -> GateWeights:
+        head = Affine(self.sign * self.head.weight, self.sign * self.head.bias)
+        return GateWeights(head, len(head.weight))
+
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenGateConfig(GateConfig):
@@ -183,9 +179,11 @@ class BrokenGateConfig(GateConfig):
     """Weight of a path that is not computed."""
     cast: bool = True
     """Decide in float32."""
+    sign: int = 1
+    """Of the weights that it is said to have; those of forward are positive."""
 
     def build(self, in_features: int, *, paths: int, channels: int, keep_one: bool) -> BrokenGate:
-        return BrokenGate(in_features, paths, self.off, cast=self.cast)
+        return BrokenGate(in_features, paths, self.off, self.sign, cast=self.cast)
 
     def draw_noise(
         self, shape: tuple[int, int, int], generator: torch.Generator | None, device: torch.device

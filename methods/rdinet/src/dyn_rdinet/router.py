@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from dyncore.gating import (
     Affine,
-    Evaluation,
-    LeanRouter,
     Router,
     RouterConfig,
     RouterState,
+    RouterWeights,
     he_linear,
+    is_plain,
 )
 
 Edges = Literal["decay", "cosine"]
@@ -81,16 +81,13 @@ class RelationalRouter(Router):
         forgotten = max(0, len(state) + 1 - self.history)
         return feature, (*state, feature)[forgotten:]
 
-    def lean(self) -> Evaluation:
-        """See :meth:`dyncore.gating.Router.lean`."""
-        if not isinstance(self.norm, nn.Identity) or not isinstance(self.edges, DecayEdges):
-            return self
-        return LeanRouter(
-            align=Affine(self.align.weight, self.align.bias),
-            decays=tuple(self.edges.powers.flip(0)[1:].tolist()),
-            mix=Affine(self.mix.weight),
-            memory=self.history,
-        )
+    def as_weights(self) -> RouterWeights | None:
+        """See :meth:`dyncore.gating.Router.as_weights`."""
+        align, mix = Affine.of(self.align, self.norm), Affine.of(self.mix)
+        if align is None or mix is None or not is_plain(self.edges, DecayEdges):
+            return None
+        decays = tuple(self.edges.powers.flip(0)[1:].tolist())
+        return RouterWeights(align=align, decays=decays, mix=mix, memory=self.history)
 
 
 @dataclass(frozen=True, kw_only=True)

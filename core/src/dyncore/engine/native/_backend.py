@@ -1,0 +1,141 @@
+"""The backend of compiled networks: threads, portions of images."""
+
+import ctypes
+import os
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from dyncore.cost import CostTable
+from dyncore.engine._backend import Backend
+from dyncore.engine._executor import Part
+from dyncore.engine._measure import measure
+from dyncore.engine.native._block import NativeBlock
+from dyncore.engine.native._head import NativeHead
+from dyncore.engine.native._network import NativeNetwork
+from dyncore.engine.native._packing import Maps, Store
+from dyncore.engine.native._routing import Routing
+from dyncore.engine.native._stem import NativeStem
+from dyncore.engine.native._supported import routes, supports_head, supports_stem
+from dyncore.engine.plan import FoldedHead, FoldedStem, Plan
+from dyncore.gating import ExecutionPath
+
+MAX_MAP_BYTES = 2**25
+"""Bytes that the largest map of a portion of images may take: caches do not hold more."""
+
+
+class NativeBackend(Backend):
+    """A planned network with a team of threads; one call runs at a time.
+
+    A process that was forked off has none of the team's threads: it gets a team of its own when it
+    first calls.
+    """
+
+    def __init__(self, plan: Plan, images: Tensor, threads: int, code: ctypes.CDLL) -> None:
+        """``plan`` must be one that is supported, ``images`` like those to come."""
+        self.plan = plan
+        self._start = partial(_Process, plan, images[:1], threads, code)
+        self._process = self._start()
+        self._parents: list[_Process] = []
+        """Never thrown away: to end a team is to wait for its threads."""
+
+    def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        """Parts in the order of the images."""
+        return self._here().run(images, path)
+
+    def profile(self, images: Tensor) -> CostTable:
+        """Times per image at this batch size."""
+        return self._here().profile(images)
+
+    @property
+    def network(self) -> NativeNetwork:
+        """What runs in this process."""
+        return self._here().network
+
+    def _here(self) -> "_Process":
+        if self._process.id != os.getpid():
+            self._parents.append(self._process)
+            self._process = self._start()
+        return self._process
+
+
+class _Process:
+    """The network and the threads of one process.
+
+    A call that needs operations of torch goes to a thread that uses no others: torch's would go on
+    spinning where the team wants to work, and to change the caller's setting costs a millisecond.
+    Others stay on the caller's, as the way there and back takes some 0.1 ms.
+    """
+
+    def __init__(self, plan: Plan, image: Tensor, threads: int, code: ctypes.CDLL) -> None:
+        self.id = os.getpid()
+        store = Store(code, image.dtype, threads)
+        self.network = build(plan, image, store)
+        sizes = (plan.blocks[0].in_size, *(block.out_size for block in plan.blocks))
+        largest = max(store.map(size).numbers for size in sizes) * image.element_size()
+        self._portion = max(MAX_MAP_BYTES // largest, 2 * threads)
+        self._lock = threading.Lock()
+        self._thread = _single_threaded()
+        weakref.finalize(self, self._thread.shutdown, wait=False)
+
+    def run(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        """See :meth:`Backend.__call__`."""
+        with self._lock:
+            if self.network.is_one_call(path):
+                return self._run(images, path)
+            return self._thread.submit(self._run_with_torch, images, path).result()
+
+    def profile(self, images: Tensor) -> CostTable:
+        """See :meth:`Backend.profile`."""
+        with self._lock:
+            return self._thread.submit(measure, self.network, images).result()
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _run_with_torch(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        return self._run(images, path)
+
+    def _run(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
+        count = images.shape[0]
+        if count <= self._portion:
+            return [self.network.run(images, path)]
+        parts = []
+        for first in range(0, count, self._portion):
+            rows = slice(first, first + self._portion)
+            some = None if path is None else path.images(rows)
+            parts.append(self.network.run(images[rows], some))
+        return parts
+
+
+@torch.no_grad()
+def build(plan: Plan, image: Tensor, store: Store) -> NativeNetwork:
+    """All parts of ``plan`` that compiled code knows, packed."""
+    first = maps = Maps(plan.blocks[0].in_size, store)
+    blocks = []
+    for block in plan.blocks:
+        blocks.append(NativeBlock(block, maps, store))
+        maps = blocks[-1].maps
+    stem = head = None
+    if isinstance(plan.stem, FoldedStem) and supports_stem(plan.stem):
+        stem = NativeStem(plan.stem, image, first, store)
+    if isinstance(plan.head, FoldedHead) and supports_head(plan.head):
+        head = NativeHead(plan.head, plan.blocks[-1].out_size, store)
+    routing = Routing.of(blocks, stem, head, store) if routes(plan) else None
+    return NativeNetwork(plan, blocks, stem, head, routing, store)
+
+
+def _single_threaded() -> ThreadPoolExecutor:
+    """A thread whose operations use no other threads.
+
+    torch takes what a thread sets for itself as the default of threads that start later, too. So
+    it starts here, and then the caller's number is set again.
+    """
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(1, "dyncore")
+    pool.submit(torch.set_num_threads, 1).result()
+    torch.set_num_threads(before)
+    return pool

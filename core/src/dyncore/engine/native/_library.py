@@ -1,0 +1,112 @@
+"""The compiled code, and the check that its structs are those that Python fills."""
+
+import ctypes
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from dyncore.engine.native import _structs as structs
+from dyncore.engine.plan import ActivationKind
+from dyncore.native import load
+
+SOURCE = Path(__file__).parent / "cpp" / "network.cpp"
+FLAGS = ("-pthread",)
+
+IDENTITY, CONVOLUTION, PADDING, NO_SHORTCUT = range(4)
+"""Kinds of shortcut; see block.h."""
+MAX_PATHS = 64
+"""Most paths of a block."""
+MAX_EARLIER = 64
+"""Most earlier features that a router reads."""
+
+CONSTANTS = {
+    "NONE": ActivationKind.NONE,
+    "RELU": ActivationKind.RELU,
+    "RELU6": ActivationKind.RELU6,
+    "IDENTITY": IDENTITY,
+    "CONVOLUTION": CONVOLUTION,
+    "PADDING": PADDING,
+    "NO_SHORTCUT": NO_SHORTCUT,
+    "MAX_PATHS": MAX_PATHS,
+    "MAX_EARLIER": MAX_EARLIER,
+}
+"""Those that the C++ has, too."""
+
+
+class _Entry(ctypes.Structure):
+    """See layout.h: a struct's field, a whole struct (no field), or a constant (no struct)."""
+
+    _fields_ = (
+        ("struct", ctypes.c_char_p),
+        ("field", ctypes.c_char_p),
+        ("offset", ctypes.c_int64),
+        ("size", ctypes.c_int64),
+    )
+
+
+@functools.cache
+def library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The compiled code for tensors of ``dtype``; None where it cannot be had."""
+    loaded = load(SOURCE, dtype, FLAGS, user="engines run")
+    if loaded is None:
+        return None
+    check_layout(loaded)
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    loaded.new_team.restype = pointer
+    loaded.new_team.argtypes = [integer]
+    loaded.delete_team.argtypes = [pointer]
+    loaded.delete_team.restype = None
+    loaded.run_block.restype = None
+    loaded.run_block.argtypes = [pointer] * 5 + [integer] + [pointer] * 3
+    loaded.run_network.restype = None
+    loaded.run_network.argtypes = [pointer] * 7
+    loaded.run_router.restype = None
+    loaded.run_router.argtypes = [pointer] * 3 + [integer, pointer]
+    loaded.run_head.restype = None
+    loaded.run_head.argtypes = [pointer] * 5 + [integer, pointer]
+    loaded.run_stem.restype = None
+    loaded.run_stem.argtypes = [pointer] * 4 + [integer, pointer]
+    return loaded
+
+
+def check_layout(
+    code: ctypes.CDLL,
+    structures: Sequence[type[ctypes.Structure]] = structs.STRUCTS,
+    constants: Mapping[str, int] = CONSTANTS,
+) -> None:
+    """Raises RuntimeError, with the name of what differs, unless ``code`` has the same layout.
+
+    Compared are each struct's size, the names, places and sizes of its fields, and constants.
+    """
+    compiled = _compiled_layout(code)
+    ours: dict[str, object] = {
+        structure.__name__: {
+            "": (0, ctypes.sizeof(structure)),
+            **{
+                name: (getattr(structure, name).offset, getattr(structure, name).size)
+                for name, *_ in structure._fields_
+            },
+        }
+        for structure in structures
+    }
+    ours |= {name: {"": (int(value), 0)} for name, value in constants.items()}
+    for name in sorted(compiled.keys() | ours.keys()):
+        if compiled.get(name) != ours.get(name):
+            raise RuntimeError(
+                f"{name} of the compiled engine does not fit Python's: it is {compiled.get(name)} "
+                f"there (field: place, size) and {ours.get(name)} here"
+            )
+
+
+def _compiled_layout(code: ctypes.CDLL) -> dict[str, dict[str, tuple[int, int]]]:
+    code.layout_entries.restype = ctypes.c_int64
+    code.layout.restype = ctypes.POINTER(_Entry * code.layout_entries())
+    layout: dict[str, dict[str, tuple[int, int]]] = {}
+    for entry in code.layout().contents:
+        layout.setdefault(entry.struct.decode(), {})[entry.field.decode()] = (
+            entry.offset,
+            entry.size,
+        )
+    return layout

@@ -1,0 +1,190 @@
+"""Weights, maps and scratch memory as compiled code takes them."""
+
+import ctypes
+import mmap
+import os
+import weakref
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dyncore.engine.native._structs import Convolution, Map
+from dyncore.engine.native._supported import is_depthwise
+from dyncore.engine.plan import ActivationKind
+from dyncore.gating import Affine
+
+ARENA = 2**25
+"""Bytes that are asked for at a time."""
+PAGE, HUGE_PAGE = 2**12, 2**21
+ALIGNMENT = 64
+
+
+def pointers(rows: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    """Their addresses as an array in C."""
+    addresses = [row.data_ptr() for row in rows]
+    return (ctypes.c_void_p * len(addresses))(*addresses)
+
+
+def _delete_team(code: ctypes.CDLL, team: int, process: int) -> None:
+    """A process that was forked off has none of the threads that this would wait for."""
+    if os.getpid() == process:
+        code.delete_team(team)
+
+
+def _memory(size: int) -> mmap.mmap:
+    """``size`` bytes of zeros, in huge pages where the system has them.
+
+    They must be private: Linux gives shared ones small pages.
+    """
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
+def _zeros(numbers: int, dtype: torch.dtype) -> Tensor:
+    """Small ones come from the allocator, which packs them better."""
+    size = numbers * dtype.itemsize
+    if size < HUGE_PAGE:
+        return torch.zeros(numbers, dtype=dtype, device="cpu")
+    return torch.frombuffer(_memory(size), dtype=dtype)
+
+
+class Store:
+    """Compiled code, its threads, and the memory that it points to: they live as long as this."""
+
+    def __init__(self, code: ctypes.CDLL, dtype: torch.dtype, threads: int) -> None:
+        self.code, self.dtype, self.threads = code, dtype, threads
+        self.lanes = int(code.lanes())
+        self.team = code.new_team(threads)
+        weakref.finalize(self, _delete_team, code, self.team, os.getpid())
+        self._arenas: list[mmap.mmap] = []
+        self._free = self._used = 0
+        self._scratch: dict[object, Tensor] = {}
+
+    def filled(self, channels: int) -> int:
+        """Up to whole vectors."""
+        return -(-channels // self.lanes) * self.lanes
+
+    def map(self, size: tuple[int, ...], pitch: int | None = None, border: int = 1) -> Map:
+        """Of (channels, height, width); ``pitch`` is all numbers of a pixel, if they are known."""
+        return Map(size[1], size[2], border, self._pitch(size[0]) if pitch is None else pitch)
+
+    def whole(self, channels: int) -> bool:
+        """Whether the pixels of a map of so many channels lie together without a gap."""
+        return self._pitch(channels) == channels
+
+    def _pitch(self, channels: int) -> int:
+        """Filled up, but not to whole quarters of a page.
+
+        A tile's pixels, every second one where the stride is 2, would push each other out of the
+        first cache, where such addresses share few sets.
+        """
+        filled = self.filled(channels)
+        return filled if filled * self.dtype.itemsize % (PAGE // 4) else filled + self.lanes
+
+    def empty(self, *shape: int) -> Tensor:
+        """Not initialised."""
+        return torch.empty(shape, dtype=self.dtype, device="cpu")
+
+    def scratch(self, use: object, numbers: int) -> Tensor:
+        """(threads, numbers) zeros, the same ones for the same use."""
+        key = use, numbers
+        if key not in self._scratch:
+            self._scratch[key] = _zeros(self.threads * numbers, self.dtype).view(-1, numbers)
+        return self._scratch[key]
+
+    def convolution(
+        self,
+        conv: nn.Conv2d,
+        activation: ActivationKind,
+        *,
+        picks: bool = False,
+        merged: bool = False,
+    ) -> Convolution:
+        """``conv`` packed. ``picks``: single output channels can be asked for.
+
+        ``merged``: all channels of a map are read, so that a kernel's row lies together.
+        """
+        stride, depthwise = int(conv.stride[0]), is_depthwise(conv)
+        merged = merged and not depthwise
+        return self._packed(conv.weight, conv.bias, stride, activation, picks, merged, depthwise)
+
+    def affine(self, affine: Affine) -> Convolution:
+        """``affine`` packed, for maps with an image's row of numbers in the place of a pixel."""
+        return self._packed(affine.weight[:, :, None, None], affine.bias)
+
+    def _packed(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: int = 1,
+        activation: ActivationKind = ActivationKind.NONE,
+        picks: bool = False,
+        merged: bool = False,
+        depthwise: bool = False,
+    ) -> Convolution:
+        weight = weight.detach()
+        outputs, inputs, kernel, _ = weight.shape
+        more = self.filled(outputs) - outputs
+        panels = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, more))
+        panels = panels.unflatten(0, (-1, self.lanes)).permute(0, 3, 4, 2, 1)
+        padded = F.pad(weight.new_zeros(outputs) if bias is None else bias.detach(), (0, more))
+        rows = F.pad(weight.permute(0, 2, 3, 1), (0, self.filled(inputs) - inputs))
+        return Convolution(
+            kernel,
+            stride,
+            activation,
+            merged,
+            depthwise,
+            inputs * (kernel if merged else 1),
+            outputs,
+            self.keep(panels),
+            self.keep(rows) if picks else None,
+            self.keep(padded),
+        )
+
+    def keep(self, values: Tensor) -> int:
+        """The address of a copy; a run reads each weight about once, so pages matter."""
+        taken = -(-values.numel() * self.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+        if taken > self._free:
+            size = max(taken, ARENA)
+            self._arenas.append(_memory(size))
+            self._free, self._used = size, 0
+        kept = torch.frombuffer(
+            self._arenas[-1], dtype=self.dtype, count=values.numel(), offset=self._used
+        )
+        kept.copy_(values.flatten())
+        self._free -= taken
+        self._used += taken
+        return kept.data_ptr()
+
+
+class Maps:
+    """A buffer for maps of one size (channels, height, width), as large as it was ever needed."""
+
+    def __init__(self, size: tuple[int, ...], store: Store) -> None:
+        self.size, self.dtype = size, store.dtype
+        self.map = store.map(size)
+        self.row = self.map.pitch * (size[2] + 2)
+        self._buffer = torch.empty(0, device="cpu")
+
+    def take(self, images: int, *, own: bool = False) -> Tensor:
+        """(images, channels, height, width), borders zero; ``own``: in a buffer of its own."""
+        needed = images * self.map.numbers
+        if own:
+            return self._view(torch.zeros(needed, dtype=self.dtype, device="cpu"), images)
+        if len(self._buffer) < needed:
+            self._buffer = _zeros(needed, self.dtype)
+        return self._view(self._buffer, images)
+
+    def start(self, x: Tensor) -> int:
+        """Address of the first image's border."""
+        return x.data_ptr() - (self.row + self.map.pitch) * x.element_size()
+
+    def _view(self, buffer: Tensor, images: int) -> Tensor:
+        strides = (self.map.numbers, 1, self.row, self.map.pitch)
+        return buffer.as_strided((images, *self.size), strides, self.row + self.map.pitch)

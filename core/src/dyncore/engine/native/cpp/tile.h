@@ -1,0 +1,260 @@
+// A tile of a convolution: some pixels and vectors of output channels whose sums stay in registers.
+//
+// A map is channels-last with a border of zeros, so a kernel reads neighbours without asking where
+// the image ends, and several pixels share each weight that is read.
+//
+// The loops of a convolution, outermost first: passes of pixels and panels of output channels
+// (convolution.h), tiles of pixels, then here segments of inputs, taps of the kernel, runs of at most
+// MAX_TERMS inputs, inputs, pixels, vectors of output channels. Innermost, P x N sums take one broadcast
+// input each and N weights that all P pixels share: P * N multiply-adds for P + N loads.
+#pragma once
+
+#include <algorithm>
+
+#include "prefetch.h"
+#include "vector.h"
+
+// Pixels of a tile of N vectors of output channels: as many as registers hold.
+template <int N>
+constexpr int MAX_PIXELS = MANY_REGISTERS ? 14 : N == 1 ? 8 : 12 / N;
+
+constexpr int PREFETCH_ROWS = 32;        // rows of weights that are asked for before they are needed
+constexpr int MAX_TERMS = 256;  // of a sum before it is carried away: short sums round less
+
+struct Map {
+  int32_t height, width, border;
+  int64_t pitch;  // channels of a pixel in memory
+
+  ptrdiff_t row() const { return (width + 2 * border) * pitch; }
+  ptrdiff_t size() const { return (height + 2 * border) * row(); }
+  ptrdiff_t at(int y, int x) const { return (y + border) * row() + (x + border) * pitch; }
+};
+
+// A convolution with its norm folded in and zeros around the image. Where all channels of a map are
+// read, the pixels of a kernel's row lie together: `merged` takes them for channels of one pixel.
+struct Convolution {
+  int32_t kernel, stride, activation, merged;
+  int32_t depthwise;        // each output is of the input of its own number, and `inputs` is 1
+  int32_t inputs, outputs;  // channels; outputs of `panels` are filled up to whole vectors
+  const real* panels;       // [outputs / LANES][kernel² or, merged, kernel][inputs][LANES]
+  const real* rows;         // [outputs][kernel²][inputs, filled up], or null
+  const real* bias;         // [outputs, filled up]
+
+  int panel_count() const { return (outputs + LANES - 1) / LANES; }
+};
+
+// Input channels that lie together, or those in `list`, which are then packed in the map.
+struct Segment {
+  ptrdiff_t map_channel, weight_channel;
+  int32_t count;
+  const int32_t* list;
+};
+
+// What becomes of a sum: out = activation(scale * sum, plus what is there if `add`), times
+// `channel_scale`. `totals` grow by what is put out.
+struct Result {
+  real* out;  // the map of one image
+  Map map;
+  bool add;
+  real scale;
+  int32_t activation;
+  const real* bias;
+  const real* channel_scale;  // per output channel, or null
+  Prefetch* prefetch = nullptr;     // what to ask for meanwhile, or null
+  real* totals = nullptr;     // per output channel, or null
+};
+
+struct Taps {
+  int count;
+  ptrdiff_t offset[9];  // from the first pixel that a kernel touches
+};
+
+static Taps taps_of(const Convolution& conv, const Map& in) {
+  const int columns = conv.merged ? 1 : conv.kernel;
+  Taps taps{conv.kernel * columns, {}};
+  for (int k = 0; k < taps.count; k++)
+    taps.offset[k] = (k / columns) * in.row() + (k % columns) * in.pitch;
+  return taps;
+}
+
+INLINE const real* first_pixel(const Convolution& conv, const Map& in, const real* x, int y, int c) {
+  const int half = conv.kernel / 2;
+  return x + in.at(y * conv.stride - half, c * conv.stride - half);
+}
+
+// Where the P pixels of a tile lie, from the first one: W of them in each row, or, if W is 1, each
+// after the other, on to the next row where one ends.
+template <int P, int W>
+struct Pixels {
+  static constexpr int IN_ROW = (W + 2) / 3, GROUPS = P / W * IN_ROW;  // three share a register
+  ptrdiff_t next, from[GROUPS], to[P];
+
+  Pixels(const Convolution& conv, const Map& in, const Map& out, int c)
+      : next(conv.stride * in.pitch) {
+    const ptrdiff_t row = conv.stride * in.row();
+    if constexpr (W > 1) {
+      for (int g = 0; g < GROUPS; g++) from[g] = g / IN_ROW * row + g % IN_ROW * 3 * next;
+      for (int p = 0; p < P; p++) to[p] = p / W * out.row() + p % W * out.pitch;
+    } else {
+      const ptrdiff_t in_turn = row - out.width * next;
+      const ptrdiff_t out_turn = out.row() - out.width * out.pitch;
+      ptrdiff_t in_at = 0, out_at = 0;
+      for (int p = 0; p < P; p++) {
+        from[p] = in_at, to[p] = out_at;
+        const bool turns = ++c == out.width;
+        if (turns) c = 0;
+        in_at += next + (turns ? in_turn : 0);
+        out_at += out.pitch + (turns ? out_turn : 0);
+      }
+    }
+  }
+};
+
+// Whether a tile of so many sums has the time to ask for what is needed soon: a line for two inputs.
+template <int P, int N>
+constexpr bool HIDES_PREFETCH = P * N >= 12;
+
+constexpr int PREFETCH_INPUTS = 16;  // inputs for which it asks at once; larger bursts make it wait
+
+// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment.
+template <int P, int N, int W, bool PREFETCHES>
+INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pixels,
+                       const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count,
+                       const real* soon = nullptr) {
+  constexpr int IN_ROW = pixels.IN_ROW, GROUPS = pixels.GROUPS;
+  const ptrdiff_t next = pixels.next;
+  const real* from[GROUPS];
+  for (int g = 0; g < GROUPS; g++) from[g] = x + pixels.from[g];
+  // A sum waits for its last addition, some four cycles, and two can begin in each: with fewer than
+  // eight sums, each is made of several chains that are added up at the end.
+  constexpr int CHAINS = std::max(1, 8 / (P * N)), DISTANCE = CHAINS > 1 ? 4 * PREFETCH_ROWS : PREFETCH_ROWS;
+  vec chains[CHAINS][P][N] = {};
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < N; n++) chains[0][p][n] = sums[p][n];
+  const auto add = [&](vec (&to)[P][N], ptrdiff_t j) __attribute__((always_inline)) {
+    const real* weight = weights + (list ? list[j] : j) * LANES;
+    vec w[N];
+#pragma GCC unroll 3
+    for (int n = 0; n < N; n++) {
+      w[n] = load(weight + n * panel_size);
+      __builtin_prefetch(weight + n * panel_size + DISTANCE * LANES);
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < P; p++) {
+      const int column = p % W;
+      const real* pixel = from[p / W * IN_ROW + column / 3] + j;
+      const real value = column % 3 == 0 ? pixel[0] : column % 3 == 1 ? pixel[next] : pixel[2 * next];
+#pragma GCC unroll 3
+      for (int n = 0; n < N; n++) to[p][n] += value * w[n];
+    }
+  };
+  ptrdiff_t j = 0;
+  // With something to fetch for later: a burst of lines, then the inputs that hide it.
+  if constexpr (PREFETCHES)
+    while (j + PREFETCH_INPUTS <= count) {
+      for (int line = 0; line < PREFETCH_INPUTS / 2; line++)
+        __builtin_prefetch(soon + (j / 2 + line) * LINE, 0, 2);
+#pragma GCC unroll 1
+      for (const ptrdiff_t end = j + PREFETCH_INPUTS; j < end; j++) add(chains[0], j);
+    }
+  for (; j + CHAINS <= count; j += CHAINS)
+#pragma GCC unroll 8
+    for (int chain = 0; chain < CHAINS; chain++) add(chains[chain], j + chain);
+  if constexpr (CHAINS > 1)
+    for (; j < count; j++) add(chains[0], j);
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < N; n++) {
+      sums[p][n] = chains[0][p][n];
+      for (int chain = 1; chain < CHAINS; chain++) sums[p][n] += chains[chain][p][n];
+    }
+}
+
+// A convolution of some segments of a map, and where it goes.
+struct Product {
+  const Convolution& conv;
+  const Map& in;
+  const real* x;
+  const Taps taps;
+  const Segment* segments;
+  int count;
+  const Result& result;
+  const int32_t* wanted = nullptr;  // output channels that are, whole panels of them; null: all
+
+  // Where the weights of the result's panel lie.
+  int from_panel(int panel) const { return wanted ? wanted[panel * LANES] / LANES : panel; }
+
+  int64_t weights() const { return (int64_t)taps.count * conv.inputs * conv.panel_count() * LANES; }
+};
+
+// One tile, of which (y, c) is the first pixel and `panel` the first vector of output channels.
+template <int P, int N, int W>
+static __attribute__((noinline)) void tile(const Product& product, int panel, int y, int c) {
+  const auto& [conv, in, x, taps, segments, count, result, wanted] = product;
+  const Pixels<P, W> pixels(conv, in, result.map, c);
+  real* const out = result.out + result.map.at(y, c) + panel * LANES;
+  const auto place = [&](int p) { return out + pixels.to[p]; };
+  // The lines that are written in the end come while the sums are made.
+  for (int p = 0; p < P; p++)
+    for (int n = 0; n < N; n++) __builtin_prefetch(place(p) + n * LANES, 1);
+  vec sums[P][N] = {}, carried[P][N];
+  const int first_panel = product.from_panel(panel);
+  const int apart = N > 1 ? product.from_panel(panel + 1) - first_panel : 1;
+  const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
+  const real* const start = first_pixel(conv, in, x, y, c);
+  const real* const weights = conv.panels + first_panel * panel_size;
+  const ptrdiff_t stride = apart * panel_size;
+  // Panels lie [taps][inputs][LANES], so for a tap the weights of a segment lie together; those of the
+  // next vector of output channels follow `stride` numbers on. Sums that have MAX_TERMS terms are carried
+  // to `carried` and begin anew at zero: in a float32 of 2304 terms small ones would be lost.
+  int terms = 0;
+  bool carries = false;
+  for (int s = 0; s < count; s++)
+    for (int k = 0; k < taps.count; k++) {
+      for (int32_t first = 0; first < segments[s].count; first += MAX_TERMS) {
+        const Segment& segment = segments[s];
+        const int32_t some = std::min(segment.count - first, MAX_TERMS);
+        if (terms + some > MAX_TERMS) {
+          for (int p = 0; p < P; p++)
+            for (int n = 0; n < N; n++) {
+              carried[p][n] = carries ? carried[p][n] + sums[p][n] : sums[p][n];
+              sums[p][n] = vec{};
+            }
+          carries = true;
+          terms = 0;
+        }
+        terms += some;
+        const real* from = start + taps.offset[k] + segment.map_channel + first;
+        const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
+        if (segment.list)
+          accumulate<P, N, W, false>(sums, from, pixels, rows, stride, segment.list + first, some);
+        else if (HIDES_PREFETCH<P, N> && result.prefetch && result.prefetch->any())
+          accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, stride, nullptr, some,
+                                    result.prefetch->take(some / 2));
+        else
+          accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, some);
+      }
+    }
+  // What follows a sum, while it is in a register: bias, scale, the shortcut that is there already, the
+  // activation, a channel's salience, and the totals that the next router's averages are made of.
+  vec total[N] = {}, bias[N];
+  for (int n = 0; n < N; n++) bias[n] = load(result.bias + (first_panel + n * apart) * LANES);
+#pragma GCC unroll 16
+  for (int p = 0; p < P; p++)
+#pragma GCC unroll 3
+    for (int n = 0; n < N; n++) {
+      real* const to = place(p) + n * LANES;
+      const vec sum = carries ? carried[p][n] + sums[p][n] : sums[p][n];
+      vec value = (sum + bias[n]) * result.scale;  // a large bias swallows no small terms
+      if (result.add) value += load(to);
+      value = activate(value, result.activation);
+      if (result.channel_scale)
+        value *= load(result.channel_scale + (first_panel + n * apart) * LANES);
+      store(to, value);
+      total[n] += value;
+    }
+  if (result.totals)
+    for (int n = 0; n < N; n++) {
+      real* const totals = result.totals + (panel + n) * LANES;
+      store(totals, load(totals) + total[n]);
+    }
+}

@@ -1,0 +1,23 @@
+"""What there is to run, for any device: nothing here knows how."""
+
+from dyncore.engine.plan._layers import (
+    ActivationKind,
+    FoldedHead,
+    FoldedLayer,
+    FoldedPath,
+    FoldedStem,
+    activate,
+)
+from dyncore.engine.plan._plan import BlockPlan, Plan, plan
+
+__all__ = [
+    "ActivationKind",
+    "BlockPlan",
+    "FoldedHead",
+    "FoldedLayer",
+    "FoldedPath",
+    "FoldedStem",
+    "Plan",
+    "activate",
+    "plan",
+]

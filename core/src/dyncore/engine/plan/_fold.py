@@ -1,0 +1,100 @@
+"""Batch norms folded into the convolutions before them, where both are plain torch layers.
+
+What is anything else (a subclass, a parametrised or hooked module, another norm, padding with
+something else than zeros) stays a module and runs as it is.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from dyncore.backbones import Backbone, HeadLayers, StemLayers
+from dyncore.blocks import Layer, Path, ProjectionShortcut, identity, relu, relu6
+from dyncore.engine.plan._layers import (
+    ActivationKind,
+    FoldedHead,
+    FoldedLayer,
+    FoldedPath,
+    FoldedStem,
+)
+from dyncore.gating import describes, is_plain
+
+KINDS: dict[object, ActivationKind] = {
+    relu: ActivationKind.RELU,
+    F.relu: ActivationKind.RELU,
+    torch.relu: ActivationKind.RELU,
+    relu6: ActivationKind.RELU6,
+    F.relu6: ActivationKind.RELU6,
+    identity: ActivationKind.NONE,
+}
+"""The functions that are known."""
+
+
+def fold(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | None:
+    """One convolution that does what both do in evaluation, folded in float64.
+
+    None where one of them is no plain layer, or the norm keeps no running statistics.
+    """
+    if not is_plain(conv, nn.Conv2d) or conv.padding_mode != "zeros":
+        return None
+    if not is_plain(norm, nn.BatchNorm2d, nn.SyncBatchNorm) or norm.running_mean is None:
+        return None
+    exact_conv, exact_norm = copy.deepcopy(conv).double(), copy.deepcopy(norm).double()
+    folded = fuse_conv_bn_eval(exact_conv.eval(), exact_norm.eval())
+    return folded.to(conv.weight.dtype).requires_grad_(False)
+
+
+def fold_layer(layer: Layer) -> FoldedLayer | None:
+    """``layer`` as one; None where it cannot be."""
+    conv = fold(layer.conv, layer.norm)
+    kind = KINDS.get(layer.activation)
+    return None if conv is None or kind is None else FoldedLayer(conv, kind)
+
+
+def fold_path(path: Path) -> FoldedPath | None:
+    """``path`` layer by layer; None where one of them cannot be folded."""
+    layers = tuple(map(fold_layer, path.layers))
+    known = tuple(layer for layer in layers if layer is not None)
+    return FoldedPath(known) if len(known) == len(layers) else None
+
+
+def fold_shortcut(shortcut: nn.Module) -> nn.Conv2d | None:
+    """A projection as one convolution; None where it cannot be."""
+    if not is_plain(shortcut, ProjectionShortcut):
+        return None
+    return fold(shortcut.conv, shortcut.norm)
+
+
+def fold_stem(backbone: Backbone) -> FoldedStem | None:
+    """The stem that ``backbone`` describes; None: it describes none, or it cannot be folded."""
+    if not describes(backbone, "stem_layers", "stem"):
+        return None
+    described: StemLayers | None = backbone.stem_layers
+    layer = None if described is None else fold_layer(described.layer)
+    return None if described is None or layer is None else FoldedStem(layer, described.max_pool)
+
+
+def fold_head(backbone: Backbone) -> FoldedHead | None:
+    """The same of the head, whose last layer must be a plain linear one."""
+    if not describes(backbone, "head_layers", "head"):
+        return None
+    described: HeadLayers | None = backbone.head_layers
+    if described is None or not is_plain(described.linear, nn.Linear):
+        return None
+    if described.layer is None:
+        return FoldedHead(None, described.linear)
+    layer = fold_layer(described.layer)
+    return None if layer is None else FoldedHead(layer, described.linear)
+
+
+def agree(a: Tensor, b: Tensor) -> bool:
+    """Whether two results differ by no more than rounding may make, at their values' scale."""
+    if a.shape != b.shape:
+        return False
+    largest = float(b.abs().max()) if b.numel() else 0.0
+    eps = torch.finfo(b.dtype).eps
+    allowed = eps**0.5 * largest + eps
+    return torch.allclose(a, b, rtol=0, atol=allowed)

@@ -1,0 +1,81 @@
+"""Layers with their norms folded in; a call says in plain torch what a backend must compute."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ActivationKind(IntEnum):
+    """An activation that every backend knows; compiled code has the same numbers."""
+
+    NONE = 0
+    RELU = 1
+    RELU6 = 2
+
+
+PlannedActivation: TypeAlias = ActivationKind | Callable[[Tensor], Tensor]
+"""Where it is no known kind, the function itself."""
+
+
+def activate(x: Tensor, activation: PlannedActivation) -> Tensor:
+    """``activation(x)``; of a known kind, ``x`` stays as it is."""
+    if activation == ActivationKind.NONE:
+        return x
+    if activation == ActivationKind.RELU:
+        return torch.relu(x)
+    if activation == ActivationKind.RELU6:
+        return F.relu6(x)
+    assert callable(activation)
+    return activation(x)
+
+
+@dataclass(frozen=True)
+class FoldedLayer:
+    """``activation(conv(x))``: a convolution with its norm folded in, so that it has a bias."""
+
+    conv: nn.Conv2d
+    activation: ActivationKind
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return activate(self.conv(x), self.activation)
+
+
+@dataclass(frozen=True)
+class FoldedPath:
+    """Layers, one after the other."""
+
+    layers: tuple[FoldedLayer, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+@dataclass(frozen=True)
+class FoldedStem:
+    """A layer, and perhaps a maximum over 3×3 pixels with stride 2 and padding 1."""
+
+    layer: FoldedLayer
+    max_pool: bool
+
+    def __call__(self, images: Tensor) -> Tensor:
+        x = self.layer(images)
+        return F.max_pool2d(x, 3, 2, 1) if self.max_pool else x
+
+
+@dataclass(frozen=True)
+class FoldedHead:
+    """Perhaps a layer, then each map's mean, then a linear layer."""
+
+    layer: FoldedLayer | None
+    linear: nn.Linear
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = x if self.layer is None else self.layer(x)
+        return self.linear(x.mean((2, 3)))

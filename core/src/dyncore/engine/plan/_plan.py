@@ -1,0 +1,164 @@
+"""What there is to run: a trained network as stem, routers, gates, folded paths and head."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from dyncore.blocks import GatedBlock, Path
+from dyncore.engine.plan._fold import (
+    KINDS,
+    agree,
+    fold_head,
+    fold_path,
+    fold_shortcut,
+    fold_stem,
+)
+from dyncore.engine.plan._layers import (
+    ActivationKind,
+    FoldedHead,
+    FoldedPath,
+    FoldedStem,
+    PlannedActivation,
+)
+from dyncore.gating import (
+    Decision,
+    Gate,
+    GateWeights,
+    Router,
+    RouterState,
+    RouterWeights,
+    describes,
+    is_plain,
+)
+from dyncore.network import DynamicNetwork
+
+_Folded = TypeVar("_Folded", bound=Callable[[Tensor], Tensor])
+_Module = TypeVar("_Module", bound=Callable[[Tensor], Tensor])
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One site: a block, and what decides about it."""
+
+    router: RouterWeights | Router | None
+    """None: not gated. A router that cannot be told by weights runs as it is."""
+    gate: GateWeights | Gate | None
+    """The same of the gate."""
+    scales: bool
+    """Whether the gate's weights may be other than 0 and 1."""
+    paths: tuple[FoldedPath | Path, ...]
+    """A path whose layers cannot be folded stays as it is and runs as a module."""
+    shortcut: nn.Module | None
+    """None: there is none; ``nn.Identity``: the block's input; a projection is one convolution."""
+    activation: PlannedActivation
+    channels: int
+    """Gated channels; 0: none."""
+    input_activated: bool
+    """Whether the block before ended in the same activation, so that to skip is to do nothing."""
+    in_size: tuple[int, int, int]
+    out_size: tuple[int, int, int]
+
+    @property
+    def keeps_input(self) -> bool:
+        """Whether the shortcut is the block's input itself."""
+        return self.shortcut is not None and is_plain(self.shortcut, nn.Identity)
+
+    def decide(self, feature: Tensor) -> Decision:
+        """The gate's hard decision."""
+        assert self.gate is not None
+        if isinstance(self.gate, GateWeights):
+            return self.gate(feature)
+        return self.gate(feature, relaxed=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network for one input size, in evaluation, without what only training needs."""
+
+    stem: FoldedStem | Callable[[Tensor], Tensor]
+    blocks: tuple[BlockPlan, ...]
+    head: FoldedHead | Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def plan(model: DynamicNetwork, image: Tensor) -> Plan:
+    """Plan ``model``, in evaluation, for images like ``image`` (1, 3, H, W), on its device.
+
+    The plan holds parts of ``model`` itself. What was folded is compared with its modules on
+    ``image``; where the two disagree, the modules run.
+    """
+    if any(not path.names for site in model.sites for path in site.block.paths):
+        raise ValueError("the engine does not run networks from which paths were removed")
+    backbone = model.backbone
+    stem = _agreeing(fold_stem(backbone), backbone.stem, image)
+    x = backbone.stem(image)
+    state: RouterState = ()
+    blocks: list[BlockPlan] = []
+    for site in model.sites:
+        block, router, gate = site.block, None, None
+        if site.router is not None and site.gate is not None:
+            router, state = _router(site.router, x.mean((2, 3)), state)
+            gate = _gate(site.gate)
+        out = block(x)
+        activation = KINDS.get(block.activation, block.activation)
+        unchanged = (ActivationKind.NONE, *(before.activation for before in blocks[-1:]))
+        blocks.append(
+            BlockPlan(
+                router=router,
+                gate=gate,
+                scales=site.gate is not None and site.gate.scales,
+                paths=tuple(_path(path, site.channels, x) for path in block.paths),
+                shortcut=_shortcut(block, x),
+                activation=activation,
+                channels=site.channels,
+                input_activated=isinstance(activation, ActivationKind) and activation in unchanged,
+                in_size=(x.shape[1], x.shape[2], x.shape[3]),
+                out_size=(out.shape[1], out.shape[2], out.shape[3]),
+            )
+        )
+        x = out
+    return Plan(stem, tuple(blocks), _agreeing(fold_head(backbone), backbone.head, x))
+
+
+def _agreeing(folded: _Folded | None, module: _Module, x: Tensor) -> _Folded | _Module:
+    """``folded``, if there is one and it answers as ``module`` does; else ``module``."""
+    return folded if folded is not None and agree(folded(x), module(x)) else module
+
+
+def _router(
+    router: Router, pooled: Tensor, state: RouterState
+) -> tuple[RouterWeights | Router, RouterState]:
+    """The router to run, and the state after it."""
+    feature, after = router(pooled, state)
+    weights = router.as_weights() if describes(router, "as_weights", "forward") else None
+    if weights is None:
+        return router, after
+    ours, our_state = weights(pooled, state)
+    same = len(our_state) == len(after) and all(map(agree, (ours, *our_state), (feature, *after)))
+    return (weights if same else router), after
+
+
+def _gate(gate: Gate) -> GateWeights | Gate:
+    """Not compared: rounding may turn a decision."""
+    weights = gate.as_weights() if describes(gate, "as_weights", "forward") else None
+    return gate if weights is None else weights
+
+
+def _path(path: Path, channels: int, x: Tensor) -> FoldedPath | Path:
+    folded = fold_path(path)
+    if folded is not None and channels and not _gathers(folded):
+        return path
+    return _agreeing(folded, path, x)
+
+
+def _gathers(path: FoldedPath) -> bool:
+    """Whether single channels between the first two layers can be left out."""
+    return len(path.layers) > 1 and all(layer.conv.groups == 1 for layer in path.layers[:2])
+
+
+def _shortcut(block: GatedBlock, x: Tensor) -> nn.Module | None:
+    shortcut = block.downsample
+    return None if shortcut is None else _agreeing(fold_shortcut(shortcut), shortcut, x)
