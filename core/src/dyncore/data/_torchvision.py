@@ -1,7 +1,6 @@
 """torchvision, imported when an image is transformed or decoded, and not before.
 
-It imports ``torch._dynamo``, which takes longer than torch itself; who runs a model on tensors needs
-neither.
+It imports ``torch._dynamo``, too. Who runs a model on tensors needs neither.
 """
 
 from typing import Any
