@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from dyncore.cli import _list as list_module
 from dyncore.parts import RegistryError
 
 RECIPE = "vanilla-resnet20-digits-b0.5"
@@ -89,7 +88,7 @@ def test_a_broken_package_is_named(dyn, monkeypatch):
     def broken() -> list[str]:
         raise RegistryError("package dyn-x registers method 'x', but loading dyn_x failed")
 
-    monkeypatch.setattr(list_module, "list_methods", broken)
+    monkeypatch.setattr("dyncore.registry.list_methods", broken)
     ended = dyn("list")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == "dyn: package dyn-x registers method 'x', but loading dyn_x failed\n"
