@@ -32,11 +32,8 @@ def guard(run: Callable[[], None]) -> None:
     except (ValueError, FileNotFoundError, FileExistsError) as error:
         fail(str(error))
     except (OSError, RuntimeError) as error:
-        # Imported here: whoever raised one of them has paid for it.
-        from dyncore.hub import HubError
-        from dyncore.parts import RegistryError
-
-        if not isinstance(error, (HubError, RegistryError)):
+        # HubError and RegistryError, told by their home: their rooms need torch, and help does not.
+        if not type(error).__module__.startswith("dyncore."):
             raise
         fail(str(error))
     except SystemExit as stop:  # tyro has shown what is wrong with which option
