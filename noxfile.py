@@ -19,6 +19,7 @@ PACKAGES = {
     **{method: f"methods/{method}" for method in METHODS},
     "mixtures": "examples/mixtures",
 }
+PATHS = tuple(PACKAGES.values())
 NEEDS = {"mixtures": ("methods/dmnn", "methods/rdinet", "methods/spnet")}
 """Packages of ours that a package needs beside dyncore."""
 PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
@@ -27,7 +28,12 @@ CONSTRAINTS = ("-c", "constraints.txt")
 TEST_TOOLS = ("--group", "test")
 WORKERS = "2"
 """pytest's processes; each computes with one thread, so more than there are cores only costs."""
-BENCHMARKS = ("benchmarks/engine.py", "benchmarks/latency.py", "benchmarks/training.py")
+BENCHMARKS = (
+    "benchmarks/engine.py",
+    "benchmarks/latency.py",
+    "benchmarks/startup.py",
+    "benchmarks/training.py",
+)
 STATIC_ENGINES = ("onnx", "onnxruntime", "onnxscript", "openvino")
 """What the engine is measured against."""
 SOAKS = ("benchmarks/soak_resume.py", "benchmarks/soak_engine.py")
@@ -35,8 +41,12 @@ SOAKS = ("benchmarks/soak_resume.py", "benchmarks/soak_engine.py")
 
 
 def editable(*folders: str) -> list[str]:
-    """The arguments that install `folders` from the working tree; all packages if none is named."""
-    return [argument for folder in folders or PACKAGES.values() for argument in ("-e", folder)]
+    """The arguments that install `folders` from the working tree; all packages if none is named.
+
+    The core comes with what its tests train with.
+    """
+    named = [f"{folder}[train]" if folder == "core" else folder for folder in folders or PATHS]
+    return [argument for folder in named for argument in ("-e", folder)]
 
 
 def pytest(session: nox.Session, *paths: str) -> None:
@@ -78,16 +88,24 @@ def add_wheel_tests(package: str, folder: str) -> None:
     @nox.session(name=f"tests-{package}")
     def tests_wheel(session: nox.Session) -> None:
         """Test this package alone, installed from its wheel with only what it declares."""
-        wheels = Path(session.create_tmp())
-        for source in dict.fromkeys(["core", *NEEDS.get(package, ()), folder]):
-            build_package(session, source, wheels, "--wheel")
-        built = (str(wheel) for wheel in wheels.glob("*.whl"))
-        session.install(*CONSTRAINTS, *TEST_TOOLS, *built)
+        sources = dict.fromkeys(["core", *NEEDS.get(package, ()), folder])
+        built = [build_wheel(session, source) for source in sources]
+        if package == "dyncore":
+            built = [f"dyncore[train] @ {wheel.as_uri()}" for wheel in built]
+        session.install(*CONSTRAINTS, *TEST_TOOLS, *map(str, built))
         pytest(session, f"{folder}/tests")
 
 
 for package, folder in PACKAGES.items():
     add_wheel_tests(package, folder)
+
+
+@nox.session(name="tests-light")
+def tests_light(session: nox.Session) -> None:
+    """Run a saved model with the core's wheel and nothing but its hard dependencies."""
+    tools = ("beartype", "hypothesis", "pytest", "pytest-xdist")
+    session.install(*CONSTRAINTS, *tools, str(build_wheel(session, "core")))
+    pytest(session, "core/tests/test_light.py")
 
 
 @nox.session(name="tests-lowest")
@@ -116,7 +134,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the packages' types with mypy, strictly."""
     session.install(*CONSTRAINTS, "--group", "types", *editable())
-    session.run("mypy", *(f"{folder}/src" for folder in PACKAGES.values()))
+    session.run("mypy", *(f"{folder}/src" for folder in PATHS))
 
 
 @nox.session
@@ -140,8 +158,16 @@ def build_all(session: nox.Session) -> None:
     """Build each package's sdist and wheel into dist/, which holds nothing else then."""
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
-    for folder in PACKAGES.values():
+    for folder in PATHS:
         build_package(session, folder, dist)
+
+
+def build_wheel(session: nox.Session, folder: str) -> Path:
+    """Build the wheel of the package in `folder`, in a folder of its own."""
+    target = Path(session.create_tmp()) / folder.replace("/", "-")
+    shutil.rmtree(target, ignore_errors=True)
+    build_package(session, folder, target, "--wheel")
+    return next(target.glob("*.whl"))
 
 
 def build_package(session: nox.Session, folder: str, target: Path, *options: str) -> None:

@@ -34,8 +34,8 @@ TINY = ResNetConfig(block="basic", depths=(1, 1, 1), widths=(4, 6, 8), stem="cif
 EPOCHS = 3.0
 PRELOADED = [
     "sklearn.datasets",
-    "dyncore.methods.static",
-    "dyncore.methods.vanilla",
+    "dyncore.methods.static.recipes",
+    "dyncore.methods.vanilla.recipes",
     *(f"dyn_{name}.recipes" for name in ("cdb", "dmnn", "lcnet", "mixtures", "rdinet", "spnet")),
 ]
 """What a new process finds imported."""

@@ -2,46 +2,9 @@
 
 from importlib.metadata import version
 
-from dyncore.cascade import Cascade, from_pretrained
-from dyncore.cost import CostTable, Profile, cost_table
-from dyncore.data import DataFileError
-from dyncore.engine import Engine
-from dyncore.gating import Decision, ExecutionPath
-from dyncore.hub import HubError, ModelFileError
-from dyncore.network import (
-    DynamicConfig,
-    DynamicNetwork,
-    ModelInfo,
-    Output,
-    run_skipped,
-    transforms,
-)
-from dyncore.parts import RegistryError
-from dyncore.registry import Method, create_model, list_methods, list_models
+import lazy_loader
+
+# What is exported stands in __init__.pyi; a room is imported when one of its names is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 __version__ = version("dyncore")
-
-__all__ = [
-    "Cascade",
-    "CostTable",
-    "DataFileError",
-    "Decision",
-    "DynamicConfig",
-    "DynamicNetwork",
-    "Engine",
-    "ExecutionPath",
-    "HubError",
-    "Method",
-    "ModelFileError",
-    "ModelInfo",
-    "Output",
-    "Profile",
-    "RegistryError",
-    "cost_table",
-    "create_model",
-    "from_pretrained",
-    "list_methods",
-    "list_models",
-    "run_skipped",
-    "transforms",
-]

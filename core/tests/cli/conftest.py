@@ -42,6 +42,13 @@ def _fresh_accelerate() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered(tmp_path_factory, monkeypatch) -> None:
+    """Answers of other tests and of the user's own calls are not there."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr("dyncore.cli._remembered.cache_folder", cache.joinpath)
+
+
 @pytest.fixture
 def dyn(capsys) -> Callable[..., Ended]:
     """Runs ``dyn ARGUMENTS``."""

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from dyncore.cli import _list as list_module
+from dyncore.cli._guard import guard
+from dyncore.hub import HubError
 from dyncore.parts import RegistryError
 
 RECIPE = "vanilla-resnet20-digits-b0.5"
@@ -89,10 +90,30 @@ def test_a_broken_package_is_named(dyn, monkeypatch):
     def broken() -> list[str]:
         raise RegistryError("package dyn-x registers method 'x', but loading dyn_x failed")
 
-    monkeypatch.setattr(list_module, "list_methods", broken)
+    monkeypatch.setattr("dyncore.registry.list_methods", broken)
     ended = dyn("list")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == "dyn: package dyn-x registers method 'x', but loading dyn_x failed\n"
+
+
+def test_what_the_hub_says_is_for_people(capsys):
+    def refused() -> None:
+        raise HubError("cannot fetch 'org/name': log in")
+
+    with pytest.raises(SystemExit) as stop:
+        guard(refused)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "dyn: cannot fetch 'org/name': log in\n"
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), RuntimeError("bug"), KeyError("bug")])
+def test_an_error_that_nobody_expected_keeps_its_traceback(error):
+    def broken() -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        guard(broken)
+    assert raised.value is error
 
 
 def test_the_command_itself_shows_no_traceback():

@@ -33,8 +33,8 @@ multiprocessing.set_start_method("fork", force=True)  # of the loader's workers
 from dyncore.backbones import ResNetConfig  # noqa: E402
 from dyncore.data import RandomResizedCropFlip  # noqa: E402
 from dyncore.gating import ShortRangeRouterConfig  # noqa: E402
-from dyncore.methods.static import RECIPES as STATIC  # noqa: E402
-from dyncore.methods.vanilla import RECIPES as VANILLA  # noqa: E402
+from dyncore.methods.static.recipes import RECIPES as STATIC  # noqa: E402
+from dyncore.methods.vanilla.recipes import RECIPES as VANILLA  # noqa: E402
 from dyncore.recipes import SGD, Annealing, Cosine, Phase, Recipe  # noqa: E402
 from dyncore.training import RunOptions, _checkpoint, _log, _trainer, _update, train  # noqa: E402
 

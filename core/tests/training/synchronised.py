@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from dyncore.backbones import ResNetConfig
 from dyncore.gating import ShortRangeRouterConfig
-from dyncore.methods.vanilla import RECIPES
+from dyncore.methods.vanilla.recipes import RECIPES
 from dyncore.recipes import SGD, Phase
 from dyncore.training import RunOptions
 from dyncore.training._trainer import Trainer

@@ -24,7 +24,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
-PRELOADED = ["dyncore.methods.static", "dyncore.methods.vanilla", "sklearn.datasets"]
+PRELOADED = [
+    "dyncore.methods.static.recipes",
+    "dyncore.methods.vanilla.recipes",
+    "sklearn.datasets",
+]
 KILLS = (
     ("before a file gets its name", 1),  # before there is a run at all
     ("half a file of tensors", 1),  # within the first checkpoint

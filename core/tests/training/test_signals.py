@@ -34,7 +34,9 @@ def command(
 ) -> list[int | None]:
     """Run ``dyn train`` in as many processes as there are signals; their exit codes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dyncore.cli", "dyncore.methods.vanilla", "sklearn.datasets"])
+    context.set_forkserver_preload(
+        ["dyncore.training", "dyncore.methods.vanilla.recipes", "sklearn.datasets"]
+    )
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]

@@ -74,7 +74,10 @@ class BackboneConfig(PartConfig):
 
 
 def initialise(backbone: Backbone) -> None:
-    """He initialisation by fan-out; norms start as the identity, linear layers as in torch."""
+    """He initialisation by fan-out; norms start as the identity, linear layers as in torch.
+
+    Weights on the meta device are left: there, torch would import its compiler to draw nothing.
+    """
     for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

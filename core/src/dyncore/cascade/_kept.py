@@ -1,7 +1,6 @@
 """Predictions kept on disk, so that no network runs twice over the same images."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from dyncore.cascade._member import Member
 from dyncore.cascade._predictions import Ask, Batches, Predictions, predict
 from dyncore.data import FileSplit, MemorySplit, Preprocessing, Split
-from dyncore.files import replacing
+from dyncore.files import cache_folder, replacing
 from dyncore.network import DynamicNetwork
 
 LOOKED_AT = 64
@@ -50,8 +49,7 @@ class Kept:
 
 def users_cache() -> Path:
     """Where predictions are kept if nobody says otherwise."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "dyncore" / "predictions"
+    return cache_folder("predictions")
 
 
 def keys_of(

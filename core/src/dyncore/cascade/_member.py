@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torchvision.transforms.v2 import functional as F
 
 from dyncore.cost import CostTable, cost_table, count_macs
-from dyncore.data import Preprocessing
+from dyncore.data import Preprocessing, transforms_v2
 from dyncore.network import DynamicNetwork, Output
 
 
@@ -136,7 +135,7 @@ class Member:
             return images
         size = [self.preprocessing.size] * 2
         if list(images.shape[2:]) != size:
-            images = F.resize(images, size, antialias=True)
+            images = transforms_v2().functional.resize(images, size, antialias=True)
         return self.preprocessing.normalize(images)
 
     def _macs(self, logits: Tensor, output: Output | None) -> Tensor | None:

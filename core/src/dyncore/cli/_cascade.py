@@ -5,23 +5,19 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
 
 import torch
-import tyro
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from dyncore.cascade import (
     Aim,
-    Answer,
     Cascade,
-    Confidence,
     Found,
     Kept,
     Member,
@@ -44,6 +40,7 @@ from dyncore.cascade import (
     users_cache,
     wilson,
 )
+from dyncore.cli._options import CascadeOptions
 from dyncore.data import Batch, Dataset, Loader, MemorySplit, Preprocessing, Split, load_dataset
 
 SHOWN = 10
@@ -52,60 +49,8 @@ BATCHES = ((1, 64), (32, 4))
 """Images per batch, and batches, of timing."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Find out which of some models make the best cascades on a data set.
-
-    Each model runs once over the test split; every pair and every triple is then tried by counting.
-    """
-
-    models: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Two or more: folders written by ``save_pretrained``, ``org/name`` on the Hub, ``timm:NAME``,
-    ``torchvision:NAME`` (with the library's weights), ONNX files."""
-    data: str
-    """Hub id, folder, or ``digits``. Its test split must be new to the models."""
-    budget: float | None = None
-    """Choose the most accurate cascade of at most this share of the dearest model's cost."""
-    accuracy: float | None = None
-    """Choose the cheapest cascade of at least this accuracy."""
-    ms: float | None = None
-    """Choose the most accurate cascade of at most so many milliseconds per image at batch 1."""
-    save: str | None = None
-    """Write the chosen cascade to this folder, with its members."""
-    confidence: Confidence = "max-probability"
-    """How sure an answer is."""
-    answer: Answer = "mean"
-    """Mean of the probabilities of all members asked, or the last one's answer."""
-    fit_temperatures: bool = False
-    """Divide each model's logits by the temperature that fits the images best."""
-    kept: str | None = None
-    """Folder where predictions are kept, so that no model runs twice; None: the user's cache."""
-    json: bool = False
-    """Print JSON."""
-    skip_corrupt: bool = False
-    """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
-    batch_size: int = 256
-    """Images per batch."""
-    workers: int = 4
-    """Processes that decode images; sets of small images need none."""
-
-    def __post_init__(self) -> None:
-        if len(self.models) < 2:
-            raise ValueError(f"a cascade needs at least two models, not {len(self.models)}")
-        aim = self.aim  # raises for two of them
-        if self.save is not None and aim is None:
-            raise ValueError("--save needs to know which one: give --budget, --accuracy or --ms")
-
-    @property
-    def aim(self) -> Aim | None:
-        """What is chosen for, if anything."""
-        aims = {"budget": self.budget, "accuracy": self.accuracy, "ms": self.ms}
-        return None if set(aims.values()) == {None} else Aim.of(**aims)
-
-
-def run_cascade(arguments: Sequence[str]) -> None:
+def run(options: CascadeOptions) -> None:
     """``dyn cascade A B [C ...] --data D [--budget X | --accuracy X | --ms X] [--save FOLDER]``."""
-    options = tyro.cli(Arguments, prog="dyn cascade", args=list(arguments))
     dataset = load_dataset(options.data, skip_corrupt=options.skip_corrupt)
     if dataset.test is None:
         raise ValueError(f"data set {dataset.name!r} has no test or validation split")
@@ -144,7 +89,7 @@ class _Study:
     """The models' answers, and what can be made of them."""
 
     def __init__(
-        self, options: Arguments, members: Sequence[Member], dataset: Dataset, split: Split
+        self, options: CascadeOptions, members: Sequence[Member], dataset: Dataset, split: Split
     ) -> None:
         self.options, self.members = options, members
         self.all = Cascade(members, classes=dataset.classes)
@@ -163,17 +108,18 @@ class _Study:
             fit_temperature(p.logits, self.labels) if fitted else 1.0 for p in self.predictions
         ]
         self.unit, self.costs = self._costs()
+        aim = None if set(options.aims.values()) == {None} else Aim.of(**options.aims)
         self.found = search(
             self.predictions,
             self.labels,
             self.costs,
-            options.aim or Aim("budget", float(len(members))),
+            aim or Aim("budget", float(len(members))),
             self.unit,
             confidence=options.confidence,
             answer=options.answer,
             temperatures=self.temperatures,
         )
-        self.chosen = None if options.aim is None else best_of(self.found, options.aim)
+        self.chosen = None if aim is None else best_of(self.found, aim)
 
     def _costs(self) -> tuple[Unit, list[Tensor]]:
         """MACs where all are known and no milliseconds are asked for; else milliseconds."""
@@ -288,7 +234,7 @@ def _read(split: Split, view: Preprocessing, workers: int, batch_size: int) -> I
     return loader.epoch(0)
 
 
-def _print(report: dict[str, object], options: Arguments, data: str, images: int) -> None:
+def _print(report: dict[str, object], options: CascadeOptions, data: str, images: int) -> None:
     unit: Unit = "MACs" if report["unit"] == "MACs" else "ms"
     table = Table(box=None, pad_edge=False)
     for column in ("models", "cost", "ms, batch 1", "batch 32", "accuracy", "95 %", "asked"):

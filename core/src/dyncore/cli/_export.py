@@ -1,15 +1,14 @@
 """``dyn export``."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Iterator
 
 import torch
-import tyro
 from torch import Tensor
 
+from dyncore.cli._guard import fail
+from dyncore.cli._options import ExportOptions
 from dyncore.data import Loader, Preprocessing, Split, load_dataset
-from dyncore.export import changes, export_onnx, export_pt2, fixed_paths, freeze_unused
+from dyncore.export import ExportError, changes, export_onnx, export_pt2, fixed_paths, freeze_unused
 from dyncore.gating import BlindRouter
 from dyncore.network import DynamicNetwork, from_pretrained
 
@@ -17,50 +16,18 @@ BATCH = 64
 """Images per batch of the calibration."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Write a saved model to a float32 file that runs without this project's Python code."""
+def run(options: ExportOptions) -> None:
+    """``dyn export MODEL --format onnx|pt2 [--static-subnet --calibrate DATA]``.
 
-    model: Annotated[str, tyro.conf.Positional]
-    """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
-    format: Literal["onnx", "pt2"]
-    """ONNX (batches of any size), or AOTInductor's package, compiled for this machine."""
-    output: str | None = None
-    """The file; None: model.onnx or model.pt2."""
-    batch_size: int = 1
-    """Images per batch of a pt2 file; an ONNX file takes any number."""
-    skip: bool = False
-    """pt2: do not run what no image of the batch chose. docs/deploying.md says when it pays."""
-    static_subnet: bool = False
-    """Freeze what is never or always on for the images of ``--calibrate``."""
-    calibrate: str | None = None
-    """Hub id or folder of the data set for ``--static-subnet``, or ``digits``: its train split
-    says what is frozen, its test split what that changes (with one split: that one says both)."""
-    calibration_images: int = 10_000
-    """Images of a split that are read at most, drawn at random."""
-    revision: str | None = None
-    """Branch, tag or commit of a model on the Hub."""
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
-        if self.calibration_images < 1:
-            raise ValueError(
-                f"calibration_images must be at least 1, not {self.calibration_images}"
-            )
-        if self.static_subnet != (self.calibrate is not None):
-            raise ValueError("--static-subnet and --calibrate DATA go together: give both")
-        if self.format == "onnx" and self.skip:
-            raise ValueError(
-                "--skip is for --format pt2: in ONNX Runtime conditions cost more than they save"
-            )
-        if self.format == "onnx" and self.batch_size != 1:
-            raise ValueError("--batch-size is for --format pt2: an ONNX file takes any batch")
+    What cannot be exported ends with status 1.
+    """
+    try:
+        _export(options)
+    except ExportError as error:
+        fail(str(error), status=1)
 
 
-def run_export(arguments: Sequence[str]) -> None:
-    """``dyn export MODEL --format onnx|pt2 [--static-subnet --calibrate DATA]``."""
-    options = tyro.cli(Arguments, prog="dyn export", args=list(arguments))
+def _export(options: ExportOptions) -> None:
     model = from_pretrained(options.model, revision=options.revision).float()
     preprocessing = model.info.preprocessing
     if preprocessing is None:
@@ -88,7 +55,7 @@ def run_export(arguments: Sequence[str]) -> None:
 
 
 def _subnet(
-    model: DynamicNetwork, options: Arguments, preprocessing: Preprocessing
+    model: DynamicNetwork, options: ExportOptions, preprocessing: Preprocessing
 ) -> DynamicNetwork:
     dataset = load_dataset(options.calibrate or "")
     seen, unseen = dataset.train or dataset.test, dataset.test or dataset.train
@@ -109,7 +76,7 @@ def _subnet(
 
 
 def _images(
-    split: Split | None, options: Arguments, preprocessing: Preprocessing
+    split: Split | None, options: ExportOptions, preprocessing: Preprocessing
 ) -> Iterator[Tensor]:
     """Some images of a split, normalised; the same ones each time."""
     if split is None:

@@ -2,17 +2,12 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from dyncore.recipes import Source, recipes
-from dyncore.registry import list_methods, list_models
+from dyncore.cli._remembered import remembered
 
 KINDS = ("methods", "models", "recipes")
 
 
-def run_list(arguments: Sequence[str]) -> None:
+def run(arguments: Sequence[str]) -> None:
     """``dyn list [methods|models|recipes] [PREFIX]``: names that start with PREFIX."""
     kind = arguments[0] if arguments else "methods"
     if kind in ("-h", "--help"):
@@ -24,25 +19,43 @@ def run_list(arguments: Sequence[str]) -> None:
     if kind == "recipes":
         _print_recipes(prefix)
         return
-    names = list_methods() if kind == "methods" else list_models()
-    for name in names:
+    for name in remembered(kind, lambda: _names(kind)):
         if name.startswith(prefix):
             print(name)
 
 
+def _names(kind: str) -> list[str]:
+    from dyncore.registry import list_methods, list_models
+
+    return list_methods() if kind == "methods" else list_models()
+
+
+def _rows() -> list[list[str]]:
+    """Name, paper, set-up and place of every recipe."""
+    from dyncore.recipes import recipes
+
+    sources = {name: recipe.source for name, recipe in recipes().items()}
+    return [
+        [name, source.paper, _setup(source.setup, len(source.changes)), source.place]
+        for name, source in sources.items()
+    ]
+
+
+def _setup(setup: str, changes: int) -> str:
+    """Whose settings a recipe has; how many of them we changed, where its name does not say so."""
+    if setup != "paper" or not changes:
+        return setup
+    return f"{setup}, {changes} change{'s' if changes > 1 else ''}"
+
+
 def _print_recipes(prefix: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table("recipe", "paper", "set-up", "table and row", box=None, pad_edge=False)
-    for name, recipe in recipes().items():
+    for name, paper, setup, place in remembered("recipes", _rows):
         if name.startswith(prefix):
-            source = recipe.source
-            table.add_row(name, source.paper, _setup(source), escape(source.place))
+            table.add_row(name, paper, setup, escape(place))
     console = Console()
     console.print(table) if console.is_terminal else Console(width=200).print(table)
-
-
-def _setup(source: Source) -> str:
-    """Whose settings a recipe has; how many of them we changed, where its name does not say so."""
-    count = len(source.changes)
-    if source.setup != "paper" or not count:
-        return source.setup
-    return f"{source.setup}, {count} change{'s' if count > 1 else ''}"

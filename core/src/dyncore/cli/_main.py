@@ -1,35 +1,26 @@
 """The ``dyn`` command."""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
-from dyncore.cli._bench import run_bench
-from dyncore.cli._cascade import run_cascade
-from dyncore.cli._eval import run_eval
-from dyncore.cli._export import run_export
-from dyncore.cli._list import run_list
-from dyncore.cli._push import run_push
-from dyncore.cli._stopped import leave
-from dyncore.cli._train import run_train
-from dyncore.export import ExportError
-from dyncore.hub import HubError
-from dyncore.parts import RegistryError
-from dyncore.training import DivergedError, StorageError, TrainingStopped
+from dyncore.cli._guard import fail, guard
 
-COMMANDS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
-    "list": (run_list, "list methods, models or recipes"),
-    "train": (run_train, "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ..."),
-    "eval": (run_eval, "evaluate a saved model: dyn eval MODEL --data DATA"),
-    "bench": (run_bench, "time each part of a model in the engine: dyn bench MODEL"),
-    "cascade": (run_cascade, "which models make the best cascade: dyn cascade A B --data DATA"),
-    "export": (run_export, "write a file that runs without Python: dyn export MODEL --format onnx"),
-    "push": (run_push, "push a saved model to the Hub: dyn push FOLDER org/name"),
+COMMANDS = {
+    "list": "list methods, models or recipes",
+    "train": "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ...",
+    "eval": "evaluate a saved model: dyn eval MODEL --data DATA",
+    "bench": "time each part of a model in the engine: dyn bench MODEL",
+    "cascade": "which models make the best cascade: dyn cascade A B --data DATA",
+    "export": "write a file that runs without Python: dyn export MODEL --format onnx",
+    "push": "push a saved model to the Hub: dyn push FOLDER org/name",
 }
+"""Each is the module of its name. It is imported when it is run, so that help is at once there."""
 
 
 def usage() -> str:
-    lines = [f"  {name:<7} {text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<7} {text}" for name, text in COMMANDS.items()]
     return "usage: dyn COMMAND ...\n\n" + "\n".join(lines) + "\n\ndyn COMMAND --help says more"
 
 
@@ -39,30 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return
-    if arguments[0] not in COMMANDS:
-        fail(f"unknown command {arguments[0]!r}; commands are {', '.join(COMMANDS)}")
-    guard(lambda: COMMANDS[arguments[0]][0](arguments[1:]))
+    command, *rest = arguments
+    if command not in COMMANDS:
+        fail(f"unknown command {command!r}; commands are {', '.join(COMMANDS)}")
+    guard(lambda: run(command, rest))
 
 
-def guard(run: Callable[[], None]) -> None:
-    """Run a command; an error that is meant for people loses its traceback and gets a prefix."""
-    try:
-        run()
-    except (ValueError, FileNotFoundError, FileExistsError, HubError, RegistryError) as error:
-        fail(str(error))
-    except (DivergedError, ExportError, StorageError) as error:
-        fail(str(error), status=1)
-    except TrainingStopped as stop:
-        leave(stop)
-    except SystemExit as stop:  # tyro has shown what is wrong with which option
-        if stop.code:
-            fail("the options above are wrong or missing; --help explains all of them")
-        raise
-
-
-def fail(message: str, status: int = 2) -> NoReturn:
-    print(f"dyn: {message}", file=sys.stderr)
-    sys.exit(status)
+def run(command: str, arguments: Sequence[str]) -> None:
+    """Run a command. Where its options are fixed they are read before its module is imported."""
+    given: Any = arguments
+    if command not in ("list", "train"):
+        given = import_module("dyncore.cli._options").parse(command, arguments)
+    import_module(f"dyncore.cli._{command}").run(given)
 
 
 def train_main(method: str) -> None:
@@ -73,6 +52,6 @@ def train_main(method: str) -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: train.py RECIPE [--data DATA] [--epochs N] ...; recipes of {method}:\n")
-        guard(lambda: run_list(["recipes", method]))
+        guard(lambda: run("list", ["recipes", method]))
         return
-    guard(lambda: run_train(arguments))
+    guard(lambda: run("train", arguments))

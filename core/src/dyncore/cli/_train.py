@@ -1,39 +1,38 @@
-"""``dyn train``."""
+"""``dyn train``: what is said without training."""
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
-import tyro
-from accelerate import PartialState
+from dyncore.cli._remembered import remembered
 
-from dyncore.recipes import Recipe, find_recipe
-from dyncore.training import RunOptions, train
+HELP = ("-h", "--help")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Train a recipe. Every field of the recipe can be changed; what follows shows its values."""
-
-    run: Annotated[RunOptions, tyro.conf.arg(name="")]
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-
-
-def run_train(arguments: Sequence[str]) -> None:
+def run(arguments: Sequence[str]) -> None:
     """``dyn train RECIPE [--data DATA] [--epochs N] [--output FOLDER] [--FIELD VALUE] ...``."""
-    if arguments and arguments[0] in ("-h", "--help"):
+    if arguments and arguments[0] in HELP:
         print("usage: dyn train RECIPE ...; 'dyn train RECIPE --help' shows all that can be set")
         return
     if not arguments or arguments[0].startswith("-"):
         raise ValueError("name a recipe first: dyn train RECIPE ...; 'dyn list recipes' shows them")
-    parsed = tyro.cli(
-        Arguments,
-        prog=f"dyn train {arguments[0]}",
-        args=list(arguments[1:]),
-        default=Arguments(run=RunOptions(), recipe=find_recipe(arguments[0])),
-        config=(tyro.conf.AvoidSubcommands,),
-    )
-    result = train(parsed.recipe, parsed.run)
-    # Once, however many processes train.
-    PartialState().print(f"model: {result.model}")
-    PartialState().print(f"evaluation: {result.folder / 'evaluation.parquet'}")
+    recipe, *options = arguments
+    if len(options) == 1 and options[0] in HELP:
+        print(remembered(f"help of {recipe}", lambda: _help(recipe), given=_screen()), end="")
+        return
+    from dyncore.cli._training import run_training
+
+    run_training(recipe, options)
+
+
+def _help(recipe: str) -> str:
+    from dyncore.cli._training import help_text
+
+    return help_text(recipe)
+
+
+def _screen() -> list[object]:
+    """What the form of a help text depends on: the width and the colours of the terminal."""
+    variables = [os.environ.get(name) for name in ("TERM", "NO_COLOR", "FORCE_COLOR")]
+    return [shutil.get_terminal_size().columns, sys.stdout.isatty(), *variables]

@@ -13,6 +13,7 @@ from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._sketch import Recognition, check_sketch, sketch
 from dyncore.data._split import Split
 from dyncore.data._superclasses import superclasses
+from dyncore.data._torchvision import transforms_v2
 
 __all__ = [
     "Augmentation",
@@ -32,4 +33,5 @@ __all__ = [
     "mix_seed",
     "sketch",
     "superclasses",
+    "transforms_v2",
 ]

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int, UInt8
-from torch import Tensor
-from torchvision.transforms import v2
+from torch import Tensor, nn
+
+from dyncore.data._torchvision import transforms_v2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,9 @@ class RandomResizedCropFlip:
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise ValueError(f"ratio must be two rising positive numbers, not {self.ratio}")
 
-    def transform(self, size: int) -> v2.Transform:
+    def transform(self, size: int) -> nn.Module:
         """Return the transform of PIL images; it draws from torch's own CPU generator."""
+        v2 = transforms_v2()
         crop = v2.RandomResizedCrop(size, scale=self.scale, ratio=self.ratio)
         return v2.Compose([crop, v2.RandomHorizontalFlip(0.5 if self.flip else 0.0)])
 

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from dyncore.data._errors import DataFileError
+from dyncore.data._images import EncodedImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is decoded; among Pillow's others is one (EPS) that starts another program."""
@@ -19,13 +19,6 @@ MAX_SIDE_IN_MEMORY = 64
 """Images up to this height and width are held decoded."""
 
 _CHUNK = 1024
-
-
-class EncodedImage(TypedDict):
-    """An image file, in the form of the `datasets` library: its bytes, or where it lies."""
-
-    bytes: bytes | None
-    path: str | None
 
 
 def decode(image: EncodedImage | None, where: str, *, draft: bool = False) -> Image.Image:

@@ -6,17 +6,16 @@ from typing import final
 
 import torch
 from jaxtyping import Int, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as F
 
 from dyncore.data._augmentation import Augmentation, RandomResizedCropFlip
-from dyncore.data._decode import EncodedImage, decode
 from dyncore.data._errors import DataFileError
+from dyncore.data._images import EncodedImage
 from dyncore.data._plan import EpochPlan, mix
 from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._split import Split
+from dyncore.data._torchvision import transforms_v2
 
 
 @final
@@ -72,7 +71,7 @@ class _Decoder(Dataset[Tensor | DataFileError]):
 
     images: Sequence[EncodedImage | None]
     where: str
-    transform: v2.Transform
+    transform: nn.Module
     size: int
     plan: EpochPlan
 
@@ -89,11 +88,13 @@ class _Decoder(Dataset[Tensor | DataFileError]):
         return images
 
     def _read(self, position: int) -> UInt8[Tensor, "3 {self.size} {self.size}"]:
+        from dyncore.data._decode import decode  # Pillow, which only this needs
+
         row = int(self.plan.order[position])
         decoded = decode(self.images[row], f"{self.where}, row {row}")
         # torchvision draws from this generator, whatever the process.
         torch.default_generator.manual_seed(
             mix("augmentation", self.plan.seed, self.plan.epoch, position)
         )
-        pixels: Tensor = F.pil_to_tensor(self.transform(decoded))
+        pixels: Tensor = transforms_v2().functional.pil_to_tensor(self.transform(decoded))
         return pixels

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from dyncore.data._decode import EncodedImage
 from dyncore.data._errors import DataFileError
+from dyncore.data._images import EncodedImage
 
 T = TypeVar("T")
 

@@ -3,9 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, final, overload
+from typing import Any, TypedDict, final, overload
 
-from dyncore.data._decode import EncodedImage
+
+class EncodedImage(TypedDict):
+    """An image file, in the form of the `datasets` library: its bytes, or where it lies."""
+
+    bytes: bytes | None
+    path: str | None
 
 
 @final

@@ -7,13 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from dyncore.data._dataset import Dataset
-from dyncore.data._decode import decode_all
 from dyncore.data._digits import digits
 from dyncore.data._file import FileSplit
 from dyncore.data._found import TRAINING_SPLIT, LabelledImages
 from dyncore.data._memory import MemorySplit
 from dyncore.data._preprocessing import Preprocessing
-from dyncore.data._skip import without_corrupt
 from dyncore.data._split import Split
 from dyncore.data._statistics import IMAGENET, measure
 
@@ -45,9 +43,10 @@ def load_dataset(source: str, *, skip_corrupt: bool = False) -> Dataset:
     """
     if source == "digits":
         return digits()
-    # Imported here because datasets, which they build on, takes seconds to import.
+    # Imported here because they build on datasets, which takes seconds, and on Pillow.
     from dyncore.data._folder import tables_in_folder
     from dyncore.data._hub import tables_on_hub
+    from dyncore.data._skip import without_corrupt
     from dyncore.data._tables import read_table
 
     folder = _folder(source)
@@ -89,6 +88,8 @@ def _folder(source: str) -> Path:
 
 def _hold(parts: list[LabelledImages], classes: int) -> tuple[list[Split], Preprocessing]:
     """Decode all splits into memory, or none of them if one is not fit for it."""
+    from dyncore.data._decode import decode_all
+
     labels = [part.labels(classes) for part in parts]
     decoded: list[Tensor] = []
     for part in parts:

@@ -6,13 +6,13 @@ from typing import final
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from dyncore.data._augmentation import Augmentation
 from dyncore.data._batch import Batch
 from dyncore.data._plan import EpochPlan, Share, generator
 from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._split import Split, copy_to
+from dyncore.data._torchvision import transforms_v2
 
 
 @final
@@ -105,6 +105,7 @@ class Loader:
         return self._batches(EpochPlan(self._seed, epoch, self._order(epoch), shares))
 
     def _batches(self, plan: EpochPlan) -> Iterator[Batch]:
+        to_dtype = transforms_v2().functional.to_dtype
         labels = self._split.labels
         order = copy_to(labels.device, plan.order)
         images = self._split.read(
@@ -115,7 +116,7 @@ class Loader:
         )
         for share, pixels in zip(plan.shares, images, strict=True):
             index = order[share.part.start : share.part.stop]
-            yield Batch(F.to_dtype(pixels, torch.float32, scale=True), labels[index], index)
+            yield Batch(to_dtype(pixels, torch.float32, scale=True), labels[index], index)
 
     def _order(self, epoch: int) -> Int[Tensor, "row"]:
         count = len(self._split)

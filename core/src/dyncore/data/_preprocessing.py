@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
-from torchvision.transforms import v2
+from torch import Tensor, nn
+
+from dyncore.data._torchvision import transforms_v2
 
 MAX_SIDE = 2**14
 """Pixels; what a stranger's file may make an image be resized to."""
@@ -62,14 +63,22 @@ class Preprocessing:
         channels = zip(images.unbind(1), self.mean, self.std, strict=True)
         return torch.stack([(channel - mean) / std for channel, mean, std in channels], dim=1)
 
-    def geometry(self) -> v2.Transform:
-        """Return the transform that resizes and crops, of PIL images and of image tensors."""
+    def geometry(self) -> nn.Module:
+        """Return the transform that resizes and crops, of PIL images and of image tensors.
+
+        Raises ModuleNotFoundError without torchvision.
+        """
+        v2 = transforms_v2()
         if self.resize is None:
             return v2.Resize((self.size, self.size))
         return v2.Compose([v2.Resize(self.resize), v2.CenterCrop(self.size)])
 
-    def transform(self) -> v2.Transform:
-        """Return everything at once: PIL image to normalised tensor (channel, size, size)."""
+    def transform(self) -> nn.Module:
+        """Return everything at once: PIL image to normalised tensor (channel, size, size).
+
+        Raises ModuleNotFoundError without torchvision.
+        """
+        v2 = transforms_v2()
         steps = [v2.RGB(), self.geometry(), v2.PILToTensor(), v2.ToDtype(torch.float, scale=True)]
         return v2.Compose([*steps, v2.Normalize(list(self.mean), list(self.std))])
 

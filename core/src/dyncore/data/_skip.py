@@ -7,10 +7,10 @@ from functools import partial
 
 from tqdm.auto import tqdm
 
-from dyncore.data._decode import EncodedImage, decode
+from dyncore.data._decode import decode
 from dyncore.data._errors import DataFileError
 from dyncore.data._found import LabelledImages
-from dyncore.data._images import ChosenImages
+from dyncore.data._images import ChosenImages, EncodedImage
 
 logger = logging.getLogger("dyncore")
 

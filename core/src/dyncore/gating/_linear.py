@@ -10,7 +10,8 @@ def he_linear(in_features: int, out_features: int, *, bias: bool = True) -> nn.L
     noise, and for long no decision depends on the image. A zero bias is an on-bias of 0.
     """
     layer = nn.Linear(in_features, out_features, bias=bias)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if not layer.weight.is_meta:  # torch would import its compiler to draw nothing
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     if bias:
         nn.init.zeros_(layer.bias)
     return layer

@@ -1,8 +1,8 @@
 """Models on the Hub: fetched and checked whenever they are read, pushed with a card."""
 
 from dyncore.hub._errors import HubError, ModelFileError
-from dyncore.hub._fetch import find_folder
 from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, MEMBERS, WEIGHTS_FILE
+from dyncore.hub._find import find_folder
 from dyncore.hub._push import push_folder
 
 __all__ = [

@@ -23,23 +23,12 @@ _GIT = 40
 """Length of git's SHA-1 of a blob, which the Hub records for small files; SHA-256 has 64."""
 
 
-def find_folder(source: str | os.PathLike[str], revision: str | None = None) -> Path:
-    """The local folder of a model: a path, or ``org/name`` fetched from the Hub.
+def fetch(name: str, revision: str | None, expected: str) -> Path:
+    """The folder of ``org/name`` in the Hub's cache, fetched if it is not there; checked.
 
-    What was fetched is found without a connection. Its content is compared, at every call, with
-    the hash that the Hub records for it, and with what the same commit held when it was first
-    read; the client itself compares only sizes.
-
-    Raises FileNotFoundError when there is no such folder or model, :class:`HubError` when the Hub
-    refuses or fails, and :class:`ModelFileError` for a file that is not the recorded one.
+    ``expected`` says what could be given in place of a model that does not exist. Raises as
+    :func:`dyncore.hub.find_folder`.
     """
-    path = Path(source)
-    if os.path.isdir(path):
-        return path
-    name = os.fspath(source)
-    expected = "give a folder written by save_pretrained, or a Hub name 'org/name'"
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise FileNotFoundError(f"no folder {name!r}: {expected}")
     at = f" at revision {revision!r}" if revision else ""
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS)))

@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
-
 from dyncore.files import parse_json
-from dyncore.hub._advice import advice
-from dyncore.hub._card import cascade_card, model_card
 from dyncore.hub._errors import HubError
 from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, files_of
 
@@ -31,6 +26,11 @@ def push_folder(
     ``recipe.json`` where the model knows its recipe. Raises ValueError for a name that is none and
     :class:`HubError` when the Hub refuses, fails or cannot be reached.
     """
+    from huggingface_hub import CommitOperationAdd, HfApi  # late: see find_folder
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    from dyncore.hub._advice import advice
+
     if name.count("/") != 1:
         raise ValueError(f"{name!r} is no name on the Hub: give 'org/name' or 'user/name'")
     source = Path(folder)
@@ -54,6 +54,8 @@ def push_folder(
 
 
 def _descriptions(config: Mapping[str, Any], name: str) -> dict[str, bytes]:
+    from dyncore.hub._card import model_card
+
     info = config["info"]
     files = {
         "README.md": str(model_card(config, name)).encode(),
@@ -63,6 +65,8 @@ def _descriptions(config: Mapping[str, Any], name: str) -> dict[str, bytes]:
 
 
 def _of_cascade(content: Mapping[str, Any], name: str) -> dict[str, bytes]:
+    from dyncore.hub._card import cascade_card
+
     return {
         "README.md": str(cascade_card(content, name)).encode(),
         "evaluation.json": _summary(content["cascade"]),

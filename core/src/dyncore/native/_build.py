@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from dyncore.files import replacing
+from dyncore.files import cache_folder, replacing
 
 HEADERS = Path(__file__).parent
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-shared", "-fPIC")
@@ -52,7 +52,7 @@ def _compile(compiler: str, source: Path, scalar: str, flags: Sequence[str]) -> 
     digest.update(source.name.encode())
     for file in [*sorted(source.parent.iterdir()), HEADERS / "vector.h"]:
         digest.update(file.read_bytes())
-    target = _cache() / f"{digest.hexdigest()[:32]}-{scalar}.so"
+    target = cache_folder("native") / f"{digest.hexdigest()[:32]}-{scalar}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing(target) as temporary:
@@ -72,11 +72,6 @@ def _compile(compiler: str, source: Path, scalar: str, flags: Sequence[str]) -> 
                 timeout=300,
             )
     return target
-
-
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "dyncore" / "native"
 
 
 def _processor() -> str:

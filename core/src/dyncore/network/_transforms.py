@@ -20,7 +20,8 @@ def transforms(model: Described) -> Callable[[Any], Tensor]:
 
     It is normalised; for a cascade, whose members normalise for themselves, it is in [0, 1].
 
-    Raises ValueError for a model that was not trained here and has no preprocessing yet.
+    Raises ValueError for a model that was not trained here and has no preprocessing yet, and
+    ModuleNotFoundError without torchvision.
     """
     if model.info.preprocessing is None:
         raise ValueError(

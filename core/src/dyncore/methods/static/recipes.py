@@ -1,8 +1,8 @@
-"""The plain backbone: nothing is gated."""
+"""The plain backbone's training set-ups: what the dynamic ones are compared with."""
 
 from collections.abc import Iterator
 
-from dyncore.backbones import BACKBONES
+from dyncore.methods.static.method import METHOD
 from dyncore.objectives import CrossEntropyConfig
 from dyncore.recipes import (
     CONTEXT_PHASES,
@@ -15,9 +15,6 @@ from dyncore.recipes import (
     make_recipe,
     short,
 )
-from dyncore.registry import Method
-
-METHOD = Method(name="static", one_path=True, backbones=tuple(BACKBONES))
 
 BASELINES = (
     *(

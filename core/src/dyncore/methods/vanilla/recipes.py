@@ -1,9 +1,10 @@
-"""Short-range routers on whole blocks: the baseline of RDI-Net and SP-Net."""
+"""The training set-ups of the dynamic baseline of RDI-Net and SP-Net."""
 
 from collections.abc import Iterator
 
-from dyncore.gating import GumbelSoftmaxGateConfig, ShortRangeRouterConfig
-from dyncore.methods.static import BASELINES
+from dyncore.gating import ShortRangeRouterConfig
+from dyncore.methods.static.recipes import BASELINES
+from dyncore.methods.vanilla.method import METHOD
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
 from dyncore.recipes import (
     ON_DIGITS,
@@ -15,18 +16,6 @@ from dyncore.recipes import (
     narrowed,
     short,
     tuned,
-)
-from dyncore.registry import Method
-
-METHOD = Method(
-    name="vanilla",
-    router=ShortRangeRouterConfig(),
-    gate=GumbelSoftmaxGateConfig(),
-    combine="blend",
-    backbones=(
-        *(f"resnet{n}-cifar" for n in (20, 32, 110)),
-        *(f"resnet{n}" for n in (50, 101)),
-    ),
 )
 
 BUDGETS = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)

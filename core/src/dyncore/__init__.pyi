@@ -1,0 +1,37 @@
+"""What dyncore exports, for type checkers and for ``lazy_loader``."""
+
+from . import backbones as backbones
+from . import blocks as blocks
+from . import cascade as cascade
+from . import cost as cost
+from . import data as data
+from . import engine as engine
+from . import gating as gating
+from . import hub as hub
+from . import network as network
+from . import parts as parts
+from . import registry as registry
+from .cascade import Cascade as Cascade
+from .cascade import from_pretrained as from_pretrained
+from .cost import CostTable as CostTable
+from .cost import Profile as Profile
+from .cost import cost_table as cost_table
+from .data import DataFileError as DataFileError
+from .engine import Engine as Engine
+from .gating import Decision as Decision
+from .gating import ExecutionPath as ExecutionPath
+from .hub import HubError as HubError
+from .hub import ModelFileError as ModelFileError
+from .network import DynamicConfig as DynamicConfig
+from .network import DynamicNetwork as DynamicNetwork
+from .network import ModelInfo as ModelInfo
+from .network import Output as Output
+from .network import run_skipped as run_skipped
+from .network import transforms as transforms
+from .parts import RegistryError as RegistryError
+from .registry import Method as Method
+from .registry import create_model as create_model
+from .registry import list_methods as list_methods
+from .registry import list_models as list_models
+
+__version__: str

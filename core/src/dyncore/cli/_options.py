@@ -1,0 +1,172 @@
+"""The options of the commands, apart from what the commands do: help is written from these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """Measure what each part of a model takes in the engine, on this machine, in float32."""
+
+    model: Annotated[str, tyro.conf.Positional]
+    """Folder written by ``save_pretrained``, ``org/name`` on the Hub, or the name of a model, which
+    then has random weights."""
+    batch: int = 1
+    """Images per batch."""
+    size: int | None = None
+    """Height and width of the images; default: the saved model's, else 224, for CIFAR forms 32."""
+    threads: int | None = None
+    """Threads; default: torch's setting."""
+    output: str | None = None
+    """Write the profile to this file, e.g. for ``--objective.flops.latency`` in training."""
+    revision: str | None = None
+    """Branch, tag or commit of a model on the Hub."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CascadeOptions:
+    """Find out which of some models make the best cascades on a data set.
+
+    Each model runs once over the test split; every pair and every triple is then tried by counting.
+    """
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Two or more: folders written by ``save_pretrained``, ``org/name`` on the Hub, ``timm:NAME``,
+    ``torchvision:NAME`` (with the library's weights), ONNX files."""
+    data: str
+    """Hub id, folder, or ``digits``. Its test split must be new to the models."""
+    budget: float | None = None
+    """Choose the most accurate cascade of at most this share of the dearest model's cost."""
+    accuracy: float | None = None
+    """Choose the cheapest cascade of at least this accuracy."""
+    ms: float | None = None
+    """Choose the most accurate cascade of at most so many milliseconds per image at batch 1."""
+    save: str | None = None
+    """Write the chosen cascade to this folder, with its members."""
+    confidence: Literal["max-probability", "margin", "entropy"] = "max-probability"
+    """How sure an answer is."""
+    answer: Literal["mean", "last"] = "mean"
+    """Mean of the probabilities of all members asked, or the last one's answer."""
+    fit_temperatures: bool = False
+    """Divide each model's logits by the temperature that fits the images best."""
+    kept: str | None = None
+    """Folder where predictions are kept, so that no model runs twice; None: the user's cache."""
+    json: bool = False
+    """Print JSON."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
+    batch_size: int = 256
+    """Images per batch."""
+    workers: int = 4
+    """Processes that decode images; sets of small images need none."""
+
+    def __post_init__(self) -> None:
+        if len(self.models) < 2:
+            raise ValueError(f"a cascade needs at least two models, not {len(self.models)}")
+        if set(self.aims.values()) != {None}:
+            from dyncore.cascade import Aim  # late: it needs torch, and help does not
+
+            Aim.of(**self.aims)  # raises for two of them
+        elif self.save is not None:
+            raise ValueError("--save needs to know which one: give --budget, --accuracy or --ms")
+
+    @property
+    def aims(self) -> dict[str, float | None]:
+        """What could be chosen for; at most one is not None."""
+        return {"budget": self.budget, "accuracy": self.accuracy, "ms": self.ms}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """Evaluate a saved model on the test split of a data set, with hard decisions."""
+
+    model: Annotated[str, tyro.conf.Positional]
+    """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
+    data: str
+    """Hub id, folder, or ``digits``."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
+    revision: str | None = None
+    """Branch, tag or commit of a model on the Hub."""
+    output: str = "evaluation.parquet"
+    """Where the file with one row per image goes."""
+    batch_size: int = 256
+    """Images per batch, over all processes."""
+    precision: Literal["no", "bf16"] = "no"
+    """Automatic mixed precision: none, or bfloat16."""
+    workers: int = 4
+    """Processes that decode images; sets of small images need none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Write a saved model to a float32 file that runs without this project's Python code."""
+
+    model: Annotated[str, tyro.conf.Positional]
+    """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
+    format: Literal["onnx", "pt2"]
+    """ONNX (batches of any size), or AOTInductor's package, compiled for this machine."""
+    output: str | None = None
+    """The file; None: model.onnx or model.pt2."""
+    batch_size: int = 1
+    """Images per batch of a pt2 file; an ONNX file takes any number."""
+    skip: bool = False
+    """pt2: do not run what no image of the batch chose. docs/deploying.md says when it pays."""
+    static_subnet: bool = False
+    """Freeze what is never or always on for the images of ``--calibrate``."""
+    calibrate: str | None = None
+    """Hub id or folder of the data set for ``--static-subnet``, or ``digits``: its train split
+    says what is frozen, its test split what that changes (with one split: that one says both)."""
+    calibration_images: int = 10_000
+    """Images of a split that are read at most, drawn at random."""
+    revision: str | None = None
+    """Branch, tag or commit of a model on the Hub."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+        if self.calibration_images < 1:
+            raise ValueError(
+                f"calibration_images must be at least 1, not {self.calibration_images}"
+            )
+        if self.static_subnet != (self.calibrate is not None):
+            raise ValueError("--static-subnet and --calibrate DATA go together: give both")
+        if self.format == "onnx" and self.skip:
+            raise ValueError(
+                "--skip is for --format pt2: in ONNX Runtime conditions cost more than they save"
+            )
+        if self.format == "onnx" and self.batch_size != 1:
+            raise ValueError("--batch-size is for --format pt2: an ONNX file takes any batch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushOptions:
+    """Push a saved model to the Hub, with a model card, its evaluation and its recipe."""
+
+    folder: Annotated[str, tyro.conf.Positional]
+    """Folder written by ``save_pretrained`` or ``dyn train``."""
+    name: Annotated[str, tyro.conf.Positional]
+    """``org/name``; made if there is none. Log in with ``hf auth login`` or set HF_TOKEN."""
+    private: bool = False
+    """Make it private."""
+    revision: str | None = None
+    """Branch to push to, made if there is none; None: the main branch."""
+    message: str = "Upload model"
+    """Of the commit."""
+
+
+OPTIONS: dict[str, type[Any]] = {
+    "bench": BenchOptions,
+    "cascade": CascadeOptions,
+    "eval": EvalOptions,
+    "export": ExportOptions,
+    "push": PushOptions,
+}
+
+
+def parse(command: str, arguments: Sequence[str]) -> Any:
+    """The command's options. Exits after its help, and with status 2 for options that are wrong."""
+    return tyro.cli(OPTIONS[command], prog=f"dyn {command}", args=list(arguments))

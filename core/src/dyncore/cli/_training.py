@@ -1,0 +1,68 @@
+"""``dyn train`` with a recipe."""
+
+import io
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+from accelerate import PartialState
+
+from dyncore.cli._guard import fail
+from dyncore.cli._stopped import leave
+from dyncore.recipes import Recipe, find_recipe
+from dyncore.training import DivergedError, RunOptions, StorageError, TrainingStopped, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train a recipe. Every field of the recipe can be changed; what follows shows its values."""
+
+    run: Annotated[RunOptions, tyro.conf.arg(name="")]
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+
+
+def parse(recipe: str, options: Sequence[str]) -> Arguments:
+    """The recipe, changed by ``options``. Exits as :func:`dyncore.cli._options.parse` does."""
+    return tyro.cli(
+        Arguments,
+        prog=f"dyn train {recipe}",
+        args=list(options),
+        default=Arguments(run=RunOptions(), recipe=find_recipe(recipe)),
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+
+
+def run_training(recipe: str, options: Sequence[str]) -> None:
+    """Train, and say where the results are. A run that goes wrong ends with status 1."""
+    parsed = parse(recipe, options)
+    try:
+        result = train(parsed.recipe, parsed.run)
+    except (DivergedError, StorageError) as error:
+        fail(str(error), status=1)
+    except TrainingStopped as stop:
+        leave(stop)
+    # Once, however many processes train.
+    PartialState().print(f"model: {result.model}")
+    PartialState().print(f"evaluation: {result.folder / 'evaluation.parquet'}")
+
+
+class _Kept(io.StringIO):
+    """Keeps what is printed; whether it goes to a terminal, the real output answers."""
+
+    def isatty(self) -> bool:
+        return sys.__stdout__ is not None and sys.__stdout__.isatty()
+
+
+def help_text(recipe: str) -> str:
+    """What ``dyn train RECIPE --help`` prints. Raises ValueError for a recipe that is unknown."""
+    kept = _Kept()
+    try:
+        with redirect_stdout(kept):
+            parse(recipe, ["--help"])
+    except SystemExit as stop:
+        if stop.code:
+            raise
+    return kept.getvalue()

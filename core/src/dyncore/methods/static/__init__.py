@@ -1,0 +1,1 @@
+"""The plain backbone, trained as the dynamic networks are."""

@@ -1,0 +1,1 @@
+"""Short-range routers on whole blocks."""
