@@ -1,7 +1,4 @@
-"""Our changes to the papers' set-ups, and the variants that they make up.
-
-What is measured of them stands in docs/results.md and docs/paper-notes.md.
-"""
+"""Our changes to the papers' set-ups, and the variants that they make up (docs/paper-notes.md)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -103,7 +100,7 @@ short = Variant(
         *SHORT_RUN,
         SLOW_ROUTERS,
         annealed(SHORT_ANNEALING, _FADING),
-        Change("in six epochs one rate for every block costs accuracy (docs/results.md)", _shared),
+        Change("in six epochs one rate for every block costs accuracy", _shared),
     ),
 )
 """For six epochs of CIFAR on a small network."""

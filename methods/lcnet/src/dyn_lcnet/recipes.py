@@ -69,11 +69,10 @@ SHORT = Variant(
     (
         *SHORT_RUN,
         Change(
-            "in six epochs from scratch the paper's 0.01 is far too slow, and so is 0.01 for gates "
-            "(docs/results.md)",
+            "in six epochs from scratch the paper's 0.01 is far too slow, and so is 0.01 for gates",
             _faster,
         ),
-        Change("short runs miss the budget at weight 3 (docs/results.md)", _firmer),
+        Change("short runs miss the budget at weight 3", _firmer),
     ),
 )
 

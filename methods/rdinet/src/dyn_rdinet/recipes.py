@@ -76,7 +76,7 @@ class Modules:
 ALL_ON = Modules()
 
 MORE_RANKING = Change(
-    "with the paper's α = 0.2 a short run leaves fewer than 100 paths (docs/results.md)",
+    "with the paper's α = 0.2 a short run leaves few distinct paths",
     lambda recipe: replace(
         recipe, objective={**recipe.objective, "rank": RankingConfig(weight=0.3)}
     ),

@@ -70,12 +70,12 @@ def _lighten_exits(recipe: Recipe) -> Recipe:
 
 
 LIGHT_EXITS = Change(
-    "at weight 1 early exits take 3 points of accuracy in a short run (docs/results.md)",
+    "at weight 1 early exits cost accuracy in a short run",
     _lighten_exits,
 )
 COLDER = annealed(
     replace(SHORT_ANNEALING, start=8.0),
-    "a start at 16 takes 2 points of accuracy here (docs/results.md)",
+    "a start at 16 costs accuracy here",
 )
 SHORT = Variant("short", (*short.changes, COLDER, LIGHT_EXITS))
 
