@@ -1,57 +1,14 @@
 """What the documents say of measurements: one function per generated part, from JSON to Markdown.
 
-Each reads a file of ``benchmarks/results/`` and begins with what was measured on what; the names of
-``PARTS`` are those of the markers that ``benchmarks/pages.py`` fills.
+Each begins with what was measured on what; the names of ``PARTS`` are those of the markers that
+``benchmarks/pages.py`` fills.
 """
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-RESULTS = Path(__file__).parent / "results"
-Row = dict[str, Any]
+from page_engine import engine, engine_rounding, engine_static
+from page_markdown import BACKBONES, bold, part, read, table
 
-NETWORKS = {
-    "blocks": "ResNet-50, whole blocks, routers 32 wide",
-    "blocks-256": "ResNet-50, RDI-Net, routers 256 wide",
-    "n2": "ResNet-50, DMNN N = 2",
-    "n4": "ResNet-50, DMNN N = 4",
-    "mobile": "MobileNetV2, DMNN N = 2",
-    "channels-50": "ResNet-50, LC-Net, single channels",
-    "groups-50": "ResNet-50, LC-Net, groups of 16",
-    "rdinet-110": "CIFAR ResNet-110, RDI-Net",
-    "spnet-110": "CIFAR ResNet-110, SP-Net",
-    "channels-18": "CIFAR ResNet-18, LC-Net, single channels",
-    "groups-18": "CIFAR ResNet-18, LC-Net, groups of 16",
-}
-"""What the workloads of ``benchmarks/engine.py`` are, in the table's order."""
-EFFICIENCY_AIMS = {
-    "blocks": {1: 0.90, 8: 0.92, 32: 0.92},
-    "blocks-256": {1: 0.80, 8: 0.90, 32: 0.90},
-    "n2": {1: 0.76, 8: 0.82, 32: 0.80},
-    "n4": {1: 0.68, 8: 0.77, 32: 0.75},
-    "channels-50": {1: 0.60, 8: 0.60, 32: 0.60},
-    "rdinet-110": {1: 0.55, 128: 0.80},
-    "spnet-110": {1: 0.55, 128: 0.80},
-    "channels-18": {1: 0.40, 8: 0.40, 32: 0.40},
-}
-"""The project's aims, by workload and batch size."""
-MOST_OVER_DENSE = 1.03
-"""Beyond it skipping loses to the same network without routers."""
-ENGINES = {
-    "eager": "eager",
-    "compile": "`torch.compile`, freezing",
-    "onnxruntime": "ONNX Runtime",
-    "openvino": "OpenVINO",
-}
-BACKBONES = {
-    "resnet50": "ResNet-50",
-    "mobilenetv2": "MobileNetV2",
-    "resnet110-cifar": "CIFAR ResNet-110",
-    "resnet18-cifar": "CIFAR ResNet-18",
-}
 METHODS = {
     "static": "static",
     "vanilla": "vanilla",
@@ -64,118 +21,6 @@ METHODS = {
 TIME_AIMS = {"rdinet": 1.25, "lcnet": 1.25, "cdb": 1.35, "dmnn": 1.35, "spnet": 1.6}
 MEMORY_AIM = 1.35
 """The project's aims for a training step, over the static backbone's."""
-
-
-def read(name: str) -> Row:
-    """``benchmarks/results/<name>.json``."""
-    report: Row = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return report
-
-
-def measured(name: str, report: Row) -> str:
-    """How, on what and with what it was measured, and where all of it is."""
-    machine = [f"{report['threads']} threads on {report['processor']}"]
-    if report.get("device", "cpu") != "cpu":
-        machine.append(report["device"])
-    packages = [key for key in ("torch", "onnxruntime", "openvino") if report.get(key)]
-    versions = [f"{key} {report[key].partition('+')[0]}" for key in packages]
-    where = ", ".join([*machine, *versions])
-    return f"`{report['command']}`; {where} ([JSON](../benchmarks/results/{name}.json))."
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
-
-
-def part(name: str, report: Row, *paragraphs: str) -> str:
-    """What was measured on what, then the paragraphs."""
-    return "\n\n".join([measured(name, report), *paragraphs])
-
-
-def bold(text: str, if_true: bool) -> str:
-    """``text``, in bold where it misses an aim."""
-    return f"**{text}**" if if_true else text
-
-
-def decisions(row: Row) -> tuple[float | None, str]:
-    """The rate of a row, if it has one, and where its decisions come from, if not from routers."""
-    if isinstance(row["rate"], str):
-        rate, _, note = row["rate"].partition(", ")
-        return (float(rate), note) if note else (None, rate)
-    return row["rate"], ""
-
-
-def engine() -> str:
-    """Efficiency of the engine, one line per network and batch size."""
-    report = read("engine-cpu")
-
-    def place(row: Row) -> tuple[int, str, int]:
-        return list(NETWORKS).index(row["workload"]), decisions(row)[1], row["batch"]
-
-    lines, missed, aimed = [], 0, 0
-    for (_, note, batch), group in groupby(sorted(report["rows"], key=place), place):
-        cells = list(group)
-        workload = cells[0]["workload"]
-        aim = None if note else EFFICIENCY_AIMS.get(workload, {}).get(batch)
-        misses = [aim is not None and round(row["efficiency"], 2) < aim for row in cells]
-        missed, aimed = missed + sum(misses), aimed + (len(cells) if aim is not None else 0)
-        reached = [
-            bold(f"{row['efficiency']:.2f}", miss) for row, miss in zip(cells, misses, strict=True)
-        ]
-        times = [
-            bold(f"{row['over_dense']:.2f}", round(row["over_dense"], 2) > MOST_OVER_DENSE)
-            for row in cells
-        ]
-        rates = [decisions(row)[0] for row in cells]
-        lines.append(
-            (
-                f"{NETWORKS[workload]}{'; ' if note else ''}{note}",
-                batch,
-                " / ".join("–" if rate is None else f"{rate:g}" for rate in rates),
-                " / ".join(reached) + (f" [{aim:.2f}]" if aim is not None else ""),
-                " / ".join(f"{row['macs_ratio']:.2f}" for row in cells),
-                " / ".join(times),
-            )
-        )
-    head = ("network", "batch", "rates", "efficiency [aim]", "MACs ratio", "time over dense")
-    count = f"{missed} of {aimed} cells with an aim miss it."
-    return part("engine-cpu", report, table(head, lines), count)
-
-
-def engine_static() -> str:
-    """What the static engines take, and ours for the same network."""
-    report = read("engine-cpu")
-    lines = {}
-    for row in report["rows"]:
-        backbone = row["model"].partition("-")[2].removesuffix("-n2").removesuffix("-n4")
-        static = [row["static_s"].get(engine) for engine in ENGINES]
-        lines[backbone, row["batch"]] = [
-            "–" if seconds is None else f"{1000 * seconds:.2f}"
-            for seconds in (*static, row["own_static_s"])
-        ]
-    order = sorted(lines, key=lambda key: (list(BACKBONES).index(key[0]), key[1]))
-    head = ("static, ms", "batch", *ENGINES.values(), "this engine, no routers")
-    return table(head, [(BACKBONES[key[0]], key[1], *lines[key]) for key in order])
-
-
-def engine_rounding() -> str:
-    """How far the engine's answers were from float64's, next to eager's."""
-    report = read("engine-cpu")
-    found = {
-        (row["workload"], row["rate"]): row["agreement"]
-        for row in report["rows"]
-        if row["agreement"]
-    }.values()
-    over = [one["error"] / one["eager_error"] for one in found]
-    images, others, eagers = (
-        sum(one[key] for one in found) for key in ("images", "other_path", "eager_other_path")
-    )
-    return (
-        f"The largest error of a logit was {min(over):.1f} to {max(over):.1f} times eager's; of "
-        f"{images} images {others} took another path than in float64, in eager {eagers}."
-    )
 
 
 def export() -> str:
@@ -255,6 +100,33 @@ def latency() -> str:
     return part("latency", report, shown)
 
 
+def cascade() -> str:
+    """Cascades that answer with the mean of all members asked, beside single networks."""
+    report = read("cascade")
+    rows = [row for row in report["rows"] if row.get("answer", "mean") == "mean"]
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        macs, accuracy = f"{row['mean_macs'] / 1e6:.1f}", f"{row['accuracy']:.4f}"
+        if row["kind"] == "single":
+            lines.append((row["model"], "", macs, accuracy, "", ""))
+        if row["kind"] == "cascade":
+            key = row["model"], row["shares"]
+            halves = [r for r in rows if r["kind"] == "halves" and (r["model"], r["shares"]) == key]
+            apart = " and ".join(f"{half['accuracy']:.4f}" for half in halves)
+            off = f"{100 * max(abs(half['cost_off']) for half in halves):.1f} %" if halves else ""
+            shares = ", ".join(f"{100 * share:g} %" for share in row["shares"])
+            lines.append((row["model"], shares, macs, accuracy, apart, off))
+    head = (
+        "networks",
+        "go on",
+        "M MACs",
+        "accuracy",
+        "thresholds of the other half",
+        "cost off by",
+    )
+    return part("cascade", report, table(head, lines))
+
+
 def soak_resume() -> str:
     """Kills that training runs survived."""
     report = read("soak_resume")
@@ -277,6 +149,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "engine-rounding": engine_rounding,
     "export": export,
     "race": race,
+    "cascade": cascade,
     "training": training,
     "latency": latency,
     "soak-resume": soak_resume,

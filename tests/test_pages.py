@@ -32,9 +32,9 @@ def pages():
 @pytest.fixture
 def results(pages, tmp_path, monkeypatch) -> Path:
     """A copy of the measurements, which the pages are filled from."""
-    tables = importlib.import_module("page_tables")
-    copy = Path(shutil.copytree(tables.RESULTS, tmp_path / "results"))
-    monkeypatch.setattr(tables, "RESULTS", copy)
+    markdown = importlib.import_module("page_markdown")
+    copy = Path(shutil.copytree(markdown.RESULTS, tmp_path / "results"))
+    monkeypatch.setattr(markdown, "RESULTS", copy)
     return copy
 
 
@@ -79,6 +79,12 @@ def test_an_old_page_is_named_by_check_and_written_without(pages, tmp_path, caps
         ("training-cpu", lambda r: r["rows"][1].update(time_ratio=7), "training", "| 7.00 | 1.03"),
         ("training-cpu", lambda r: r["rows"][2].update(time_ratio=7), "training", "| **7.00** ["),
         ("export", lambda r: r["rows"][3].update(over_eager=0.1), "export", "masked | 0.10 |"),
+        (
+            "cascade",
+            lambda r: r["rows"][3].update(accuracy=0.5),
+            "cascade",
+            "| 10 % | 47.4 | 0.5000",
+        ),
         ("soak_engine", lambda r: r["rows"][0].update(calls=7), "soak-engine", "7 calls: "),
     ],
 )
