@@ -120,10 +120,7 @@ def edited(folder, change):
         (lambda c: c["cascade"]["policy"]["setting"].update(asked=[1.0]), "not one of 3 members"),
         (lambda c: c["cascade"]["members"].pop(), "need as many temperatures"),
         (lambda c: c["cascade"]["members"].clear(), "at least two members"),
-        (
-            lambda c: c["cascade"].update(members=c["cascade"]["members"] * 9),
-            "27 members, more than 10",
-        ),
+        (lambda c: c["cascade"].update(members=c["cascade"]["members"] * 9), "27 members, more"),
         (lambda c: c["cascade"]["members"][1].update(weights="0" * 64), "is not what the cascade"),
         (lambda c: c["cascade"]["members"][2]["library"].update(model="resnet14t"), "do not fit"),
         (lambda c: c["cascade"]["members"][2]["library"].update(num_classes=6), "do not fit"),
