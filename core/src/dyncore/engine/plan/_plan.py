@@ -64,7 +64,7 @@ class BlockPlan:
     @property
     def keeps_input(self) -> bool:
         """Whether the shortcut is the block's input itself."""
-        return self.shortcut is not None and is_plain(self.shortcut, nn.Identity)
+        return is_plain(self.shortcut, nn.Identity)
 
     def decide(self, feature: Tensor) -> Decision:
         """The gate's hard decision."""
