@@ -127,6 +127,21 @@ def cascade() -> str:
     return part("cascade", report, table(head, lines))
 
 
+def startup() -> str:
+    """CPU seconds until something happens."""
+    report = read("startup")
+    lines = [
+        (
+            f"`{row['what']}`",
+            f"{row['cold_cpu_s']:.2f}" if "cold_cpu_s" in row else "",
+            f"{row['cpu_s']:.2f}",
+            f"{row['of_import_torch']:.2f}" if "of_import_torch" in row else "",
+        )
+        for row in report["rows"]
+    ]
+    return part("startup", report, table(("", "cold", "warm", "of `import torch`"), lines))
+
+
 def soak_resume() -> str:
     """Kills that training runs survived."""
     report = read("soak_resume")
@@ -152,6 +167,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "cascade": cascade,
     "training": training,
     "latency": latency,
+    "startup": startup,
     "soak-resume": soak_resume,
     "soak-engine": soak_engine,
 }

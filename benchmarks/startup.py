@@ -34,6 +34,7 @@ ANSWERED = (
     "train --help",
     "eval --help",
     "bench --help",
+    "cascade --help",
     "export --help",
     "push --help",
 )

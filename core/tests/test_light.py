@@ -92,7 +92,7 @@ def test_a_local_folder_needs_no_client_of_the_hub(saved):
         ["train", "--help"],
         *(
             pytest.param([command, "--help"], marks=needs_training)
-            for command in ("eval", "bench", "export", "push")
+            for command in ("eval", "bench", "cascade", "export", "push")
         ),
     ],
     ids=str,
@@ -166,6 +166,7 @@ def test_preprocessing_says_what_it_needs(saved):
         ["train", "static-resnet20-digits", "--help"],
         ["eval", "model", "--data", "digits"],
         ["bench", PLAIN],
+        ["cascade", "model", "other", "--data", "digits"],
         ["export", "model", "--format", "onnx"],
         ["push", "model", "org/name"],
     ],
