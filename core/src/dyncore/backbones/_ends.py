@@ -1,4 +1,8 @@
-"""What stems and heads are made of, where they are made of what most are."""
+"""What stems and heads are made of, where they are made of what most are.
+
+They are alike only if they are the same: ``torch.compile`` asks for the hash of what it traces while it
+is being made, before a hash of fields can be told.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +13,7 @@ from torch import Tensor, nn
 from dyncore.blocks import Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StemLayers:
     """``max_pool(activation(norm(conv(images))))``."""
 
@@ -25,7 +29,7 @@ class StemLayers:
         return F.max_pool2d(x, 3, 2, 1) if self.max_pool else x
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadLayers:
     """``linear(mean(activation(norm(conv(x)))))`` in evaluation; the mean is over pixels."""
 
