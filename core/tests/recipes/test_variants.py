@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dyncore.gating import ShortRangeRouterConfig
-from dyncore.methods import static, vanilla
+from dyncore.methods.static.method import METHOD as STATIC
+from dyncore.methods.vanilla.method import METHOD as VANILLA
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
 from dyncore.recipes import (
     SGD,
@@ -38,7 +39,7 @@ SMALL_BATCH = Change("few steps", lambda recipe: replace(recipe, batch_size=8))
 def row():
     """A recipe of a warm-up and a main phase, with nothing of ours."""
     return make_recipe(
-        vanilla.METHOD,
+        VANILLA,
         "resnet20-cifar",
         "cifar10",
         source=Source(paper="a paper", place="a row"),
@@ -70,7 +71,7 @@ def test_a_recipe_holds_what_it_is_given(backbone, benchmark):
         "batch_size": 17,
         "source": Source(paper="a paper", place="a row", changes=("batch_size = 17 (256): why",)),
     }
-    recipe = make_recipe(vanilla.METHOD, backbone, benchmark, **settings)
+    recipe = make_recipe(VANILLA, backbone, benchmark, **settings)
     assert {name: getattr(recipe, name) for name in settings} == settings
 
 
@@ -80,7 +81,7 @@ def test_a_batch_size_that_is_not_given_is_the_benchmarks():
         objective = {"classification": CrossEntropyConfig()}
         source = Source(paper="a paper", place="a row")
         recipe = make_recipe(
-            static.METHOD, "resnet50", name, source=source, objective=objective, phases=phases
+            STATIC, "resnet50", name, source=source, objective=objective, phases=phases
         )
         assert recipe.batch_size == expected
 
