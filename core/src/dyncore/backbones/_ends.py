@@ -1,7 +1,7 @@
 """What stems and heads are made of, where they are made of what most are.
 
-They are alike only if they are the same: ``torch.compile`` asks for the hash of what it traces while
-it is being made, before a hash of fields can be told.
+They are alike only if they are the same: ``torch.compile`` asks for the hash of what it traces
+while it is being made, before a hash of fields can be told.
 """
 
 from dataclasses import dataclass
