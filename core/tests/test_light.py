@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 import dyncore
 from dyncore.cli._guard import TRAINING
 
-HEAVY = {*TRAINING, "onnx", "onnxscript", "onnxruntime", "pandas", "torch._dynamo"}
+HEAVY = {*TRAINING, "onnx", "onnxscript", "onnxruntime", "pandas", "torch._dynamo", "triton"}
 FROM_TORCH = {"tqdm"}
 """What torch itself imports where it is installed."""
 PLAIN = "vanilla-resnet20-cifar"

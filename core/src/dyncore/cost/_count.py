@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 Result = TypeVar("Result")
 
@@ -15,6 +14,8 @@ def trace(run: Callable[[], Result]) -> tuple[Result, int]:
 
     torch's counter counts 2 FLOPs per MAC.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, which only this needs
+
     with FlopCounterMode(display=False) as counter:
         result = run()
     return result, counter.get_total_flops() // 2
