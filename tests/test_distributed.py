@@ -12,7 +12,7 @@ import torch.distributed.run as torchrun
 from accelerate.commands import launch
 from accelerate.utils import launch as launch_utils
 
-from dyncore.cli import _train as train_command
+from dyncore.cli import _train, _training
 from dyncore.recipes import Recipe, recipes
 from dyncore.training import RunOptions
 
@@ -86,10 +86,10 @@ def trained(monkeypatch):
         asked.append((recipe, options))
         return SimpleNamespace(model="model", folder=Path("run"))
 
-    monkeypatch.setattr(train_command, "train", train)
+    monkeypatch.setattr(_training, "train", train)
 
     def run(arguments: list[str]) -> tuple[Recipe, RunOptions]:
-        train_command.run_train(arguments)
+        _train.run(arguments)
         return asked.pop()
 
     return run

@@ -53,7 +53,7 @@ def test_one_group_is_enough_for_one_rate(networks, settings, name):
 
 def test_training_equals_two_optimisers_written_out(vanilla, tmp_path, weights):
     recipe = vanilla(phases=(PHASE,), optimizer=TWO_RATES)
-    result = train(recipe, RunOptions(output=str(tmp_path), seed=3))
+    result = train(recipe, RunOptions(output=str(tmp_path), seed=3, kernels=False))
 
     torch.manual_seed(3)
     model = dyncore.DynamicNetwork(recipe.network)
