@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dyncore.data import Preprocessing
+
 
 class ActivationKind(IntEnum):
     """An activation that every backend knows; compiled code has the same numbers."""
@@ -63,8 +65,12 @@ class FoldedStem:
 
     layer: FoldedLayer
     max_pool: bool
+    preprocessing: Preprocessing | None = None
+    """By which images in [0, 1] are normalised first; None: they are already."""
 
     def __call__(self, images: Tensor) -> Tensor:
+        if self.preprocessing is not None:
+            images = self.preprocessing.normalize(images)
         x = self.layer(images)
         return F.max_pool2d(x, 3, 2, 1) if self.max_pool else x
 
