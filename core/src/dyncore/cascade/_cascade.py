@@ -107,17 +107,19 @@ class Cascade(nn.Module):
         """
         self._check(images)
         asked = self.members if members is None else members
-        member = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        if not len(images) and self.num_classes is not None:  # some runtimes take no empty batch
+        count = len(images)
+        if not count and self.num_classes is not None:  # some runtimes take no empty batch
+            member = torch.zeros(0, dtype=torch.int64, device=images.device)
             return self._output(images, images.new_zeros(0, self.num_classes), member, member)
-        logits, macs = self._checked(0, asked[0](images), len(images), None)
+        logits, macs = self._checked(0, asked[0](images), count, None)
         said = log_probabilities(logits, self.temperatures[0])
+        member = torch.zeros(count, dtype=torch.int64, device=images.device)
         rows = None  # numbers of the images that are still asked about; None: all
-        for index in range(1, len(self.members)):
+        for index in range(1, len(asked)):
             goes_on = self._going_on(index - 1, said if rows is None else said[rows])
-            if goes_on is not None:
-                if not len(goes_on):
-                    break
+            if goes_on is False:
+                break
+            if goes_on is not True:
                 rows = goes_on if rows is None else rows[goes_on]
             some = images if rows is None else take(images, rows)
             logits, cost = self._checked(index, asked[index](some), len(some), rows)
@@ -151,24 +153,28 @@ class Cascade(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """What a member said about so many images, in the cascade's class order; see `logits`."""
         logits, macs = said
-        name = f"{self.members[index].name} (member {index})"
         if self.num_classes is None:
             self.num_classes = logits.shape[1]
         if logits.shape != (images, self.num_classes):
             raise ValueError(
-                f"{name} answers with shape {tuple(logits.shape)}, expected "
-                f"{(images, self.num_classes)}: one row per image, one logit per class"
+                f"{self.members[index].name} (member {index}) answers with shape "
+                f"{tuple(logits.shape)}, expected {(images, self.num_classes)}: one row per image, "
+                "one logit per class"
             )
-        if bool((logits - logits).any()):  # 0 of every number, NaN of infinity and NaN
-            wrong = (~logits.isfinite().all(1)).nonzero()[:, 0]
-            numbers = (wrong if rows is None else rows[wrong]).tolist()
+        if not math.isfinite(logits.sum()):  # or too large a sum
+            self._refuse_infinity(index, logits, rows)
+        columns = self._buffers[f"_columns{index}"]
+        return (logits if columns is None else logits[:, columns]), macs
+
+    def _refuse_infinity(self, index: int, logits: Tensor, rows: Tensor | None) -> None:
+        wrong = (~logits.isfinite().all(1)).nonzero()[:, 0]
+        numbers = (wrong if rows is None else rows[wrong]).tolist()
+        if numbers:
             raise ValueError(
-                f"{name} answers NaN or infinity for image "
+                f"{self.members[index].name} (member {index}) answers NaN or infinity for image "
                 f"{', '.join(map(str, numbers[:8]))} of the batch: look at the image and at the "
                 "member's weights"
             )
-        columns: Tensor | None = getattr(self, f"_columns{index}")
-        return (logits if columns is None else logits[:, columns]), macs
 
     def calibrate(
         self,
@@ -315,24 +321,19 @@ class Cascade(nn.Module):
         self.register_forward_hook(lambda module, images, output: monitor.record(output))
         return monitor
 
-    def _going_on(self, index: int, said: Tensor) -> Tensor | None:
-        """Which of these answers go on from a member; None: all of them."""
-        unsure = self._unsure(index, said)
-        if len(said) == 1 and bool(unsure):  # in less time than a list of one
-            return None
-        rows = unsure.nonzero()[:, 0]
-        return None if len(rows) == len(said) else rows
-
-    def _unsure(self, index: int, said: Tensor) -> Tensor:
-        """Whether each image goes on from a member."""
+    def _going_on(self, index: int, said: Tensor) -> Tensor | bool:
+        """Numbers of the answers that go on from a member; True: all of them, False: none."""
         confidence = confidence_of(said, self.confidence)
-        unsure = confidence < self.thresholds[index]
+        if len(said) == 1:  # in a few microseconds
+            return float(confidence) < self._thresholds[index]
+        unsure = confidence < self._thresholds[index]
         most = math.ceil(self.cap * len(said))
         if most < len(said):
             least = torch.zeros_like(unsure)
             least[confidence.topk(most, largest=False).indices] = True
             unsure = unsure & least
-        return unsure
+        rows = unsure.nonzero()[:, 0]
+        return rows if 0 < len(rows) < len(said) else bool(len(rows))
 
     def _output(self, images: Tensor, said: Tensor, member: Tensor, macs: Tensor | None) -> Output:
         decisions = Deferred(partial(_decisions, member, len(self.members), said.dtype))

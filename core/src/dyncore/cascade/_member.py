@@ -154,14 +154,14 @@ class Member:
     def _macs(self, logits: Tensor, output: Output | None) -> Tensor | None:
         if output is not None and output.macs is not None:
             return output.macs
-        if isinstance(self.cost, CostTable) and output is not None and self._decides:
+        if isinstance(self.cost, CostTable) and output is not None and self.decides:
             return self.cost.macs(output.path)
         if self._most is None:
             return None
         return logits.new_full((len(logits),), self._most, dtype=torch.int64)
 
     @cached_property
-    def _decides(self) -> bool:
+    def decides(self) -> bool:
         """Whether images may differ in what they cost."""
         return isinstance(self.cost, CostTable) and self.cost.gated > 0
 

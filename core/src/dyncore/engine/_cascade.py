@@ -41,7 +41,7 @@ class CascadeRunner(Runner):
             else member
             for member in cascade.members
         )
-        cascade(self._image, members=self._members)  # refuses an example that is no image
+        cascade.forward(self._image, members=self._members)  # refuses an example that is no image
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> Output:
         """See :meth:`dyncore.Engine.__call__`."""
@@ -102,7 +102,10 @@ class EngineMember:
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """See :meth:`Member.__call__`."""
         resized = self._member.resize(images)
-        return self._member.read(output_of(self._backend(resized, None), resized))
+        parts = self._backend(resized, None)
+        if len(parts) == 1 and not self._member.decides:
+            return self._member.read(parts[0].logits)
+        return self._member.read(output_of(parts, resized))
 
 
 @torch.no_grad()

@@ -36,6 +36,11 @@ def activate(x: Tensor, activation: PlannedActivation) -> Tensor:
     return activation(x)
 
 
+def normalized(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Images in [0, 1], normalised and channels-last."""
+    return preprocessing.normalize(images).contiguous(memory_format=torch.channels_last)
+
+
 @dataclass(frozen=True)
 class FoldedLayer:
     """``activation(conv(x))``: a convolution with its norm folded in, so that it has a bias."""
@@ -70,7 +75,7 @@ class FoldedStem:
 
     def __call__(self, images: Tensor) -> Tensor:
         if self.preprocessing is not None:
-            images = self.preprocessing.normalize(images)
+            images = normalized(images, self.preprocessing)
         x = self.layer(images)
         return F.max_pool2d(x, 3, 2, 1) if self.max_pool else x
 

@@ -23,6 +23,7 @@ from dyncore.engine.plan._layers import (
     FoldedPath,
     FoldedStem,
     PlannedActivation,
+    normalized,
 )
 from dyncore.gating import (
     Decision,
@@ -124,8 +125,8 @@ def plan(model: DynamicNetwork, image: Tensor, preprocessing: Preprocessing | No
             )
         )
         x = out
-    stem = stem if preprocessing is None else _normalizing(stem, preprocessing)
-    return Plan(stem, tuple(blocks), _agreeing(fold_head(backbone), backbone.head, x))
+    whole = stem if preprocessing is None else _normalizing(stem, preprocessing)
+    return Plan(whole, tuple(blocks), _agreeing(fold_head(backbone), backbone.head, x))
 
 
 def _agreeing(folded: _Folded | None, module: _Module, x: Tensor) -> _Folded | _Module:
@@ -139,7 +140,7 @@ def _normalizing(
     """``stem`` for images in [0, 1]."""
     if isinstance(stem, FoldedStem):
         return replace(stem, preprocessing=preprocessing)
-    return lambda images: stem(preprocessing.normalize(images))
+    return lambda images: stem(normalized(images, preprocessing))
 
 
 def _router(
