@@ -5,7 +5,8 @@ they are (``resnet20.safetensors``, …, named as in akamaster/pytorch_resnet_ci
 two and three, on the test images, and writes ``benchmarks/results/cascade.json``. ``--finetuned
 FOLDER`` takes model folders in their place (``FOLDER/resnet20``, …), and writes
 ``cascade-finetuned.json``. ``--clock`` measures milliseconds instead, in OpenVINO at its default
-precision, and writes ``cascade-clock.json``.
+precision, and writes ``cascade-clock.json``; ``--engine`` does in ``dyncore.Engine``, and writes
+``cascade-engine.json``.
 
 Rows by ``kind``:
 
@@ -16,12 +17,14 @@ Rows by ``kind``:
   temperature; ``expected_accuracy`` is by thresholds from the other half.
 - ``front``: the best thresholds at even distances of cost.
 - ``clock``: milliseconds per image.
+- ``efficiency``: (time of the first member + share of images that went on × time of the second,
+  each alone on batches of that size) / time of the cascade, in one run; see ``cascade_clock.py``.
 
 1 MAC = 2 FLOPs.
 """
 
+import functools
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,11 +33,19 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
+from cascade_clock import (
+    ROUNDS,
+    ROUNDS_EACH,
+    engines_alone,
+    humps,
+    in_rounds,
+    openvino_members,
+)
 from record import record
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import dyncore
 from dyncore.cascade import (
@@ -49,7 +60,7 @@ from dyncore.cascade import (
     outcomes,
     predict,
 )
-from dyncore.data import MemorySplit, Preprocessing, load_dataset
+from dyncore.data import MemorySplit, Preprocessing, Split, load_dataset
 
 SIZES = (20, 32, 56)
 PREPROCESSING = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), size=32)
@@ -58,8 +69,6 @@ SHARES = (0.1, 0.15, 0.2, 0.225, 0.3, 0.4, 0.5)
 """Of the images that go on from the first of two members."""
 IN_A_ROW = (0.3, 0.05)
 """Of all images, that go on to the second and to the third member."""
-ROUNDS = 25
-"""Of timing; in each one every network and cascade takes its turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +83,14 @@ class Options:
     """Folder of model folders in place of the public weights."""
     clock: bool = False
     """Measure milliseconds, in OpenVINO; leave the machine alone meanwhile."""
+    engine: bool = False
+    """The same in dyncore's engine."""
 
     def __post_init__(self) -> None:
         if (self.weights is None) == (self.finetuned is None):
             raise ValueError("give --weights FOLDER or --finetuned FOLDER")
+        if self.clock and self.engine:
+            raise ValueError("give --clock or --engine, one at a time")
 
 
 def members(options: Options) -> dict[int, Member]:
@@ -105,9 +118,15 @@ def public(folder: Path, layers: int) -> dyncore.DynamicNetwork:
     return network.eval()
 
 
+@functools.cache
+def test_split(data: str) -> Split:
+    """The test images; decoding takes a while."""
+    return load_dataset(data).test
+
+
 def test_batches(data: str, size: int) -> list[tuple[Tensor, Tensor]]:
     """The test images in [0, 1], and labels."""
-    split = load_dataset(data).test
+    split = test_split(data)
     if not isinstance(split, MemorySplit):
         raise ValueError(f"{data} has no test split of small images")
     images = split.images.float() / 255
@@ -250,39 +269,17 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def openvino(network: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:
-    """The network in OpenVINO on the CPU at its default precision, made for latency."""
-    import openvino as ov
-
-    class Logits(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, images: Tensor) -> Tensor:
-            return self.network(images).logits  # type: ignore[no-any-return]
-
-    model = ov.convert_model(Logits().eval(), example_input=torch.zeros(2, 3, 32, 32))
-    model.reshape([1 if batch == 1 else -1, 3, 32, 32])
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    compiled = ov.Core().compile_model(model, "CPU", settings)
-    return lambda images: torch.from_numpy(compiled(images.numpy())[0])
-
-
 CLOCKED = (((20, 32), 0.2), ((20, 32), 0.4), ((20, 56), 0.15), ((20, 56), 0.225), ((20, 56), 0.3))
 
 
 def clock_rows(options: Options, study: Study) -> Iterator[Row]:
-    """Milliseconds per image of every network and of cascades, in interleaved rounds.
+    """Milliseconds per image of every network and of cascades in OpenVINO.
 
     At batch 1 each image is timed, so that both humps of a cascade show: p50 and p99 are over
     images.
     """
     for batch, count in ((1, 500), (128, 20 * 128)):
-        fast = {
-            n: member.running(openvino(member.run, batch))  # type: ignore[arg-type]
-            for n, member in study.members.items()
-        }
+        fast = openvino_members(study.members, batch)
         subjects: dict[str, Callable[[Tensor], object]] = {
             f"ResNet-{n}": member for n, member in fast.items()
         }
@@ -293,29 +290,64 @@ def clock_rows(options: Options, study: Study) -> Iterator[Row]:
             name = f"{named(names)}, {share:.1%} go on"
             subjects[name], shares[name] = cascade, share
         batches = [images for images, _ in test_batches(options.data, batch)][: count // batch]
-        times: dict[str, list[list[float]]] = {name: [] for name in subjects}
-        for _ in range(ROUNDS + 1):
-            for name, run in subjects.items():
-                times[name].append([_seconds(run, images) for images in batches])
+        rounds = in_rounds({name: (run, batches) for name, run in subjects.items()}, ROUNDS)
         for name in subjects:
-            rounds = 1000 * np.array(times[name][1:]) / batch  # the first round warms up
-            each = np.median(rounds, axis=0)
+            times = 1000 * rounds[name] / batch
             yield {
                 "kind": "clock",
                 "model": name,
                 "batch": batch,
                 "share": shares.get(name, 0.0),
-                "ms": float(np.median(rounds.mean(1))),
-                "ms_least": float(rounds.mean(1).min()),
-                "ms_p50": float(np.quantile(each, 0.5)),
-                "ms_p99": float(np.quantile(each, 0.99)),
+                "ms": float(np.median(times.mean(1))),
+                "ms_least": float(times.mean(1).min()),
+                **humps(times),
             }
 
 
-def _seconds(run: Callable[[Tensor], object], images: Tensor) -> float:
-    start = time.perf_counter()
-    run(images)
-    return time.perf_counter() - start
+PAIRS = ((20, 32), (20, 56))
+EFFICIENCY_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Of unsure images."""
+EFFICIENCY_BATCHES = {1: 300, 8: 640, 32: 640, 128: 1024}
+"""Number of images that are timed."""
+
+
+def efficiency_rows(options: Options, study: Study) -> Iterator[Row]:
+    """What running members one after the other costs beside the members themselves."""
+    for batch, count in EFFICIENCY_BATCHES.items():
+        batches = [images for images, _ in test_batches(options.data, batch)][: count // batch]
+        if options.engine:
+            asked = study.members
+            alone = engines_alone(study.members, batches)
+        else:
+            asked = openvino_members(study.members, batch)
+            alone = {n: (asked[n], batches) for n in SIZES}
+        runs: dict[object, tuple[Callable[[Tensor], object], Sequence[Tensor]]] = dict(alone)
+        went_on = {}
+        for names, share in itertools.product(PAIRS, EFFICIENCY_SHARES):
+            cascade = Cascade([asked[n] for n in names])
+            cascade.thresholds = thresholds_for(study.outcomes(names), (share,))
+            engine = dyncore.Engine(cascade, batches[0])
+            went_on[names, share] = float(
+                torch.cat([engine(images).member for images in batches]).double().mean()
+            )
+            runs[names, share] = engine, batches
+        rounds = {key: 1000 * times / batch for key, times in in_rounds(runs, ROUNDS_EACH).items()}
+        each = {key: float(np.median(times, axis=0).mean()) for key, times in rounds.items()}
+        for (names, share), measured_share in went_on.items():
+            first, second = names
+            members_ms = each[first] + measured_share * each[second]
+            yield {
+                "kind": "efficiency",
+                "engine": "dyncore" if options.engine else "openvino",
+                "model": named(names),
+                "batch": batch,
+                "share": share,
+                "went_on": measured_share,
+                "members_ms": [each[first], each[second]],
+                "ms": each[names, share],
+                "efficiency": members_ms / each[names, share],
+                **humps(rounds[names, share]),
+            }
 
 
 def main(options: Options) -> None:
@@ -328,9 +360,14 @@ def main(options: Options) -> None:
     if options.clock:
         import openvino as ov
 
-        rows = list(clock_rows(options, study))
-        shown(rows, ("clock",))
+        rows = [*clock_rows(options, study), *efficiency_rows(options, study)]
+        shown(rows, ("clock", "efficiency"))
         record(f"cascade-clock{suffix}", rows, {"openvino": ov.__version__})
+        return
+    if options.engine:
+        rows = list(efficiency_rows(options, study))
+        shown(rows, ("efficiency",))
+        record(f"cascade-engine{suffix}", rows)
         return
     rows = list(accuracy_rows(study))
     shown(rows, ("single", "cascade", "halves", "budget"))

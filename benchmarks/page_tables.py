@@ -6,6 +6,7 @@ Each begins with what was measured on what; the names of ``PARTS`` are those of 
 
 from collections.abc import Callable
 
+from page_cascade import cascade, cascade_clock, cascade_efficiency
 from page_engine import engine, engine_rounding, engine_static
 from page_markdown import BACKBONES, bold, part, read, table
 
@@ -100,33 +101,6 @@ def latency() -> str:
     return part("latency", report, shown)
 
 
-def cascade() -> str:
-    """Cascades that answer with the mean of all members asked, beside single networks."""
-    report = read("cascade")
-    rows = [row for row in report["rows"] if row.get("answer", "mean") == "mean"]
-    lines: list[tuple[str, ...]] = []
-    for row in rows:
-        macs, accuracy = f"{row['mean_macs'] / 1e6:.1f}", f"{row['accuracy']:.4f}"
-        if row["kind"] == "single":
-            lines.append((row["model"], "", macs, accuracy, "", ""))
-        if row["kind"] == "cascade":
-            key = row["model"], row["shares"]
-            halves = [r for r in rows if r["kind"] == "halves" and (r["model"], r["shares"]) == key]
-            apart = " and ".join(f"{half['accuracy']:.4f}" for half in halves)
-            off = f"{100 * max(abs(half['cost_off']) for half in halves):.1f} %" if halves else ""
-            shares = ", ".join(f"{100 * share:g} %" for share in row["shares"])
-            lines.append((row["model"], shares, macs, accuracy, apart, off))
-    head = (
-        "networks",
-        "go on",
-        "M MACs",
-        "accuracy",
-        "thresholds of the other half",
-        "cost off by",
-    )
-    return part("cascade", report, table(head, lines))
-
-
 def startup() -> str:
     """CPU seconds until something happens."""
     report = read("startup")
@@ -165,6 +139,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "export": export,
     "race": race,
     "cascade": cascade,
+    "cascade-efficiency": cascade_efficiency,
+    "cascade-clock": cascade_clock,
     "training": training,
     "latency": latency,
     "startup": startup,

@@ -102,7 +102,7 @@ def test_a_deleted_engine_leaves_nothing_behind(network):
     before = set(threading.enumerate())
     engine = Engine(network, torch.zeros(1, 3, 8, 8), threads=2)
     engine(torch.zeros(8, 3, 8, 8))
-    gone = weakref.ref(engine._backend)
+    gone = weakref.ref(engine._runner.backend)
     del engine
     gc.collect()
     assert gone() is None

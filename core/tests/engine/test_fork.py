@@ -19,7 +19,7 @@ pytestmark = [
 @pytest.mark.parametrize("name", ["blend", "channels-basic"])
 def test_a_forked_process_gets_threads_of_its_own(networks, images, name):
     engine = Engine(networks[name], images, threads=2)
-    assert isinstance(engine._backend, NativeBackend)
+    assert isinstance(engine._runner.backend, NativeBackend)
     expected = engine(images).logits
     context = multiprocessing.get_context("fork")
     receiving, sending = context.Pipe(duplex=False)

@@ -36,7 +36,7 @@ def test_any_size_of_maps_batches_and_teams(build_resnet, drawn_path, assert_agr
     rule = _block.max_picked if most is None else lambda plan: min(most, plan.channels)
     with patch.object(_block, "max_picked", rule):
         engine = Engine(model, given_images[:1], threads=draw(st.integers(1, 3)))
-    assert isinstance(engine._backend, NativeBackend)
+    assert isinstance(engine._runner.backend, NativeBackend)
     path = drawn_path(model, images, draw(st.sampled_from([0.0, 0.4, 0.9, 1.0])), generator, group)
     assert_agrees(engine, model, given_images, path)
     assert_agrees(engine, model, given_images, None)
@@ -75,6 +75,6 @@ def test_large_batches_run_in_portions(build_resnet, drawn_path, assert_agrees):
     model = build_resnet("basic", (4, 8), "cifar", 1, False, "pad")
     images = torch.randn(7, 3, 8, 8, dtype=torch.float64)
     engine = Engine(model, images, threads=2)
-    engine._backend._process._portion = 3
+    engine._runner.backend._process._portion = 3
     path = drawn_path(model, 7, 0.5, torch.Generator().manual_seed(1))
     assert_agrees(engine, model, images, path)

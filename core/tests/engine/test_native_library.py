@@ -12,6 +12,7 @@ from dyncore import Engine
 from dyncore.backbones import MobileNetV2Config
 from dyncore.engine.native import NativeBackend, _library
 from dyncore.engine.native._packing import Store
+from dyncore.engine.native._team import Crew
 from dyncore.native import _build
 from dyncore.network import DynamicConfig, DynamicNetwork
 
@@ -52,7 +53,7 @@ def test_processors_with_shorter_vectors(
     images = torch.randn(3, 3, 15, 9, dtype=torch.float64)
     for model in models:
         engine = Engine(model, images, threads=2)
-        assert isinstance(engine._backend, NativeBackend)
+        assert isinstance(engine._runner.backend, NativeBackend)
         path = drawn_path(model, 3, 0.6, torch.Generator().manual_seed(2))
         assert_agrees(engine, model, images, path)
 
@@ -68,7 +69,7 @@ def test_without_a_working_compiler_engines_run_and_say_so(
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     with caplog.at_level(logging.WARNING):
         engine = Engine(model, images, threads=1)
-    assert not isinstance(engine._backend, NativeBackend)
+    assert not isinstance(engine._runner.backend, NativeBackend)
     assert "without native code" in caplog.text
     assert_agrees(engine, model, images, None)
 
@@ -78,7 +79,7 @@ def test_without_a_working_compiler_engines_run_and_say_so(
 def test_weights_lie_in_private_memory():
     """Linux gives huge pages to no other; Python's maps are shared unless told otherwise."""
     code = _library.library(torch.float32)
-    store = Store(code, torch.float32, threads=1)
+    store = Store(Crew(code, threads=1), torch.float32)
     address = store.keep(torch.zeros(8))
     for line in Path("/proc/self/maps").read_text().splitlines():
         first, _, last = line.split()[0].partition("-")

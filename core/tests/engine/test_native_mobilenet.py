@@ -39,7 +39,7 @@ def test_any_size_of_maps_batches_and_teams(build_network, data):
     size = draw(st.integers(9, 70)), draw(st.integers(9, 70))
     images = torch.randn(draw(st.integers(1, 5)), 3, *size, generator=generator).double()
     engine = Engine(model, images[:1], threads=draw(st.integers(1, 3)))
-    backend = engine._backend
+    backend = engine._runner.backend
     assert isinstance(backend, NativeBackend)
     assert backend.network.native_stem is not None
     assert backend.network.native_head is not None

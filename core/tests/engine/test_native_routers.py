@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs_compiler
 
 
 def test_routers_that_are_known_run_without_torch(gated_network, images):
-    backend = Engine(gated_network, images, threads=2)._backend
+    backend = Engine(gated_network, images, threads=2)._runner.backend
     assert isinstance(backend, NativeBackend)
     assert backend.network.routing is not None
 
@@ -65,7 +65,7 @@ def test_threads_share_the_routers_of_fewer_images(build_resnet, dim, images, th
     given_images = torch.randn(images, 3, 9, 9, dtype=torch.float64)
     engine = Engine(model, given_images, threads=threads)
     ours = engine(given_images)
-    network = engine._backend.network
+    network = engine._runner.backend.network
     assert network.routing is not None
     expected = walk(network, given_images, None)
     torch.testing.assert_close(ours.logits, expected.logits, rtol=1e-9, atol=1e-9)
@@ -81,6 +81,6 @@ def test_a_router_of_ones_own_runs_as_it_is(assert_agrees, networks, images):
     for key, router in model.routers.items():
         model.routers[key] = WeightsRouter(router.as_weights(), tells=False)
     engine = Engine(model, images, threads=2)
-    assert isinstance(engine._backend, NativeBackend)
-    assert engine._backend.network.routing is None
+    assert isinstance(engine._runner.backend, NativeBackend)
+    assert engine._runner.backend.network.routing is None
     assert_agrees(engine, model, images, None)

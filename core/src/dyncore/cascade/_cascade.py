@@ -20,12 +20,13 @@ from dyncore.cascade._member import Member
 from dyncore.cascade._monitor import Monitor
 from dyncore.cascade._outcomes import Rule, outcomes
 from dyncore.cascade._policy import Policy
-from dyncore.cascade._predictions import Batches, known_macs, predict
+from dyncore.cascade._predictions import Ask, Batches, known_macs, predict
+from dyncore.cascade._quiet import extremes, take
 from dyncore.cascade._saving import save_cascade
 from dyncore.cascade._seen import Seen
 from dyncore.cascade._temperature import fit_temperature
 from dyncore.data import Preprocessing
-from dyncore.gating import ExecutionPath
+from dyncore.gating import Decision, Deferred, ExecutionPath
 from dyncore.hub import push_folder
 from dyncore.network import ModelInfo, Output
 
@@ -94,31 +95,44 @@ class Cascade(nn.Module):
         self.eval()
 
     @torch.no_grad()
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Output:
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"], *, members: Sequence[Ask] | None = None
+    ) -> Output:
         """Ask the members; ``images`` are in [0, 1], square, and of any size.
 
-        Which images go on is asked of the device once per member. Raises ValueError for images that
-        are not in [0, 1], for an answer that is NaN (with the image's number), and in training
-        mode.
+        ``members`` are asked in place of the cascade's own: the same ones in a form that is faster,
+        which take images in [0, 1], too. Which images go on is asked of the device once per member.
+        Raises ValueError for images that are not in [0, 1], for an answer that is NaN (with the
+        image's number), and in training mode.
         """
         self._check(images)
-        rows = torch.arange(len(images), device=images.device)
-        on = torch.zeros(len(images), len(self.members), dtype=torch.bool, device=images.device)
-        on[:, 0] = True
-        if not len(images) and self.num_classes is not None:  # some runtimes take no empty batch
-            return self._output(images, images.new_zeros(0, self.num_classes), on, rows)
-        logits, macs = self.logits(0, images)
+        asked = self.members if members is None else members
+        count = len(images)
+        if not count and self.num_classes is not None:  # some runtimes take no empty batch
+            member = torch.zeros(0, dtype=torch.int64, device=images.device)
+            return self._output(images, images.new_zeros(0, self.num_classes), member, member)
+        logits, macs = self._checked(0, asked[0](images), count, None)
         said = log_probabilities(logits, self.temperatures[0])
-        for index in range(1, len(self.members)):
-            rows = rows[self._unsure(index - 1, said[rows])]
-            if not len(rows):
+        member = torch.zeros(count, dtype=torch.int64, device=images.device)
+        rows = None  # numbers of the images that are still asked about; None: all
+        for index in range(1, len(asked)):
+            goes_on = self._going_on(index - 1, said if rows is None else said[rows])
+            if goes_on is False:
                 break
-            logits, cost = self.logits(index, images[rows], rows)
+            if goes_on is not True:
+                rows = goes_on if rows is None else rows[goes_on]
+            some = images if rows is None else take(images, rows)
+            logits, cost = self._checked(index, asked[index](some), len(some), rows)
             new = log_probabilities(logits, self.temperatures[index])
-            said[rows] = join(said[rows], new, index, self.answer)
-            macs = None if macs is None or cost is None else macs.index_add(0, rows, cost)
-            on[rows, index] = True
-        return self._output(images, said, on, macs)
+            if rows is None:
+                said = join(said, new, index, self.answer)
+                macs = None if macs is None or cost is None else macs + cost
+                member.fill_(index)
+            else:
+                said[rows] = join(said[rows], new, index, self.answer)
+                macs = None if macs is None or cost is None else macs.index_add(0, rows, cost)
+                member[rows] = index
+        return self._output(images, said, member, macs)
 
     @torch.no_grad()
     def logits(
@@ -132,27 +146,35 @@ class Cascade(nn.Module):
         ``rows`` are the images' numbers, for messages. Raises ValueError for logits of another
         shape, and for NaN and infinity, which no confidence could judge.
         """
-        member = self.members[index]
-        logits, macs = member(images)
+        return self._checked(index, self.members[index](images), len(images), rows)
+
+    def _checked(
+        self, index: int, said: tuple[Tensor, Tensor | None], images: int, rows: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """What a member said about so many images, in the cascade's class order; see `logits`."""
+        logits, macs = said
         if self.num_classes is None:
             self.num_classes = logits.shape[1]
-        if logits.shape != (len(images), self.num_classes):
+        if logits.shape != (images, self.num_classes):
             raise ValueError(
-                f"{member.name} (member {index}) answers with shape {tuple(logits.shape)}, "
-                f"expected {(len(images), self.num_classes)}: one row per image, one logit per "
-                "class"
+                f"{self.members[index].name} (member {index}) answers with shape "
+                f"{tuple(logits.shape)}, expected {(images, self.num_classes)}: one row per image, "
+                "one logit per class"
             )
-        finite = logits.isfinite().all(1)
-        if not bool(finite.all()):
-            wrong = ~finite if rows is None else rows[~finite]
-            numbers = wrong.nonzero()[:, 0].tolist() if rows is None else wrong.tolist()
+        if not math.isfinite(logits.sum()):  # or too large a sum
+            self._refuse_infinity(index, logits, rows)
+        columns = self._buffers[f"_columns{index}"]
+        return (logits if columns is None else logits[:, columns]), macs
+
+    def _refuse_infinity(self, index: int, logits: Tensor, rows: Tensor | None) -> None:
+        wrong = (~logits.isfinite().all(1)).nonzero()[:, 0]
+        numbers = (wrong if rows is None else rows[wrong]).tolist()
+        if numbers:
             raise ValueError(
-                f"{member.name} (member {index}) answers NaN or infinity for image "
+                f"{self.members[index].name} (member {index}) answers NaN or infinity for image "
                 f"{', '.join(map(str, numbers[:8]))} of the batch: look at the image and at the "
                 "member's weights"
             )
-        columns: Tensor | None = getattr(self, f"_columns{index}")
-        return (logits if columns is None else logits[:, columns]), macs
 
     def calibrate(
         self,
@@ -299,25 +321,29 @@ class Cascade(nn.Module):
         self.register_forward_hook(lambda module, images, output: monitor.record(output))
         return monitor
 
-    def _unsure(self, index: int, said: Tensor) -> Tensor:
-        """Whether each image goes on from a member."""
+    def _going_on(self, index: int, said: Tensor) -> Tensor | bool:
+        """Numbers of the answers that go on from a member; True: all of them, False: none."""
         confidence = confidence_of(said, self.confidence)
-        unsure = confidence < self.thresholds[index]
+        if len(said) == 1:  # in a few microseconds
+            return float(confidence) < self._thresholds[index]
+        unsure = confidence < self._thresholds[index]
         most = math.ceil(self.cap * len(said))
         if most < len(said):
             least = torch.zeros_like(unsure)
             least[confidence.topk(most, largest=False).indices] = True
             unsure = unsure & least
-        return unsure
+        rows = unsure.nonzero()[:, 0]
+        return rows if 0 < len(rows) < len(said) else bool(len(rows))
 
-    def _output(self, images: Tensor, said: Tensor, on: Tensor, macs: Tensor | None) -> Output:
+    def _output(self, images: Tensor, said: Tensor, member: Tensor, macs: Tensor | None) -> Output:
+        decisions = Deferred(partial(_decisions, member, len(self.members), said.dtype))
         return Output(
             logits=said,
-            path=ExecutionPath.of(on, (1,) * len(self.members), dtype=said.dtype),
+            path=ExecutionPath(decisions),
             router_features=(None,) * len(self.members),
             pooled=(None,) * len(self.members),
             images=images,
-            member=on.sum(1) - 1,
+            member=member,
             macs=macs,
         )
 
@@ -330,10 +356,10 @@ class Cascade(nn.Module):
                 "them to squares first, e.g. with dyncore.transforms(cascade)"
             )
         if len(images):
-            least, greatest = images.aminmax()
-            if not bool((least >= 0) & (greatest <= 1)):
+            least, greatest = extremes(images)
+            if not (least >= 0 and greatest <= 1):
                 raise ValueError(
-                    f"images are in [{float(least):.3g}, {float(greatest):.3g}], expected [0, 1]: "
+                    f"images are in [{least:.3g}, {greatest:.3g}], expected [0, 1]: "
                     "a cascade's members normalise them, each in its own way"
                 )
 
@@ -341,6 +367,12 @@ class Cascade(nn.Module):
         """Names, thresholds and rule, for ``print``."""
         names = " → ".join(member.name for member in self.members)
         return f"{names}, confidence={self.confidence}, thresholds={self.thresholds}"
+
+
+def _decisions(member: Tensor, members: int, dtype: torch.dtype) -> Sequence[Decision]:
+    """Each member as a block, which is on for the images that it was asked about."""
+    on = member[:, None] >= torch.arange(members, device=member.device)
+    return ExecutionPath.of(on, (1,) * members, dtype=dtype).decisions
 
 
 def _preprocessing(members: Sequence[Member]) -> Preprocessing | None:

@@ -48,7 +48,7 @@ def log_probabilities(
 ) -> Float[Tensor, "batch classes"]:
     """``log softmax(logits / temperature)``, in float32 at least."""
     precise = logits if logits.dtype == torch.float64 else logits.float()
-    return (precise / temperature).log_softmax(1)
+    return (precise if temperature == 1 else precise / temperature).log_softmax(1)
 
 
 def join(

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -122,7 +123,12 @@ class Member:
 
         MACs are None if nobody knows them.
         """
-        output = self.run(self.prepare(images))
+        return self.read(self.run(self.prepare(images)))
+
+    def read(
+        self, output: Tensor | Output
+    ) -> tuple[Float[Tensor, "batch classes"], Int[Tensor, "batch"] | None]:
+        """Logits and MACs of what ``run`` gave."""
         if isinstance(output, Tensor):
             return output, self._macs(output, None)
         return output.logits, self._macs(output.logits, output)
@@ -131,23 +137,38 @@ class Member:
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch 3 size size"]:
         """Images resized whole to the member's size, and normalised."""
+        resized = self.resize(images)
+        return resized if self.preprocessing is None else self.preprocessing.normalize(resized)
+
+    def resize(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch 3 size size"]:
+        """Images resized whole to the member's size."""
         if self.preprocessing is None:
             return images
-        size = [self.preprocessing.size] * 2
-        if list(images.shape[2:]) != size:
-            images = transforms_v2().functional.resize(images, size, antialias=True)
-        return self.preprocessing.normalize(images)
+        size = self.preprocessing.size
+        if images.shape[2] == images.shape[3] == size:
+            return images
+        return transforms_v2().functional.resize(images, [size, size], antialias=True)
 
     def _macs(self, logits: Tensor, output: Output | None) -> Tensor | None:
         if output is not None and output.macs is not None:
             return output.macs
-        if isinstance(self.cost, CostTable):
-            if output is None:
-                return logits.new_full((len(logits),), self.cost.full, dtype=torch.int64)
+        if isinstance(self.cost, CostTable) and output is not None and self.decides:
             return self.cost.macs(output.path)
-        if self.cost is None:
+        if self._most is None:
             return None
-        return logits.new_full((len(logits),), self.cost, dtype=torch.int64)
+        return logits.new_full((len(logits),), self._most, dtype=torch.int64)
+
+    @cached_property
+    def decides(self) -> bool:
+        """Whether images may differ in what they cost."""
+        return isinstance(self.cost, CostTable) and self.cost.gated > 0
+
+    @cached_property
+    def _most(self) -> int | None:
+        """MACs of an image with every path on."""
+        return self.cost.full if isinstance(self.cost, CostTable) else self.cost
 
 
 @torch.no_grad()

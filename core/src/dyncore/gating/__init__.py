@@ -2,6 +2,7 @@
 
 from dyncore.gating._config import PartConfig, config_to_dict
 from dyncore.gating._decision import Choice, Decision, Relaxation
+from dyncore.gating._deferred import Deferred
 from dyncore.gating._execution_path import ExecutionPath
 from dyncore.gating._frozen import BlindRouter, FrozenGate
 from dyncore.gating._gate import Gate, GateConfig
@@ -32,6 +33,7 @@ __all__ = [
     "ContextRouter",
     "ContextRouterConfig",
     "Decision",
+    "Deferred",
     "ExecutionPath",
     "FrozenGate",
     "Gate",

@@ -3,5 +3,6 @@
 from dyncore.engine.native._backend import NativeBackend
 from dyncore.engine.native._library import library
 from dyncore.engine.native._supported import supported
+from dyncore.engine.native._team import Team
 
-__all__ = ["NativeBackend", "library", "supported"]
+__all__ = ["NativeBackend", "Team", "library", "supported"]

@@ -1,10 +1,5 @@
 """The backend of compiled networks: threads, portions of images."""
 
-import ctypes
-import os
-import threading
-import weakref
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import torch
@@ -21,6 +16,7 @@ from dyncore.engine.native._packing import Maps, Store
 from dyncore.engine.native._routing import Routing
 from dyncore.engine.native._stem import NativeStem
 from dyncore.engine.native._supported import routes, supports_head, supports_stem
+from dyncore.engine.native._team import Crew, Team
 from dyncore.engine.plan import FoldedHead, FoldedStem, Plan
 from dyncore.gating import ExecutionPath
 
@@ -29,19 +25,16 @@ MAX_MAP_BYTES = 2**25
 
 
 class NativeBackend(Backend):
-    """A planned network with a team of threads; one call runs at a time.
+    """A planned network that a team of threads runs; one call runs at a time.
 
-    A process that was forked off has none of the team's threads: it gets a team of its own when it
-    first calls.
+    In a process that was forked off the network is packed again, for the threads that are there.
     """
 
-    def __init__(self, plan: Plan, images: Tensor, threads: int, code: ctypes.CDLL) -> None:
+    def __init__(self, plan: Plan, images: Tensor, team: Team) -> None:
         """``plan`` must be one that is supported, ``images`` like those to come."""
         self.plan = plan
-        self._start = partial(_Process, plan, images[:1], threads, code)
-        self._process = self._start()
-        self._parents: list[_Process] = []
-        """Never thrown away: to end a team is to wait for its threads."""
+        self._team, self._image = team, images[:1]
+        self._process = _Process(plan, self._image, team.here())
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """Parts in the order of the images."""
@@ -57,42 +50,38 @@ class NativeBackend(Backend):
         return self._here().network
 
     def _here(self) -> "_Process":
-        if self._process.id != os.getpid():
-            self._parents.append(self._process)
-            self._process = self._start()
+        crew = self._team.here()
+        if self._process.crew is not crew:
+            self._process = _Process(self.plan, self._image, crew)
         return self._process
 
 
 class _Process:
-    """The network and the threads of one process.
+    """The network in one process.
 
-    A call that needs operations of torch goes to a thread that uses no others: torch's would go on
-    spinning where the team wants to work, and to change the caller's setting costs a millisecond.
-    Others stay on the caller's, as the way there and back takes some 0.1 ms.
+    A call that needs operations of torch goes to the crew's thread for them. Others stay on the
+    caller's, as the way there and back takes some 0.1 ms.
     """
 
-    def __init__(self, plan: Plan, image: Tensor, threads: int, code: ctypes.CDLL) -> None:
-        self.id = os.getpid()
-        store = Store(code, image.dtype, threads)
+    def __init__(self, plan: Plan, image: Tensor, crew: Crew) -> None:
+        self.crew = crew
+        store = Store(crew, image.dtype)
         self.network = build(plan, image, store)
         sizes = (plan.blocks[0].in_size, *(block.out_size for block in plan.blocks))
         largest = max(store.map(size).numbers for size in sizes) * image.element_size()
-        self._portion = max(MAX_MAP_BYTES // largest, 2 * threads)
-        self._lock = threading.Lock()
-        self._thread = _single_threaded()
-        weakref.finalize(self, self._thread.shutdown, wait=False)
+        self._portion = max(MAX_MAP_BYTES // largest, 2 * crew.threads)
 
     def run(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """See :meth:`Backend.__call__`."""
-        with self._lock:
+        with self.crew.lock:
             if self.network.is_one_call(path):
                 return self._run(images, path)
-            return self._thread.submit(self._run_with_torch, images, path).result()
+            return self.crew.with_torch(partial(self._run_with_torch, images, path))
 
     def profile(self, images: Tensor) -> CostTable:
         """See :meth:`Backend.profile`."""
-        with self._lock:
-            return self._thread.submit(measure, self.network, images).result()
+        with self.crew.lock:
+            return self.crew.with_torch(partial(measure, self.network, images))
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -126,16 +115,3 @@ def build(plan: Plan, image: Tensor, store: Store) -> NativeNetwork:
         head = NativeHead(plan.head, plan.blocks[-1].out_size, store)
     routing = Routing.of(blocks, stem, head, store) if routes(plan) else None
     return NativeNetwork(plan, blocks, stem, head, routing, store)
-
-
-def _single_threaded() -> ThreadPoolExecutor:
-    """A thread whose operations use no other threads.
-
-    torch takes what a thread sets for itself as the default of threads that start later, too. So
-    it starts here, and then the caller's number is set again.
-    """
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(1, "dyncore")
-    pool.submit(torch.set_num_threads, 1).result()
-    torch.set_num_threads(before)
-    return pool

@@ -11,13 +11,12 @@ from torch import Tensor
 from dyncore.engine._executor import Executor, Part, repeat_torch_router, walk
 from dyncore.engine.native._batch import Layout, Memory
 from dyncore.engine.native._block import NativeBlock
-from dyncore.engine.native._deferred import Deferred
 from dyncore.engine.native._head import NativeHead
 from dyncore.engine.native._packing import Store
 from dyncore.engine.native._routing import Routing
 from dyncore.engine.native._stem import NativeStem
 from dyncore.engine.plan import Plan
-from dyncore.gating import Choice, Decision, ExecutionPath, RouterState
+from dyncore.gating import Choice, Decision, Deferred, ExecutionPath, RouterState
 
 
 class NativeNetwork(Executor):

@@ -2,8 +2,6 @@
 
 import ctypes
 import mmap
-import os
-import weakref
 from collections.abc import Iterable
 
 import torch
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 
 from dyncore.engine.native._structs import Convolution, Map
 from dyncore.engine.native._supported import is_depthwise
+from dyncore.engine.native._team import Crew
 from dyncore.engine.plan import ActivationKind
 from dyncore.gating import Affine
 
@@ -25,12 +24,6 @@ def pointers(rows: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     """Their addresses as an array in C."""
     addresses = [row.data_ptr() for row in rows]
     return (ctypes.c_void_p * len(addresses))(*addresses)
-
-
-def _delete_team(code: ctypes.CDLL, team: int, process: int) -> None:
-    """A process that was forked off has none of the threads that this would wait for."""
-    if os.getpid() == process:
-        code.delete_team(team)
 
 
 def _memory(size: int) -> mmap.mmap:
@@ -54,13 +47,13 @@ def _zeros(numbers: int, dtype: torch.dtype) -> Tensor:
 
 
 class Store:
-    """Compiled code, its threads, and the memory that it points to: they live as long as this."""
+    """The memory that compiled code points to, which lives as long as this, and who runs it."""
 
-    def __init__(self, code: ctypes.CDLL, dtype: torch.dtype, threads: int) -> None:
-        self.code, self.dtype, self.threads = code, dtype, threads
-        self.lanes = int(code.lanes())
-        self.team = code.new_team(threads)
-        weakref.finalize(self, _delete_team, code, self.team, os.getpid())
+    def __init__(self, crew: Crew, dtype: torch.dtype) -> None:
+        self.code, self.dtype, self.threads = crew.code, dtype, crew.threads
+        self.lanes = int(crew.code.lanes())
+        self.team = crew.address
+        self._crew = crew  # its threads end with it
         self._arenas: list[mmap.mmap] = []
         self._free = self._used = 0
         self._scratch: dict[object, Tensor] = {}

@@ -2,6 +2,7 @@
 
 import ctypes
 
+import torch
 from torch import Tensor
 
 from dyncore.engine.native import _structs as structs
@@ -26,6 +27,7 @@ class NativeStem:
         convolved = store.map(tuple(conv(image).shape[1:]))
         memory = [store.scratch(("stem", n), m.numbers) for n, m in enumerate((placed, convolved))]
         self._store = store
+        statistics = stem.preprocessing
         self._scratch = pointers(row for thread in zip(*memory, strict=True) for row in thread)
         self.form = structs.Stem(
             ctypes.pointer(store.convolution(conv, activation, merged=True)),
@@ -34,8 +36,13 @@ class NativeStem:
             out.map,
             channels,
             stem.max_pool,
+            None if statistics is None else self._kept(statistics.mean),
+            None if statistics is None else self._kept(statistics.std),
             ctypes.addressof(self._scratch),
         )
+
+    def _kept(self, values: tuple[float, ...]) -> int:
+        return self._store.keep(torch.tensor(values, dtype=self._store.dtype, device="cpu"))
 
     def run(self, images: Tensor, out: int) -> None:
         """Write maps at the address ``out``."""

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dyncore.data import Preprocessing
+
 
 class ActivationKind(IntEnum):
     """An activation that every backend knows; compiled code has the same numbers."""
@@ -32,6 +34,11 @@ def activate(x: Tensor, activation: PlannedActivation) -> Tensor:
         return F.relu6(x)
     assert callable(activation)
     return activation(x)
+
+
+def normalized(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Images in [0, 1], normalised and channels-last."""
+    return preprocessing.normalize(images).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,12 @@ class FoldedStem:
 
     layer: FoldedLayer
     max_pool: bool
+    preprocessing: Preprocessing | None = None
+    """By which images in [0, 1] are normalised first; None: they are already."""
 
     def __call__(self, images: Tensor) -> Tensor:
+        if self.preprocessing is not None:
+            images = normalized(images, self.preprocessing)
         x = self.layer(images)
         return F.max_pool2d(x, 3, 2, 1) if self.max_pool else x
 

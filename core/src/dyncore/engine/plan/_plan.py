@@ -1,13 +1,14 @@
 """What there is to run: a trained network as stem, routers, gates, folded paths and head."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from dyncore.blocks import GatedBlock, Path
+from dyncore.data import Preprocessing
 from dyncore.engine.plan._fold import (
     KINDS,
     agree,
@@ -22,6 +23,7 @@ from dyncore.engine.plan._layers import (
     FoldedPath,
     FoldedStem,
     PlannedActivation,
+    normalized,
 )
 from dyncore.gating import (
     Decision,
@@ -84,15 +86,18 @@ class Plan:
 
 
 @torch.no_grad()
-def plan(model: DynamicNetwork, image: Tensor) -> Plan:
+def plan(model: DynamicNetwork, image: Tensor, preprocessing: Preprocessing | None = None) -> Plan:
     """Plan ``model``, in evaluation, for images like ``image`` (1, 3, H, W), on its device.
 
-    The plan holds parts of ``model`` itself. What was folded is compared with its modules on
-    ``image``; where the two disagree, the modules run.
+    With ``preprocessing`` they are in [0, 1], and the stem normalises them. The plan holds parts of
+    ``model`` itself. What was folded is compared with its modules on ``image``; where the two
+    disagree, the modules run.
     """
     if any(not path.names for site in model.sites for path in site.block.paths):
         raise ValueError("the engine does not run networks from which paths were removed")
     backbone = model.backbone
+    if preprocessing is not None:
+        image = preprocessing.normalize(image)
     stem = _agreeing(fold_stem(backbone), backbone.stem, image)
     x = backbone.stem(image)
     state: RouterState = ()
@@ -120,12 +125,22 @@ def plan(model: DynamicNetwork, image: Tensor) -> Plan:
             )
         )
         x = out
-    return Plan(stem, tuple(blocks), _agreeing(fold_head(backbone), backbone.head, x))
+    whole = stem if preprocessing is None else _normalizing(stem, preprocessing)
+    return Plan(whole, tuple(blocks), _agreeing(fold_head(backbone), backbone.head, x))
 
 
 def _agreeing(folded: _Folded | None, module: _Module, x: Tensor) -> _Folded | _Module:
     """``folded``, if there is one and it answers as ``module`` does; else ``module``."""
     return folded if folded is not None and agree(folded(x), module(x)) else module
+
+
+def _normalizing(
+    stem: FoldedStem | Callable[[Tensor], Tensor], preprocessing: Preprocessing
+) -> FoldedStem | Callable[[Tensor], Tensor]:
+    """``stem`` for images in [0, 1]."""
+    if isinstance(stem, FoldedStem):
+        return replace(stem, preprocessing=preprocessing)
+    return lambda images: stem(normalized(images, preprocessing))
 
 
 def _router(

@@ -47,6 +47,8 @@ constexpr LayoutEntry LAYOUT[] = {
     FIELD(Stem, out),
     FIELD(Stem, channels),
     FIELD(Stem, max_pool),
+    FIELD(Stem, mean),
+    FIELD(Stem, std),
     FIELD(Stem, scratch),
 
     STRUCT(Head),

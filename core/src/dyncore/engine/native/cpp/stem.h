@@ -10,6 +10,7 @@ struct Stem {
   const Convolution* convolution;
   Map image, convolved, out;  // `convolved` is `out` without a maximum
   int32_t channels, max_pool;
+  const real *mean, *std;  // [channels]: images are normalised by them; null: they are already
   real* const* scratch;  // [threads][2]: maps `image` and `convolved`
 };
 
@@ -20,8 +21,10 @@ static void place(const Stem& stem, const real* image, const int64_t* stride, re
   for (int y = to.height * part / parts; y < to.height * (part + 1) / parts; y++) {
     real* pixel = map + to.at(y, 0);
     for (int x = 0; x < to.width; x++, pixel += to.pitch)
-      for (int c = 0; c < stem.channels; c++)
-        pixel[c] = image[c * stride[0] + y * stride[1] + x * stride[2]];
+      for (int c = 0; c < stem.channels; c++) {
+        const real value = image[c * stride[0] + y * stride[1] + x * stride[2]];
+        pixel[c] = stem.mean ? (value - stem.mean[c]) / stem.std[c] : value;
+      }
   }
 }
 
