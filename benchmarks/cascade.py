@@ -41,10 +41,10 @@ from cascade_clock import (
     in_rounds,
     openvino_members,
 )
+from public_resnets import SIZES, public
 from record import record
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import load_file
 from torch import Tensor
 
 import dyncore
@@ -60,11 +60,8 @@ from dyncore.cascade import (
     outcomes,
     predict,
 )
-from dyncore.data import MemorySplit, Preprocessing, Split, load_dataset
+from dyncore.data import MemorySplit, Split, load_dataset
 
-SIZES = (20, 32, 56)
-PREPROCESSING = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), size=32)
-"""What the public weights were trained with."""
 SHARES = (0.1, 0.15, 0.2, 0.225, 0.3, 0.4, 0.5)
 """Of the images that go on from the first of two members."""
 IN_A_ROW = (0.3, 0.05)
@@ -101,21 +98,8 @@ def members(options: Options) -> dict[int, Member]:
         return {n: Member.of(network, name=f"ResNet-{n}") for n, network in networks.items()}
     assert options.weights is not None
     return {
-        n: Member.of(
-            public(Path(options.weights), n), name=f"ResNet-{n}", preprocessing=PREPROCESSING
-        )
-        for n in SIZES
+        n: Member.of(public(Path(options.weights), n), name=f"ResNet-{n}") for n in SIZES
     }
-
-
-def public(folder: Path, layers: int) -> dyncore.DynamicNetwork:
-    """One of the public networks. Their classifier is called ``linear``, and norms do not count."""
-    network = dyncore.create_model(f"static-resnet{layers}-cifar")
-    state = network.state_dict()
-    for name, tensor in load_file(folder / f"resnet{layers}.safetensors").items():
-        state["backbone." + name.replace("linear.", "fc.")] = tensor
-    network.load_state_dict(state)
-    return network.eval()
 
 
 @functools.cache

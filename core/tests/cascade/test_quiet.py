@@ -1,11 +1,19 @@
 """Looking at whole images and gathering them without torch's threads: the same as torch gives."""
 
 import math
+import threading
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from dyncore.cascade._quiet import ALONE, extremes, take
+from dyncore.cascade import Cascade, Member
+from dyncore.cascade._quiet import ALONE, extremes, log_softmax, take
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
@@ -32,3 +40,52 @@ def test_images_are_taken_by_number(dtype, layout):
     assert taken.equal(images[rows])
     taken.zero_()
     assert images[rows].count_nonzero() > 0, "they are copies"
+
+
+@given(
+    logits=arrays(
+        np.float32,
+        st.tuples(st.integers(0, 9), st.integers(2, 40)),
+        elements=st.floats(-200, 200, width=32),
+    )
+)
+def test_log_softmax_is_torchs(logits):
+    values = torch.from_numpy(logits)
+    torch.testing.assert_close(log_softmax(values), values.log_softmax(1))
+
+
+def nanoseconds_of_other_threads():
+    """CPU time of all threads of this process but the calling one."""
+    tasks = Path("/proc/self/task")
+    others = (task for task in tasks.iterdir() if task.name != str(threading.get_native_id()))
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in others)
+
+
+@pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/schedstat").exists(), reason="needs Linux's CPU times of threads"
+)
+@pytest.mark.usefixtures("two_threads")
+def test_a_cascades_rule_leaves_the_other_threads_asleep():
+    """They would spin for milliseconds where the members' own threads want to work."""
+    images, logits = torch.rand(32, 3, 32, 32), torch.randn(32, 10)
+    members = [
+        Member(run=lambda images: logits[: len(images)], name=name, preprocessing=None, cost=1)
+        for name in ("small", "large")
+    ]
+    cascade = Cascade(members)
+    cascade.thresholds = (0.5,)
+    torch.randn(2**20).exp_()  # so that the threads are there
+    time.sleep(0.2)
+    before = nanoseconds_of_other_threads()
+    for _ in range(20):
+        assert 0 < float(cascade(images).member.sum()) < 32
+    time.sleep(0.05)
+    assert nanoseconds_of_other_threads() - before < 1_000_000

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dyncore.cascade._quiet import log_softmax
+
 Confidence: TypeAlias = Literal["max-probability", "margin", "entropy"]
 Answer: TypeAlias = Literal["mean", "last"]
 
@@ -48,7 +50,7 @@ def log_probabilities(
 ) -> Float[Tensor, "batch classes"]:
     """``log softmax(logits / temperature)``, in float32 at least."""
     precise = logits if logits.dtype == torch.float64 else logits.float()
-    return (precise if temperature == 1 else precise / temperature).log_softmax(1)
+    return log_softmax(precise if temperature == 1 else precise / temperature)
 
 
 def join(

@@ -1,4 +1,4 @@
-"""What is done to whole images without waking torch's other threads.
+"""What is done to images and answers without waking torch's other threads.
 
 They would go on spinning for milliseconds, where the members' own threads want to work.
 """
@@ -9,6 +9,14 @@ from torch import Tensor
 
 ALONE = 2**14
 """Numbers that an operation of torch works on without other threads."""
+
+
+def log_softmax(values: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
+    """``values.log_softmax(1)``, which wakes all threads for a few rows already."""
+    if len(values) == 1 or not values.is_cpu or values.numel() > ALONE:
+        return values.log_softmax(1)
+    shifted = values - values.amax(1, keepdim=True)
+    return shifted - shifted.exp().sum(1, keepdim=True).log()
 
 
 def extremes(images: Float[Tensor, "batch 3 height width"]) -> tuple[float, float]:

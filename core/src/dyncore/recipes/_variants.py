@@ -6,7 +6,7 @@ from dataclasses import replace
 from dyncore.gating import RouterConfig
 from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
 from dyncore.recipes._change import Change, Variant
-from dyncore.recipes._recipe import Phase, Recipe
+from dyncore.recipes._recipe import SGD, Phase, Recipe
 from dyncore.recipes._schedule import Annealing, Cosine
 
 
@@ -104,3 +104,18 @@ short = Variant(
     ),
 )
 """For six epochs of CIFAR on a small network."""
+
+finetuned = Variant(
+    "finetuned",
+    (
+        Change(
+            "weights that are trained already are kept by few epochs at a low rate",
+            lambda recipe: replace(
+                _in_routed_phases(lambda phase: replace(phase, schedule=Cosine()))(recipe),
+                batch_size=128,
+                optimizer=SGD(learning_rate=0.02, nesterov=True, weight_decay=5e-4),
+            ).with_epochs(4.0),
+        ),
+    ),
+)
+"""From weights that ``--init`` reads, on CIFAR: four epochs."""

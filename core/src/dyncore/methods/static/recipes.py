@@ -12,6 +12,7 @@ from dyncore.recipes import (
     Recipe,
     Source,
     context_optimizer,
+    finetuned,
     make_recipe,
     short,
 )
@@ -40,6 +41,9 @@ def _baselines() -> Iterator[Recipe]:
         yield _stepped(backbone, benchmark, source)
 
 
+FROM_WEIGHTS = Source(paper="ours", place="from trained weights, for cascades", borrowed=BORROWED)
+
+
 def _small() -> Iterator[Recipe]:
     """Ours: what the dynamic ones are compared with."""
     for benchmark in ("cifar10", "cifar100"):
@@ -48,6 +52,8 @@ def _small() -> Iterator[Recipe]:
         recipe = _stepped("resnet20-cifar", benchmark, source)
         yield recipe
         yield short(recipe)
+    for layers in (20, 32, 56):
+        yield finetuned(_stepped(f"resnet{layers}-cifar", "cifar10", FROM_WEIGHTS))
     yield _stepped("resnet20-cifar", "digits", Source(paper="ours", place="ResNet-20 on digits"))
 
 
