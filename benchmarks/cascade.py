@@ -97,9 +97,7 @@ def members(options: Options) -> dict[int, Member]:
         networks = {n: dyncore.from_pretrained(folder / f"resnet{n}") for n in SIZES}
         return {n: Member.of(network, name=f"ResNet-{n}") for n, network in networks.items()}
     assert options.weights is not None
-    return {
-        n: Member.of(public(Path(options.weights), n), name=f"ResNet-{n}") for n in SIZES
-    }
+    return {n: Member.of(public(Path(options.weights), n), name=f"ResNet-{n}") for n in SIZES}
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Public CIFAR-10 ResNets as model folders, for ``--init``.
 
-``python benchmarks/public_resnets.py --weights FOLDER --output FOLDER`` reads state dicts named as in
-akamaster/pytorch_resnet_cifar10 (``resnet20.safetensors``, …) and writes ``resnet20``, ….
+``python benchmarks/public_resnets.py --weights FOLDER --output FOLDER`` reads state dicts named as
+in akamaster/pytorch_resnet_cifar10 (``resnet20.safetensors``, …) and writes ``resnet20``, ….
 """
 
 from dataclasses import dataclass, replace

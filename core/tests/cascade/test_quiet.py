@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dyncore.cascade import Cascade, Member
+from dyncore.cascade._confidence import Confidence
 from dyncore.cascade._quiet import ALONE, extremes, log_softmax, take
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
@@ -73,19 +75,21 @@ def two_threads():
     not Path("/proc/self/schedstat").exists(), reason="needs Linux's CPU times of threads"
 )
 @pytest.mark.usefixtures("two_threads")
-def test_a_cascades_rule_leaves_the_other_threads_asleep():
+@pytest.mark.parametrize("confidence", get_args(Confidence))
+@pytest.mark.parametrize("images", [1, 8, 128])
+def test_a_cascades_rule_leaves_the_other_threads_asleep(images, confidence):
     """They would spin for milliseconds where the members' own threads want to work."""
-    images, logits = torch.rand(32, 3, 32, 32), torch.randn(32, 10)
+    batch, logits = torch.rand(images, 3, 32, 32), torch.randn(images, 10)
     members = [
         Member(run=lambda images: logits[: len(images)], name=name, preprocessing=None, cost=1)
         for name in ("small", "large")
     ]
-    cascade = Cascade(members)
-    cascade.thresholds = (0.5,)
+    cascade = Cascade(members, confidence=confidence)
+    cascade.thresholds = (0.3,)
     torch.randn(2**20).exp_()  # so that the threads are there
     time.sleep(0.2)
     before = nanoseconds_of_other_threads()
     for _ in range(20):
-        assert 0 < float(cascade(images).member.sum()) < 32
+        cascade(batch)
     time.sleep(0.05)
     assert nanoseconds_of_other_threads() - before < 1_000_000

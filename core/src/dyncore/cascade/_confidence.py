@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dyncore.cascade._quiet import log_softmax
+from dyncore.cascade._quiet import exp, log_softmax
 
 Confidence: TypeAlias = Literal["max-probability", "margin", "entropy"]
 Answer: TypeAlias = Literal["mean", "last"]
@@ -16,18 +16,18 @@ Answer: TypeAlias = Literal["mean", "last"]
 
 def max_probability(log_probabilities: Tensor) -> Tensor:
     """The probability of the likeliest class."""
-    return log_probabilities.amax(1).exp()
+    return exp(log_probabilities.amax(1))
 
 
 def margin(log_probabilities: Tensor) -> Tensor:
     """The probability of the likeliest class minus that of the second."""
-    first, second = log_probabilities.topk(2, dim=1).values.exp().unbind(1)
+    first, second = exp(log_probabilities.topk(2, dim=1).values).unbind(1)
     return first - second
 
 
 def entropy(log_probabilities: Tensor) -> Tensor:
     """One minus the entropy over its greatest value, log K."""
-    entropies = torch.special.entr(log_probabilities.exp()).sum(1)
+    entropies = torch.special.entr(exp(log_probabilities)).sum(1)
     return (1 - entropies / math.log(log_probabilities.shape[1])).clamp(0, 1)
 
 

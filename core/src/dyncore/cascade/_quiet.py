@@ -3,6 +3,7 @@
 They would go on spinning for milliseconds, where the members' own threads want to work.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -12,11 +13,22 @@ ALONE = 2**14
 
 
 def log_softmax(values: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
-    """``values.log_softmax(1)``, which wakes all threads for a few rows already."""
-    if len(values) == 1 or not values.is_cpu or values.numel() > ALONE:
+    """``values.log_softmax(1)``, for which torch wakes its threads at a few rows already."""
+    if not _is_small(values):
         return values.log_softmax(1)
-    shifted = values - values.amax(1, keepdim=True)
-    return shifted - shifted.exp().sum(1, keepdim=True).log()
+    numbers = values.detach().numpy()
+    shifted = numbers - numbers.max(1, keepdims=True)
+    return torch.from_numpy(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
+
+
+def exp(values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """``values.exp()``, for which MKL wakes its threads at some hundred numbers."""
+    return torch.from_numpy(np.exp(values.detach().numpy())) if _is_small(values) else values.exp()
+
+
+def _is_small(values: Tensor) -> bool:
+    """Whether NumPy, on one thread, is the faster one; a single row wakes nobody."""
+    return values.is_cpu and len(values) > 1 and values.numel() <= ALONE
 
 
 def extremes(images: Float[Tensor, "batch 3 height width"]) -> tuple[float, float]:
