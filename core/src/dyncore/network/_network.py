@@ -42,8 +42,8 @@ class DynamicNetwork(nn.Module):
             share(small.backbone, self.backbone, subnet)
             self.nested.append(small)
         if config.nested:
-            self.register_state_dict_post_hook(save_once)
-            self.register_load_state_dict_pre_hook(load_once)
+            self.register_state_dict_post_hook(save_once)  # type: ignore[no-untyped-call]
+            self.register_load_state_dict_pre_hook(load_once)  # type: ignore[no-untyped-call]
         self.routers = nn.ModuleDict()
         """By the block's index; blocks that are not gated have none."""
         self.gates = nn.ModuleDict()
