@@ -27,7 +27,8 @@ def parse(recipe) -> re.Match[str]:
     dataset = next(name for name, data in BENCHMARKS.items() if data.dataset == recipe.dataset)
     pattern = (
         rf"{model}-{dataset}(-b(?P<budget>[01](\.\d+)?))?"
-        r"(-(?P<variant>(?!short|tuned)[a-z][a-z0-9.-]*?))?(-(?P<setup>short|tuned))?"
+        r"(-(?P<variant>(?!short|tuned|finetuned)[a-z][a-z0-9.-]*?))?"
+        r"(-(?P<setup>short|tuned|finetuned))?"
     )
     match = re.fullmatch(pattern, recipe.name)
     assert match, f"{recipe.name} does not match {pattern}"
@@ -47,7 +48,7 @@ def test_name_follows_the_grammar(recipe):
 def test_model_name_stands_for_the_network(recipe):
     assert recipe.model.split("-")[0] in list_methods()
     named = model_config(recipe.model, num_classes=recipe.network.num_classes)
-    for field in ("backbone", "combine"):
+    for field in ("backbone", "combine", "nested"):
         assert getattr(recipe.network, field) == getattr(named, field)
     assert recipe.network.granularity.paths == named.granularity.paths
 

@@ -72,6 +72,20 @@ class BackboneConfig(PartConfig):
     ) -> Backbone:
         """The backbone whose blocks have the given granularity (None: the static one)."""
 
+    def first_blocks(self, share: float) -> tuple[int, ...]:
+        """Numbers of about ``share`` of every stage's blocks, its first ones, at least one.
+
+        Raises ValueError as :meth:`keeping` does, and for a share outside of (0, 1].
+        """
+        raise ValueError(f"{self.name} has no smaller form of fewer blocks: use a ResNet backbone")
+
+    def keeping(self, blocks: Sequence[int]) -> "BackboneConfig":
+        """The backbone that has these of the blocks alone, with the same layers in them.
+
+        Raises ValueError for numbers that make no such backbone, and for a kind that has none.
+        """
+        raise ValueError(f"{self.name} has no smaller form of fewer blocks: use a ResNet backbone")
+
 
 def initialise(backbone: Backbone) -> None:
     """He initialisation by fan-out; norms start as the identity, linear layers as in torch.

@@ -1,8 +1,8 @@
 """Residual networks in ImageNet form and CIFAR form (He et al. 2016)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, pairwise
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
@@ -93,6 +93,35 @@ class ResNetConfig(BackboneConfig):
         combine: Combine = "additive",
     ) -> "ResNet":
         return ResNet(self, num_classes, granularity or Granularity(), combine)
+
+    def first_blocks(self, share: float) -> tuple[int, ...]:
+        """See :meth:`BackboneConfig.first_blocks`."""
+        if not 0 < share <= 1:
+            raise ValueError(f"share of the blocks must be in (0, 1], not {share}")
+        starts = accumulate(self.depths[:-1], initial=0)
+        counts = (max(1, round(share * depth)) for depth in self.depths)
+        return tuple(
+            first + i for first, count in zip(starts, counts, strict=True) for i in range(count)
+        )
+
+    def keeping(self, blocks: Sequence[int]) -> "ResNetConfig":
+        """See :meth:`BackboneConfig.keeping`; up to some stage each keeps its first block."""
+        starts = tuple(accumulate(self.depths, initial=0))
+        stages = [[b for b in blocks if first <= b < end] for first, end in pairwise(starts)]
+        kept = [stage for stage in stages if stage]
+        if (
+            not kept
+            or list(chain.from_iterable(kept)) != list(blocks)
+            or list(blocks) != sorted(set(blocks))
+            or tuple(stage[0] for stage in kept) != starts[: len(kept)]
+        ):
+            raise ValueError(
+                f"blocks {tuple(blocks)} make no network: give numbers from 0 to {starts[-1] - 1} "
+                f"in ascending order, the stages' first ones, {starts[:-1]}, among them up to the "
+                "last stage that is kept"
+            )
+        depths = tuple(map(len, kept))
+        return replace(self, depths=depths, widths=self.widths[: len(depths)])
 
     def paths(
         self, in_channels: int, width: int, stride: int, granularity: Granularity

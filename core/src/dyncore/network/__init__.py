@@ -1,9 +1,10 @@
 """The dynamic network: its two plain forms of running, and how it is saved and loaded."""
 
-from dyncore.network._config import DynamicConfig
+from dyncore.network._config import DynamicConfig, Subnet
 from dyncore.network._folder import read_layout, read_tensors
 from dyncore.network._info import ModelInfo
 from dyncore.network._layout import check_layout
+from dyncore.network._nested import start_subnets
 from dyncore.network._network import DynamicNetwork, from_pretrained, run_skipped
 from dyncore.network._output import Output
 from dyncore.network._pretrained import load_weights
@@ -16,11 +17,13 @@ __all__ = [
     "ModelInfo",
     "Output",
     "Site",
+    "Subnet",
     "check_layout",
     "from_pretrained",
     "load_weights",
     "read_layout",
     "read_tensors",
     "run_skipped",
+    "start_subnets",
     "transforms",
 ]

@@ -1,10 +1,33 @@
 """What a network is made of."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias, get_args
 
 from dyncore.backbones import BackboneConfig
 from dyncore.blocks import Combine, Granularity
 from dyncore.gating import GateConfig, RouterConfig
+
+Norms: TypeAlias = Literal["own", "shared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subnet:
+    """A smaller network inside of a static one, trained together with it."""
+
+    blocks: tuple[int, ...]
+    """Numbers of the blocks that it keeps, ascending; the first of each stage is among them."""
+    norms: Norms = "own"
+    """Norms of its own, or, for an early exit, those of the whole network: then its blocks are the
+    network's first ones, and what both compute is the same. The last layer is always its own."""
+
+    def __post_init__(self) -> None:
+        if self.norms not in get_args(Norms):
+            raise ValueError(f"norms must be 'own' or 'shared', not {self.norms!r}")
+        if self.norms == "shared" and self.blocks != tuple(range(len(self.blocks))):
+            raise ValueError(
+                f"blocks {self.blocks} with shared norms are not the first ones: an early exit "
+                "keeps all blocks up to some one; else use norms='own'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +46,8 @@ class DynamicConfig:
     """What decides."""
     combine: Combine = "additive"
     """How decision and block meet."""
+    nested: tuple[Subnet, ...] = ()
+    """Smaller networks that share the convolutions of a static one, of growing size."""
 
     def __post_init__(self) -> None:
         if self.num_classes < 1:
@@ -36,3 +61,14 @@ class DynamicConfig:
             )
         if self.gate is None and self.granularity.channels:
             raise ValueError("granularity.channels needs a gate that decides channels: 'relu1'")
+        if self.nested and (self.gate is not None or self.granularity != Granularity()):
+            raise ValueError("nested subnets are part of a static network: leave the gate out")
+        sizes = [len(subnet.blocks) for subnet in self.nested]
+        if sizes != sorted(set(sizes)):
+            raise ValueError(f"nested subnets keep {sizes} blocks: give them in growing size")
+        if any(self.of(subnet).backbone == self.backbone for subnet in self.nested):
+            raise ValueError("a nested subnet keeps all blocks: that is the network itself")
+
+    def of(self, subnet: Subnet) -> "DynamicConfig":
+        """What the subnet is by itself. Raises ValueError for blocks that make no network."""
+        return replace(self, backbone=self.backbone.keeping(subnet.blocks), nested=())

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import torch
@@ -13,6 +15,7 @@ from dyncore.hub import push_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import save_folder
 from dyncore.network._info import ModelInfo, describe
+from dyncore.network._nested import load_once, save_once, share, subnet_logits
 from dyncore.network._output import Output
 from dyncore.network._pretrained import check_loadable, load_pretrained
 from dyncore.network._site import Site
@@ -32,6 +35,15 @@ class DynamicNetwork(nn.Module):
         self.backbone = config.backbone.build(
             config.num_classes, granularity=config.granularity, combine=config.combine
         )
+        self.nested = nn.ModuleList()
+        """Networks that share this one's convolutions; see :meth:`at`."""
+        for subnet in config.nested:
+            small = DynamicNetwork(config.of(subnet))
+            share(small.backbone, self.backbone, subnet)
+            self.nested.append(small)
+        if config.nested:
+            self.register_state_dict_post_hook(save_once)  # type: ignore[no-untyped-call]
+            self.register_load_state_dict_pre_hook(load_once)  # type: ignore[no-untyped-call]
         self.routers = nn.ModuleDict()
         """By the block's index; blocks that are not gated have none."""
         self.gates = nn.ModuleDict()
@@ -48,6 +60,30 @@ class DynamicNetwork(nn.Module):
                     channels=block.gated_channels if config.granularity.channels else 0,
                     keep_one=block.downsample is None,
                 )
+
+    @property
+    def subnets(self) -> tuple["DynamicNetwork", ...]:
+        """The smaller networks inside of this one, without this one; see :meth:`at`."""
+        return tuple(self.nested)  # type: ignore[arg-type]
+
+    def at(self, index: int) -> "DynamicNetwork":
+        """A network inside of this one, the smallest first; the last is this one itself.
+
+        It shares convolutions with the others (an early exit all but its last layer): what trains
+        it trains them. It runs, costs, plans and saves as any static network does. Raises
+        ValueError for a number that none of them has.
+        """
+        networks = (*self.subnets, self)
+        if not 0 <= index < len(networks):
+            raise ValueError(
+                f"there is no network {index} in this one: they are numbered 0 to "
+                f"{len(networks) - 1}, the whole network"
+            )
+        found = networks[index]
+        if found is not self:
+            name = None if self.info.model is None else f"{self.info.model} at {index}"
+            found.info = replace(self.info, model=name, metrics={})
+        return found
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -82,10 +118,15 @@ class DynamicNetwork(nn.Module):
 
         ``images`` are normalised. ``path`` forces the decisions, and then no router runs.
         ``noise`` is what :meth:`draw_noise` draws; None means none. ``relaxed`` chooses relaxed
-        or hard decisions; by default relaxed in training mode.
+        or hard decisions; by default relaxed in training mode. There, the networks inside of this
+        one run, too.
         """
         relaxed = self.training if relaxed is None else relaxed
-        return self.walk(images, _run_masked, path=path, noise=noise, relaxed=relaxed)
+        if not (self.training and self.config.nested):
+            return self.walk(images, _run_masked, path=path, noise=noise, relaxed=relaxed)
+        features: dict[int, Tensor] = {}
+        output = self.walk(images, partial(_run_kept, features), path=path, noise=noise)
+        return replace(output, nested=subnet_logits(self, images, features))
 
     def draw_noise(
         self, batch: int, generator: torch.Generator | None = None
@@ -238,6 +279,13 @@ class DynamicNetwork(nn.Module):
 
 def _run_masked(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
     return site.block(x, None if site.frozen else decision)
+
+
+def _run_kept(
+    features: dict[int, Tensor], site: Site, x: Tensor, decision: Decision | None
+) -> Tensor:
+    features[site.index] = _run_masked(site, x, decision)
+    return features[site.index]
 
 
 def _run_skipped(site: Site, x: Tensor, decision: Decision | None) -> Tensor:

@@ -33,3 +33,5 @@ class Output:
     """Number of the member that answered, from 0; None: not a cascade's output."""
     macs: Int[Tensor, "batch"] | None = None
     """MACs of each image, where only the network that ran knows them; else ask a cost table."""
+    nested: Sequence[Tensor] = ()
+    """(B, classes) of each network inside of this one; none in evaluation, see ``at``."""

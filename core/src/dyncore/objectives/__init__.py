@@ -1,6 +1,7 @@
 """Everything that is added up for training."""
 
 from dyncore.objectives._category import CategoryLossConfig, category_loss
+from dyncore.objectives._nested import NestedConfig
 from dyncore.objectives._part import Objective, ObjectiveConfig, ObjectivePart
 from dyncore.objectives._parts import (
     CrossEntropyConfig,
@@ -13,6 +14,7 @@ __all__ = [
     "CrossEntropyConfig",
     "ExecutionRateConfig",
     "FlopsRatioConfig",
+    "NestedConfig",
     "Objective",
     "ObjectiveConfig",
     "ObjectivePart",

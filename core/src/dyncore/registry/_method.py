@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dyncore.backbones import BackboneConfig
 from dyncore.blocks import Combine, Granularity
 from dyncore.gating import GateConfig, RouterConfig
-from dyncore.network import DynamicConfig
+from dyncore.network import DynamicConfig, Subnet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,8 @@ class Method:
     """Channels are gated, too."""
     combine: Combine = "additive"
     """How decision and block meet where a block has one path; several always add up."""
+    nested: tuple[float, ...] = ()
+    """Smaller networks inside, by the share of the blocks that each of them keeps, ascending."""
     one_path: bool = False
     """Blocks of more than one path are refused: they would be another method."""
     backbones: tuple[str, ...]
@@ -32,7 +34,8 @@ class Method:
     def configure(self, backbone: BackboneConfig, paths: int, num_classes: int) -> DynamicConfig:
         """The network of N = ``paths`` paths per block.
 
-        Raises ValueError for more than one path if the method has ``one_path`` only.
+        Raises ValueError for more than one path if the method has ``one_path`` only, and for a
+        backbone that has no smaller forms if it nests them.
         """
         if self.one_path and paths > 1:
             raise ValueError(
@@ -45,4 +48,5 @@ class Method:
             router=self.router,
             gate=self.gate,
             combine=self.combine if paths == 1 else "additive",
+            nested=tuple(Subnet(blocks=backbone.first_blocks(share)) for share in self.nested),
         )

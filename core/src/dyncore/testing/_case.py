@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dyncore.backbones import BackboneConfig, MobileNetV2Config, ResNetConfig
-from dyncore.network import DynamicConfig
+from dyncore.network import DynamicConfig, Subnet
 from dyncore.objectives import CrossEntropyConfig, ObjectiveConfig
 from dyncore.recipes import Phase, Recipe
 
@@ -36,13 +36,19 @@ class Case:
         """The recipe on a backbone of a few narrow blocks; all else stays."""
         return cls(
             name=recipe.name,
-            network=replace(recipe.network, backbone=_tiny(recipe.network.backbone)),
+            network=_tiny_network(recipe.network),
             objective=recipe.objective,
             phases=recipe.phases,
         )
 
     def __str__(self) -> str:
         return self.name
+
+
+def _tiny_network(network: DynamicConfig) -> DynamicConfig:
+    backbone = _tiny(network.backbone)
+    nested = network.nested and (Subnet(blocks=backbone.first_blocks(0.5)),)
+    return replace(network, backbone=backbone, nested=nested)
 
 
 def _tiny(backbone: BackboneConfig) -> BackboneConfig:

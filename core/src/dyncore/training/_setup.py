@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from dyncore.data import Dataset, Loader, MemorySplit, Split, sketch
 from dyncore.gating import config_to_dict
 from dyncore.hub import find_folder
-from dyncore.network import DynamicNetwork, ModelInfo, load_weights, read_tensors
+from dyncore.network import DynamicNetwork, ModelInfo, load_weights, read_tensors, start_subnets
 from dyncore.recipes import Recipe
 from dyncore.training._options import RunOptions
 
@@ -80,6 +80,7 @@ def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Dynami
             if key.startswith("backbone.")
         }
         load_weights(model.backbone, backbone, options.init)
+        start_subnets(model)
     if options.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.compile:

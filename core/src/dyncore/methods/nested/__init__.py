@@ -1,0 +1,1 @@
+"""A static network with a smaller one inside, for cascades."""
