@@ -29,7 +29,7 @@ EFFICIENCY_AIMS = {
     "channels-18": {1: 0.40, 8: 0.40, 32: 0.40},
 }
 """The project's aims, by workload and batch size."""
-MOST_OVER_DENSE = 1.03
+MAX_OVER_DENSE = 1.03
 """Beyond it skipping loses to the same network without routers."""
 ENGINES = {
     "eager": "eager",
@@ -65,7 +65,7 @@ def engine() -> str:
             bold(f"{row['efficiency']:.2f}", miss) for row, miss in zip(cells, misses, strict=True)
         ]
         times = [
-            bold(f"{row['over_dense']:.2f}", round(row["over_dense"], 2) > MOST_OVER_DENSE)
+            bold(f"{row['over_dense']:.2f}", round(row["over_dense"], 2) > MAX_OVER_DENSE)
             for row in cells
         ]
         rates = [decisions(row)[0] for row in cells]

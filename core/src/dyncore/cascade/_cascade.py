@@ -1,6 +1,5 @@
 """Networks asked in order: an image whose answer is unsure goes on to the next."""
 
-import math
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -12,21 +11,22 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dyncore.cascade._calibration import Aim, Calibration, Setting, calibration
+from dyncore.cascade._checks import check_images, check_logits
 from dyncore.cascade._classes import columns_of, common_size
 from dyncore.cascade._clock import milliseconds
-from dyncore.cascade._confidence import Answer, Confidence, confidence_of, join, log_probabilities
+from dyncore.cascade._confidence import Answer, Confidence, join, log_probabilities
 from dyncore.cascade._front import ALL_GO_ON
-from dyncore.cascade._member import Member
+from dyncore.cascade._member import Member, widest_preprocessing
 from dyncore.cascade._monitor import Monitor
 from dyncore.cascade._outcomes import Rule, outcomes
+from dyncore.cascade._output import output_of
 from dyncore.cascade._policy import Policy
 from dyncore.cascade._predictions import Ask, Batches, known_macs, predict
-from dyncore.cascade._quiet import extremes, take
+from dyncore.cascade._quiet import take
 from dyncore.cascade._saving import save_cascade
 from dyncore.cascade._seen import Seen
 from dyncore.cascade._temperature import fit_temperature
-from dyncore.data import Preprocessing
-from dyncore.gating import Decision, Deferred, ExecutionPath
+from dyncore.cascade._unsure import unsure
 from dyncore.hub import push_folder
 from dyncore.network import ModelInfo, Output
 
@@ -90,7 +90,7 @@ class Cascade(nn.Module):
         self.info = ModelInfo(
             model="cascade of " + ", ".join(member.name for member in self.members),
             classes=order,
-            preprocessing=_preprocessing(self.members),
+            preprocessing=widest_preprocessing(self.members),
         )
         self.eval()
 
@@ -110,13 +110,15 @@ class Cascade(nn.Module):
         count = len(images)
         if not count and self.num_classes is not None:  # some runtimes take no empty batch
             member = torch.zeros(0, dtype=torch.int64, device=images.device)
-            return self._output(images, images.new_zeros(0, self.num_classes), member, member)
+            nothing = images.new_zeros(0, self.num_classes)
+            return output_of(images, nothing, member, member, len(asked))
         logits, macs = self._checked(0, asked[0](images), count, None)
-        said = log_probabilities(logits, self.temperatures[0])
+        answer = log_probabilities(logits, self.temperatures[0])
         member = torch.zeros(count, dtype=torch.int64, device=images.device)
         rows = None  # numbers of the images that are still asked about; None: all
         for index in range(1, len(asked)):
-            goes_on = self._going_on(index - 1, said if rows is None else said[rows])
+            current = answer if rows is None else answer[rows]
+            goes_on = unsure(current, self.confidence, self._thresholds[index - 1], self.cap)
             if goes_on is False:
                 break
             if goes_on is not True:
@@ -125,14 +127,14 @@ class Cascade(nn.Module):
             logits, cost = self._checked(index, asked[index](some), len(some), rows)
             new = log_probabilities(logits, self.temperatures[index])
             if rows is None:
-                said = join(said, new, index, self.answer)
+                answer = join(answer, new, index, self.answer)
                 macs = None if macs is None or cost is None else macs + cost
                 member.fill_(index)
             else:
-                said[rows] = join(said[rows], new, index, self.answer)
+                answer[rows] = join(answer[rows], new, index, self.answer)
                 macs = None if macs is None or cost is None else macs.index_add(0, rows, cost)
                 member[rows] = index
-        return self._output(images, said, member, macs)
+        return output_of(images, answer, member, macs, len(asked))
 
     @torch.no_grad()
     def logits(
@@ -149,32 +151,17 @@ class Cascade(nn.Module):
         return self._checked(index, self.members[index](images), len(images), rows)
 
     def _checked(
-        self, index: int, said: tuple[Tensor, Tensor | None], images: int, rows: Tensor | None
+        self, index: int, answer: tuple[Tensor, Tensor | None], images: int, rows: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """What a member said about so many images, in the cascade's class order; see `logits`."""
-        logits, macs = said
+        """A member's answer about so many images, in the cascade's class order; see `logits`."""
+        logits, macs = answer
         if self.num_classes is None:
             self.num_classes = logits.shape[1]
-        if logits.shape != (images, self.num_classes):
-            raise ValueError(
-                f"{self.members[index].name} (member {index}) answers with shape "
-                f"{tuple(logits.shape)}, expected {(images, self.num_classes)}: one row per image, "
-                "one logit per class"
-            )
-        if not math.isfinite(logits.sum()):  # or too large a sum
-            self._refuse_infinity(index, logits, rows)
+        check_logits(
+            f"{self.members[index].name} (member {index})", logits, (images, self.num_classes), rows
+        )
         columns = self._buffers[f"_columns{index}"]
         return (logits if columns is None else logits[:, columns]), macs
-
-    def _refuse_infinity(self, index: int, logits: Tensor, rows: Tensor | None) -> None:
-        wrong = (~logits.isfinite().all(1)).nonzero()[:, 0]
-        numbers = (wrong if rows is None else rows[wrong]).tolist()
-        if numbers:
-            raise ValueError(
-                f"{self.members[index].name} (member {index}) answers NaN or infinity for image "
-                f"{', '.join(map(str, numbers[:8]))} of the batch: look at the image and at the "
-                "member's weights"
-            )
 
     def calibrate(
         self,
@@ -321,65 +308,12 @@ class Cascade(nn.Module):
         self.register_forward_hook(lambda module, images, output: monitor.record(output))
         return monitor
 
-    def _going_on(self, index: int, said: Tensor) -> Tensor | bool:
-        """Numbers of the answers that go on from a member; True: all of them, False: none."""
-        confidence = confidence_of(said, self.confidence)
-        if len(said) == 1:  # in a few microseconds
-            return float(confidence) < self._thresholds[index]
-        unsure = confidence < self._thresholds[index]
-        most = math.ceil(self.cap * len(said))
-        if most < len(said):
-            least = torch.zeros_like(unsure)
-            least[confidence.topk(most, largest=False).indices] = True
-            unsure = unsure & least
-        rows = unsure.nonzero()[:, 0]
-        return rows if 0 < len(rows) < len(said) else bool(len(rows))
-
-    def _output(self, images: Tensor, said: Tensor, member: Tensor, macs: Tensor | None) -> Output:
-        decisions = Deferred(partial(_decisions, member, len(self.members), said.dtype))
-        return Output(
-            logits=said,
-            path=ExecutionPath(decisions),
-            router_features=(None,) * len(self.members),
-            pooled=(None,) * len(self.members),
-            images=images,
-            member=member,
-            macs=macs,
-        )
-
     def _check(self, images: Tensor) -> None:
         if self.training:
             raise ValueError("a cascade answers in evaluation: call cascade.eval() first")
-        if images.ndim != 4 or images.shape[2] != images.shape[3]:
-            raise ValueError(
-                f"images have shape {tuple(images.shape)}, expected (batch, 3, size, size): cut "
-                "them to squares first, e.g. with dyncore.transforms(cascade)"
-            )
-        if len(images):
-            least, greatest = extremes(images)
-            if not (least >= 0 and greatest <= 1):
-                raise ValueError(
-                    f"images are in [{least:.3g}, {greatest:.3g}], expected [0, 1]: "
-                    "a cascade's members normalise them, each in its own way"
-                )
+        check_images(images)
 
     def extra_repr(self) -> str:
         """Names, thresholds and rule, for ``print``."""
         names = " → ".join(member.name for member in self.members)
         return f"{names}, confidence={self.confidence}, thresholds={self.thresholds}"
-
-
-def _decisions(member: Tensor, members: int, dtype: torch.dtype) -> Sequence[Decision]:
-    """Each member as a block, which is on for the images that it was asked about."""
-    on = member[:, None] >= torch.arange(members, device=member.device)
-    return ExecutionPath.of(on, (1,) * members, dtype=dtype).decisions
-
-
-def _preprocessing(members: Sequence[Member]) -> Preprocessing | None:
-    """What suits the member of the largest input, but for the normalisation."""
-    known = [member.preprocessing for member in members if member.preprocessing is not None]
-    if not known:
-        return None
-    largest = max(known, key=lambda preprocessing: preprocessing.size)
-    unchanged = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3, size=largest.size)
-    return Preprocessing(**{**vars(unchanged), "resize": largest.resize})

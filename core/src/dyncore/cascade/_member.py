@@ -1,7 +1,7 @@
 """One network of a cascade."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -182,3 +182,13 @@ def _count(network: nn.Module, size: tuple[int, int, int]) -> tuple[int, int]:
     with sdpa_kernel(SDPBackend.MATH):
         macs = count_macs(lambda: shapes.append(copied(image).shape))
     return macs, shapes[0][1]
+
+
+def widest_preprocessing(members: Sequence[Member]) -> Preprocessing | None:
+    """What suits the member of the largest input, but for the normalisation."""
+    known = [member.preprocessing for member in members if member.preprocessing is not None]
+    if not known:
+        return None
+    largest = max(known, key=lambda preprocessing: preprocessing.size)
+    unchanged = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3, size=largest.size)
+    return Preprocessing(**{**vars(unchanged), "resize": largest.resize})

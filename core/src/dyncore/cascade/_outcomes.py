@@ -64,11 +64,11 @@ def outcomes(
     rule: Rule,
 ) -> Outcomes:
     """Follow every image through all members; ``costs`` are each member's, (image,) or a number."""
-    said, right, confidence = None, [], []
+    answer, right, confidence = None, [], []
     for index, (found, temperature) in enumerate(zip(predictions, rule.temperatures, strict=True)):
         new = log_probabilities(found.logits, temperature)
-        said = new if said is None else join(said, new, index, rule.answer)
-        right.append((said.argmax(1) == labels).numpy())
-        confidence.append(confidence_of(said, rule.confidence).double().numpy())
+        answer = new if answer is None else join(answer, new, index, rule.answer)
+        right.append((answer.argmax(1) == labels).numpy())
+        confidence.append(confidence_of(answer, rule.confidence).double().numpy())
     spread = [cost.double().expand(len(labels)).numpy() for cost in costs]
     return Outcomes(np.stack(right), np.stack(confidence[:-1]), np.stack(spread))

@@ -12,7 +12,7 @@ from dyncore.cascade._library import build_network
 from dyncore.cascade._member import Library, Member
 from dyncore.cascade._saving import (
     FORMAT,
-    MOST_MEMBERS,
+    MAX_MEMBERS,
     SavedCascade,
     SavedMember,
     member_folder,
@@ -90,8 +90,8 @@ def _read(file: Path) -> SavedCascade:
         )
     try:
         saved = decode(SavedCascade, content.get("cascade"), "cascade")
-        if len(saved.members) > MOST_MEMBERS:
-            raise ValueError(f"it has {len(saved.members)} members, more than {MOST_MEMBERS}")
+        if len(saved.members) > MAX_MEMBERS:
+            raise ValueError(f"it has {len(saved.members)} members, more than {MAX_MEMBERS}")
     except ValueError as error:
         raise ModelFileError(f"{file}: {str(error)[:1000]}") from error
     return saved

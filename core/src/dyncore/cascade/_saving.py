@@ -21,7 +21,7 @@ from dyncore.network import DynamicNetwork, ModelInfo
 
 FORMAT = 1
 """Version of ``cascade.json``; raised when older readers could misread it."""
-MOST_MEMBERS = 10
+MAX_MEMBERS = 10
 """Each has one digit for its folder."""
 
 
@@ -65,9 +65,9 @@ def save_cascade(
     Raises ValueError, before anything is written, for too many members, and for one that is neither
     a network of ours nor one of timm or torchvision by name.
     """
-    if len(members) > MOST_MEMBERS:
+    if len(members) > MAX_MEMBERS:
         raise ValueError(
-            f"a cascade of {len(members)} members, more than {MOST_MEMBERS}, is not saved"
+            f"a cascade of {len(members)} members, more than {MAX_MEMBERS}, is not saved"
         )
     for index, member in enumerate(members):
         _check_savable(index, member)

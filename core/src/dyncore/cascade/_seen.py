@@ -8,7 +8,7 @@ from torch import Tensor
 from dyncore.cascade._member import Member
 from dyncore.data import Recognition
 
-MOST = 0.1
+MAX_KNOWN = 0.1
 """Share of the calibration images that a member may have been trained on."""
 
 
@@ -39,6 +39,6 @@ class Seen:
                 f"{name} was trained on about {recognition.share:.0%} of the calibration images, "
                 "where it is surer than on others: thresholds from them let too few images go on"
             )
-            if recognition.share > MOST:
+            if recognition.share > MAX_KNOWN:
                 raise ValueError(f"{problem}; calibrate on images that no member was trained on")
             warnings.warn(problem, stacklevel=3)

@@ -16,7 +16,7 @@ from dyncore.testing._compare import expect_close, expect_same_answer, expect_sa
 from dyncore.training import draw_decisions
 
 UNIFORM = Phase(name="uniform", epochs=1.0, paths="uniform")
-MOST_IMAGES = 33
+MAX_IMAGES = 33
 """Images of the largest batch: one more than 32, so that something is left over."""
 
 
@@ -41,15 +41,15 @@ def check_skipping(case: Case, folder: Path) -> None:
 def check_engine(case: Case, folder: Path) -> None:
     """The engine and the masked form agree, on routed paths and on random forced ones.
 
-    At every batch size up to ``MOST_IMAGES``.
+    At every batch size up to ``MAX_IMAGES``.
     """
     model, images = eval_network(case), eval_images(case)
     engine = Engine(model, images, threads=2)
-    many = torch.arange(MOST_IMAGES) % len(images)
+    many = torch.arange(MAX_IMAGES) % len(images)
     for path in (None, *_random_paths(model)):
         what = f"{case}: engine and masked {'routed' if path is None else 'forced'}"
         expected = model(images, path=path)
-        for count in range(1, MOST_IMAGES + 1):
+        for count in range(1, MAX_IMAGES + 1):
             some = many[:count]
             found = engine(images[some], path=None if path is None else path.images(some))
             expect_same_path(found.path, expected.path.images(some), f"{what}, batch {count}")
