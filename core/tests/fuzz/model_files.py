@@ -1,7 +1,9 @@
-"""A model's ``config.json`` and ``model.safetensors``, and a run's ``recipe.json``."""
+"""``config.json``, ``cascade.json`` and ``model.safetensors`` of models, and ``recipe.json``."""
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +16,7 @@ from target import JSON_BYTES, JSON_KINDS, Target, changed, perhaps, surely
 import dyncore
 from dyncore.backbones import ResNetConfig
 from dyncore.blocks import Granularity
+from dyncore.cascade import Cascade, Member
 from dyncore.gating import (
     ContextRouterConfig,
     GumbelSoftmaxGateConfig,
@@ -72,6 +75,16 @@ def whole_models(folder: Path) -> list[Path]:
     return paths
 
 
+def whole_cascades(folder: Path) -> list[Path]:
+    members = [replace(Member.of(model), name=str(i)) for i, model in enumerate(tiny_models())]
+    known, unknown = Cascade(members[1::-1]), Cascade(members[:3], confidence="margin", cap=0.5)
+    images = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    known.calibrate([(images, torch.arange(8) % 3)], budget=4.0)
+    for index, cascade in enumerate((known, unknown)):
+        cascade.save_pretrained(folder / str(index))
+    return [folder / "0", folder / "1"]
+
+
 def in_model(file: str, as_json: bool) -> Callable[..., Path]:
     def write(models: list[Path], folder: Path, change: Any, random: Random) -> Path:
         target = folder / "model"
@@ -87,6 +100,13 @@ def read_model(folder: Path) -> None:
     assert all(t.isfinite().all() for t in model.state_dict().values() if t.is_floating_point())
     with torch.no_grad():
         model(torch.zeros(1, 3, 16, 16, dtype=next(model.parameters()).dtype))
+
+
+def read_cascade(folder: Path) -> None:
+    cascade = dyncore.from_pretrained(folder)
+    assert isinstance(cascade, Cascade)
+    with suppress(ValueError):  # statistics that no image has: answers are refused
+        cascade(torch.zeros(2, 3, 8, 8))
 
 
 def with_tensors(change: Callable[[Random, dict[str, torch.Tensor]], None]) -> damage.Bytes:
@@ -213,6 +233,20 @@ TARGETS = {
         WEIGHTS,
         in_model("model.safetensors", as_json=False),
         read_model,
+    ),
+    "cascade.json": Target(
+        dyncore.ModelFileError,
+        whole_cascades,
+        JSON_KINDS | surely({"version": version}),
+        in_model("cascade.json", as_json=True),
+        read_cascade,
+    ),
+    "cascade.json, bytes": Target(
+        dyncore.ModelFileError,
+        whole_cascades,
+        JSON_BYTES,
+        in_model("cascade.json", as_json=False),
+        read_cascade,
     ),
     "recipe.json": Target(
         ValueError,

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,9 +61,12 @@ class Hub:
     def files(self, name: str, branch: str = "main") -> dict[str, bytes]:
         return self.commits[self.repositories[name][branch]]
 
-    def commit(self, name: str, branch: str, changes: dict[str, bytes]) -> str:
+    def commit(
+        self, name: str, branch: str, changes: dict[str, bytes], gone: Sequence[str] = ()
+    ) -> str:
         branches = self.repositories[name]
         files = self.commits.get(branches.get(branch, ""), {}) | changes
+        files = {path: data for path, data in files.items() if path not in gone}
         content = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
         commit = hashlib.sha1(json.dumps([branch, content, len(self.commits)]).encode()).hexdigest()
         branches[branch], self.commits[commit] = commit, files
@@ -222,16 +225,18 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"transfer": "basic", "objects": objects})
 
     def _commit(self, name: str, revision: str, *, body: bytes) -> None:
-        changes = {}
+        changes, gone = {}, []
         for line in map(json.loads, body.splitlines()):
             value = line["value"]
             if line["key"] == "header":
                 self.hub.messages.append(value["summary"])
             elif line["key"] == "file":
                 changes[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "deletedFile":
+                gone.append(value["path"])
             else:
                 changes[value["path"]] = self.hub.storage[value["oid"]]
-        commit = self.hub.commit(name, revision, changes)
+        commit = self.hub.commit(name, revision, changes, gone)
         address = f"{self.hub.endpoint}/{name}/commit/{commit}"
         self.answer(200, {"commitUrl": address, "commitOid": commit, "hookOutput": ""})
 

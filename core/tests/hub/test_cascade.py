@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from pushed_model import NAME
+from pushed_model import NAME, assert_same
 
 import dyncore
 from dyncore import ModelFileError
@@ -65,3 +65,20 @@ def test_a_members_copy_that_was_changed_is_refused(hub, cascade, file, tmp_path
     blob.write_bytes(blob.read_bytes()[:-1] + b" ")
     with pytest.raises(ModelFileError, match=f"{file} of '{NAME}' at commit .* is not what it was"):
         dyncore.from_pretrained(NAME)
+
+
+def test_a_cascade_and_a_network_take_each_others_place(hub, cascade, model):
+    cascade.push_to_hub(NAME)
+    model.push_to_hub(NAME)
+    assert not [name for name in hub.files(NAME) if name.startswith(("cascade", "members"))]
+    assert_same(dyncore.from_pretrained(NAME), model)
+    cascade.push_to_hub(NAME)
+    assert not {"config.json", "model.safetensors"} & hub.files(NAME).keys()
+    assert dyncore.from_pretrained(NAME).policy == cascade.policy
+
+
+def test_other_files_of_the_repository_stay(hub, cascade):
+    cascade.push_to_hub(NAME)
+    hub.commit(NAME, "main", {"LICENSE": b"free", "samples/config.json": b"{}"})
+    cascade.push_to_hub(NAME)
+    assert hub.files(NAME).keys() == FILES | {"LICENSE", "samples/config.json"}

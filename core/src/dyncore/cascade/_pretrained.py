@@ -70,7 +70,7 @@ def _load_cascade(folder: Path) -> Cascade:
         )
         cascade.restore(saved.policy)
     except ValueError as error:
-        raise ModelFileError(f"{folder / CASCADE_FILE}: {error}") from error
+        raise ModelFileError(f"{folder / CASCADE_FILE}: {str(error)[:1000]}") from error
     cascade.info = replace(cascade.info, metrics=saved.metrics, dataset=saved.dataset)
     return cascade
 
@@ -118,7 +118,7 @@ def _load_member(saved: SavedMember, folder: Path) -> Member:
             library=saved.library,
         )
     except ValueError as error:
-        raise ModelFileError(f"{folder}: {error}") from error
+        raise ModelFileError(f"{folder}: {str(error)[:1000]}") from error
 
 
 def _load_library_network(library: Library, folder: Path) -> nn.Module:

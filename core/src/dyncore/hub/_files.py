@@ -1,5 +1,6 @@
 """The files of a model, by the names that the Hub gives them."""
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -21,6 +22,11 @@ PATTERNS = (
 def files_of(folder: Path) -> list[str]:
     """The model's files in a folder, relative to it, with slashes."""
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return model_files(names)
+
+
+def model_files(names: Iterable[str]) -> list[str]:
+    """Those of the files that belong to a model."""
     return sorted(name for name in names if any(fnmatchcase(name, p) for p in PATTERNS))
 
 

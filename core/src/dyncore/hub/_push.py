@@ -8,7 +8,7 @@ from typing import Any
 
 from dyncore.files import parse_json
 from dyncore.hub._errors import HubError
-from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, files_of
+from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, files_of, model_files
 
 
 def push_folder(
@@ -23,10 +23,17 @@ def push_folder(
 
     The repository is made if there is none, and so is the branch ``revision``. Beside the model's
     files it gets ``README.md``, the model card; ``evaluation.json``, the metrics; and
-    ``recipe.json`` where the model knows its recipe. Raises ValueError for a name that is none and
-    :class:`HubError` when the Hub refuses, fails or cannot be reached.
+    ``recipe.json`` where the model knows its recipe. A model's files that were there before and are
+    none of this one's go: a network and a cascade never lie in one place.
+
+    Raises ValueError for a name that is none and :class:`HubError` when the Hub refuses, fails or
+    cannot be reached.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi  # late: see find_folder
+    from huggingface_hub import (
+        CommitOperationAdd,
+        CommitOperationDelete,
+        HfApi,
+    )  # late: see find_folder
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     from dyncore.hub._advice import advice
@@ -39,12 +46,16 @@ def push_folder(
         content |= _of_cascade(parse_json((source / CASCADE_FILE).read_bytes()), name)
     else:
         content |= _descriptions(parse_json((source / CONFIG_FILE).read_bytes()), name)
-    operations = [CommitOperationAdd(file, data) for file, data in content.items()]
     api = HfApi()
     try:
         api.create_repo(name, private=private, exist_ok=True)
         if revision is not None:
             api.create_branch(name, branch=revision, exist_ok=True)
+        there = model_files(api.list_repo_files(name, revision=revision))
+        operations = [
+            *(CommitOperationAdd(file, data) for file, data in content.items()),
+            *(CommitOperationDelete(file) for file in there if file not in content),
+        ]
         commit = api.create_commit(
             name, operations, commit_message=commit_message, revision=revision
         )
