@@ -13,8 +13,13 @@ from dyncore.gating import (
     RouterConfig,
     StraightThroughGateConfig,
 )
-from dyncore.network import DynamicConfig
-from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, FlopsRatioConfig
+from dyncore.network import DynamicConfig, Subnet
+from dyncore.objectives import (
+    CrossEntropyConfig,
+    ExecutionRateConfig,
+    FlopsRatioConfig,
+    NestedConfig,
+)
 from dyncore.recipes import Phase, find_recipe
 from dyncore.testing import CHECKS, Case
 
@@ -58,6 +63,16 @@ N2, N3 = Granularity(paths=2), Granularity(paths=3)
 STRAIGHT = StraightThroughGateConfig(noise="gaussian")
 
 CASES = [
+    Case.of(find_recipe("nested-resnet20-digits")),
+    Case(
+        name="exit-and-depth",
+        network=DynamicConfig(
+            backbone=BASIC,
+            num_classes=5,
+            nested=(Subnet(blocks=(0,), norms="shared"), Subnet(blocks=(0, 1))),
+        ),
+        objective={"classification": CrossEntropyConfig(), "nested": NestedConfig()},
+    ),
     Case.of(find_recipe("static-resnet20-digits")),
     Case.of(find_recipe("static-resnet50-imagenet")),
     Case.of(find_recipe("vanilla-resnet20-digits-b0.6")),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,19 +24,23 @@ class Nested(ObjectivePart):
         """The terms ``nested`` and ``distilled``; ValueError for an output of evaluation."""
         if not output.nested:
             raise ValueError("the nested loss needs a network in training: call model.train()")
-        config, degrees = self.config, self.config.temperature
-        teacher = (output.logits.detach().float() / degrees).log_softmax(1)
-        taught, distilled = [], []
+        config, temperature = self.config, self.config.temperature
+        teacher = _softened(output.logits.detach(), temperature)
+        errors, distances = [], []
         for logits in output.nested:
-            taught.append(F.cross_entropy(logits, batch.labels))
-            student = (logits.float() / degrees).log_softmax(1)
-            distance = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
-            distilled.append(degrees**2 * distance)
-        nothing = output.logits.new_zeros(())
+            errors.append(F.cross_entropy(logits, batch.labels))
+            student = _softened(logits, temperature)
+            distances.append(F.kl_div(student, teacher, reduction="batchmean", log_target=True))
         return {
-            "nested": config.cross_entropy * sum(taught, nothing),
-            "distilled": config.distillation * sum(distilled, nothing),
+            "nested": config.cross_entropy * torch.stack(errors).sum(),
+            "distilled": config.distillation * temperature**2 * torch.stack(distances).sum(),
         }
+
+
+def _softened(logits: Tensor, temperature: float) -> Tensor:
+    """``log softmax(logits / T)``, in float32 at least."""
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return (precise / temperature).log_softmax(1)
 
 
 @dataclass(frozen=True, kw_only=True)
