@@ -26,7 +26,7 @@ ROOMS = {
             ("cascade",),
             ("engine", "kernels", "recipes"),
             ("training",),
-            ("export", "report"),
+            ("campaigns", "export", "report"),
             ("cli", "testing"),
         )
     )

@@ -92,7 +92,7 @@ def test_a_local_folder_needs_no_client_of_the_hub(saved):
         ["train", "--help"],
         *(
             pytest.param([command, "--help"], marks=needs_training)
-            for command in ("eval", "bench", "cascade", "export", "push")
+            for command in ("eval", "bench", "cascade", "export", "push", "reproduce")
         ),
     ],
     ids=str,
@@ -169,6 +169,7 @@ def test_preprocessing_says_what_it_needs(saved):
         ["cascade", "model", "other", "--data", "digits"],
         ["export", "model", "--format", "onnx"],
         ["push", "model", "org/name"],
+        ["reproduce", "campaign.toml"],
     ],
     ids=" ".join,
 )

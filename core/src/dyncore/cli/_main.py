@@ -10,6 +10,7 @@ from dyncore.cli._guard import fail, guard
 COMMANDS = {
     "list": "list methods, models or recipes",
     "train": "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ...",
+    "reproduce": "run a campaign of recipes, and go on with it: dyn reproduce CAMPAIGN",
     "eval": "evaluate a saved model: dyn eval MODEL --data DATA",
     "bench": "time each part of a model in the engine: dyn bench MODEL",
     "cascade": "which models make the best cascade: dyn cascade A B --data DATA",
@@ -20,7 +21,7 @@ COMMANDS = {
 
 
 def usage() -> str:
-    lines = [f"  {name:<7} {text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<9} {text}" for name, text in COMMANDS.items()]
     return "usage: dyn COMMAND ...\n\n" + "\n".join(lines) + "\n\ndyn COMMAND --help says more"
 
 

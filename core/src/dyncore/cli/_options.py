@@ -158,12 +158,47 @@ class PushOptions:
     """Of the commit."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReproduceOptions:
+    """Run what is open of a campaign, or show it. The same command goes on where it was."""
+
+    campaign: Annotated[str, tyro.conf.Positional]
+    """A TOML file of runs; docs/campaigns.md says what stands in it."""
+    data: str | None = None
+    """Data set in place of the recipes': a Hub id, a folder, or ``digits``."""
+    models: tuple[str, ...] = ()
+    """NAME=FOLDER of each model that the campaign's runs start from."""
+    output: str = "runs"
+    """Folder for the runs' own folders: checkpoints, logs, models."""
+    results: str | None = None
+    """Folder of the results, one JSON per run; None: beside the campaign, under its name."""
+    only: str | None = None
+    """Pattern of runs' names, e.g. 'vanilla-*' or '*-s0'."""
+    jobs: int = 1
+    """Runs at once: on a CPU one thread each, on GPUs in turn."""
+    list: bool = False
+    """Show what is done and what is open, and run nothing."""
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise ValueError(f"jobs must be at least 1, not {self.jobs}")
+        if wrong := [given for given in self.models if not all(given.partition("="))]:
+            raise ValueError(f"models are given as NAME=FOLDER, not {wrong[0]!r}")
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """The models by name."""
+        parts = (given.partition("=") for given in self.models)
+        return {name: folder for name, _, folder in parts}
+
+
 OPTIONS: dict[str, type[Any]] = {
     "bench": BenchOptions,
     "cascade": CascadeOptions,
     "eval": EvalOptions,
     "export": ExportOptions,
     "push": PushOptions,
+    "reproduce": ReproduceOptions,
 }
 
 

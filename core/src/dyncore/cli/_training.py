@@ -4,40 +4,23 @@ import io
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
-from typing import Annotated
 
-import tyro
 from accelerate import PartialState
 
 from dyncore.cli._guard import fail
 from dyncore.cli._stopped import leave
-from dyncore.recipes import Recipe, find_recipe
-from dyncore.training import DivergedError, RunOptions, StorageError, TrainingStopped, train
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Train a recipe. Every field of the recipe can be changed; what follows shows its values."""
-
-    run: Annotated[RunOptions, tyro.conf.arg(name="")]
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
-
-
-def parse(recipe: str, options: Sequence[str]) -> Arguments:
-    """The recipe, changed by ``options``. Exits as :func:`dyncore.cli._options.parse` does."""
-    return tyro.cli(
-        Arguments,
-        prog=f"dyn train {recipe}",
-        args=list(options),
-        default=Arguments(run=RunOptions(), recipe=find_recipe(recipe)),
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+from dyncore.training import (
+    DivergedError,
+    StorageError,
+    TrainingStopped,
+    parse_arguments,
+    train,
+)
 
 
 def run_training(recipe: str, options: Sequence[str]) -> None:
     """Train, and say where the results are. A run that goes wrong ends with status 1."""
-    parsed = parse(recipe, options)
+    parsed = parse_arguments(recipe, options, prog=f"dyn train {recipe}")
     try:
         result = train(parsed.recipe, parsed.run)
     except (DivergedError, StorageError) as error:
@@ -61,7 +44,7 @@ def help_text(recipe: str) -> str:
     kept = _Kept()
     try:
         with redirect_stdout(kept):
-            parse(recipe, ["--help"])
+            parse_arguments(recipe, ["--help"], prog=f"dyn train {recipe}")
     except SystemExit as stop:
         if stop.code:
             raise

@@ -1,0 +1,100 @@
+"""One run of a campaign, in a process of its own."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dyncore.campaigns._campaign import Run
+from dyncore.campaigns._provenance import commit, machine, versions
+from dyncore.campaigns._result import Result
+from dyncore.campaigns._sitting import Sitting
+from dyncore.campaigns._workplace import Workplace
+from dyncore.data import Loader, load_dataset
+from dyncore.gating import config_to_dict
+from dyncore.network import from_pretrained
+from dyncore.training import Evaluation, RunOptions, TrainingResult, shuffled_accuracy, train
+
+
+def perform(place: Workplace, run: Run) -> Result:
+    """Train, or go on training; measure, and keep the result.
+
+    Raises what :func:`dyncore.training.train` does.
+    """
+    sitting = Sitting(place.folder(run))
+    arguments = place.arguments(run)
+    try:
+        trained = train(arguments.recipe, arguments.run)
+        shuffled = _shuffled(trained, arguments.run, arguments.recipe.dataset)
+    finally:
+        sitting.pause()
+    evaluation = trained.evaluation
+    config = json.loads((trained.model / "config.json").read_text(encoding="utf-8"))
+    result = Result(
+        campaign=place.campaign.name,
+        run=run.entry.name,
+        seed=run.seed,
+        recipe_name=run.entry.recipe,
+        options=list(run.entry.options),
+        init=run.entry.init,
+        settings=config_to_dict(place.settings(run)),
+        versions=versions(name for name in config["requires"] if name != "dyncore"),
+        commit=commit(),
+        machine=machine(),
+        finished=time.strftime("%Y-%m-%d"),
+        seconds=round(sitting.seconds, 1),
+        sittings=sitting.number,
+        curve=_curve(trained.folder / "metrics.jsonl"),
+        metrics=evaluation.metrics() | {"shuffled_accuracy": shuffled},
+        paths=_paths(evaluation),
+    )
+    result.save(place.result_file(run))
+    return result
+
+
+def _shuffled(trained: TrainingResult, options: RunOptions, usual: str) -> float:
+    """Accuracy of the saved model on other images' paths."""
+    dataset = load_dataset(options.data or usual, skip_corrupt=options.skip_corrupt)
+    assert dataset.test is not None
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loader = Loader(
+        dataset.test,
+        batch_size=256,
+        preprocessing=dataset.preprocessing,
+        augmentation=None,
+        seed=0,
+        shuffle=True,
+        drop_last=False,
+        device=device,
+        rank=0,
+        world_size=1,
+        workers=options.workers,
+    )
+    model = from_pretrained(trained.model).to(device)
+    return shuffled_accuracy(model, loader.epoch(0), dataset.preprocessing)
+
+
+def _curve(metrics: Path) -> list[dict[str, float]]:
+    """The evaluations among the rows of metrics."""
+    rows = map(json.loads, metrics.read_text(encoding="utf-8").splitlines())
+    return [
+        {"epoch": row["epoch"]}
+        | {
+            name.removeprefix("test/"): value
+            for name, value in row.items()
+            if name.startswith("test/") and isinstance(value, float)
+        }
+        for row in rows
+        if "test/accuracy" in row
+    ]
+
+
+def _paths(evaluation: Evaluation) -> dict[str, list[Any]]:
+    return {
+        "block": evaluation.blocks.tolist(),
+        "gated": evaluation.gated.tolist(),
+        "rate": np.round(evaluation.path.mean(0), 6).tolist(),
+    }

@@ -1,0 +1,33 @@
+"""A recipe and the options of its run, from the words of a command line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from dyncore.recipes import Recipe, find_recipe
+from dyncore.training._options import RunOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train a recipe. Every field of the recipe can be changed; what follows shows its values."""
+
+    run: Annotated[RunOptions, tyro.conf.arg(name="")]
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+
+
+def parse_arguments(recipe: str, options: Sequence[str], *, prog: str) -> Arguments:
+    """The recipe of that name, changed by ``options``.
+
+    Raises ValueError for an unknown recipe, and exits after help, and with status 2 and a message
+    that begins with ``prog`` for options that are wrong.
+    """
+    return tyro.cli(
+        Arguments,
+        prog=prog,
+        args=list(options),
+        default=Arguments(run=RunOptions(), recipe=find_recipe(recipe)),
+        config=(tyro.conf.AvoidSubcommands,),
+    )

@@ -1,0 +1,60 @@
+"""A campaign of runs of seconds, on digits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from accelerate.state import AcceleratorState
+
+from dyncore.campaigns import Campaign, Workplace
+
+TINY = "--network.backbone.depths 1 1 --network.backbone.widths 4 8 --batch-size 240"
+TEXT = f"""
+about = "The smallest networks"
+options = "{TINY}"
+
+[runs.static]
+recipe = "static-resnet20-digits"
+options = "--epochs 8 --optimizer.learning-rate 0.05"
+
+[runs.vanilla]
+recipe = "vanilla-resnet20-digits-b0.5"
+options = "--epochs 2 --network.router.dim 8"
+seeds = [0, 1]
+init = "static"
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _on_cpu() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCELERATE_USE_CPU", "true")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerate() -> Iterator[None]:
+    """Accelerate remembers the first run's precision for the life of the process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def open_campaign(folder: Path, text: str = TEXT, **models: str) -> Workplace:
+    """The campaign ``tiny.toml`` in ``folder``, with runs and results beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "tiny.toml"
+    file.write_text(text, encoding="utf-8")
+    return Workplace(
+        file=file,
+        campaign=Campaign.load(file),
+        data=None,
+        output=folder / "runs",
+        results=folder / "results",
+        models=models,
+    )
+
+
+@pytest.fixture
+def place(tmp_path) -> Workplace:
+    return open_campaign(tmp_path)
