@@ -52,12 +52,10 @@ def push_folder(
         if revision is not None:
             api.create_branch(name, branch=revision, exist_ok=True)
         there = model_files(api.list_repo_files(name, revision=revision))
-        operations = [
-            *(CommitOperationAdd(file, data) for file, data in content.items()),
-            *(CommitOperationDelete(file) for file in there if file not in content),
-        ]
+        added = [CommitOperationAdd(file, data) for file, data in content.items()]
+        gone = [CommitOperationDelete(file) for file in there if file not in content]
         commit = api.create_commit(
-            name, operations, commit_message=commit_message, revision=revision
+            name, [*added, *gone], commit_message=commit_message, revision=revision
         )
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
         raise HubError(f"cannot push to {name!r}: {advice(error)}") from error
