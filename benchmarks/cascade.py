@@ -351,7 +351,7 @@ def efficiency_rows(options: Options, study: Study) -> Iterator[Row]:
 def main(options: Options) -> None:
     """Count or time, print, and write the JSON."""
     networks = members(options)
-    asks = [partial(_ask, member) for member in networks.values()]
+    asks = [partial(ask, member) for member in networks.values()]
     answers = predict(asks, test_batches(options.data, 500), lambda images: None)
     study = Study(networks, dict(zip(SIZES, answers.members, strict=True)), answers.labels)
     suffix = "-finetuned" if options.finetuned else ""
@@ -380,7 +380,8 @@ def _run(
     return engine(images)
 
 
-def _ask(member: Member, images: Tensor) -> tuple[Tensor, Tensor | None]:
+def ask(member: Member, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """A member as a function, as :func:`dyncore.cascade.predict` takes it."""
     return member(images)
 
 
