@@ -7,6 +7,7 @@ Each begins with what was measured on what; the names of ``PARTS`` are those of 
 from collections.abc import Callable
 
 from page_cascade import cascade, cascade_clock, cascade_efficiency
+from page_compatibility import compatibility
 from page_engine import engine, engine_rounding, engine_static
 from page_markdown import BACKBONES, bold, part, read, table
 
@@ -146,4 +147,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "startup": startup,
     "soak-resume": soak_resume,
     "soak-engine": soak_engine,
+    "compatibility": compatibility,
 }

@@ -118,7 +118,7 @@ def test_all_on_all_off_and_one_path_for_all(network, images, portable):
         path = everything(network, len(images), value)
         assert_same(engine(images, path=path), network(images, path=path))
     shared = network(images[:1]).path
-    alike = ExecutionPath(tuple(d[torch.zeros(len(images), dtype=torch.long)] for d in shared))
+    alike = shared.images(torch.zeros(len(images), dtype=torch.long))
     assert_same(engine(images, path=alike), network(images, path=alike))
 
 

@@ -29,13 +29,13 @@ def tensors(decision: Decision) -> list[torch.Tensor]:
 def test_what_is_cut_and_joined_is_what_it_was(images, cut, channels, training):
     """Of every tensor that it holds: an eighth field could not be lost without a sound."""
     decision = drawn(images, channels=channels, training=training)
-    first, second = decision[:cut], decision[cut:]
+    first, second = decision.images(slice(cut)), decision.images(slice(cut, None))
     joined = first.map(lambda *parts: torch.cat(parts), second)
     assert len(tensors(decision)) == 2 + 2 * channels + (2 + channels) * training
     for one, other in zip(tensors(joined), tensors(decision), strict=True):
         assert one.equal(other)
     rows = torch.arange(images).flip(0)
-    for one, other in zip(tensors(decision[rows]), tensors(decision), strict=True):
+    for one, other in zip(tensors(decision.images(rows)), tensors(decision), strict=True):
         assert one.equal(other.flip(0))
 
 

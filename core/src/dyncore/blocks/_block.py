@@ -138,7 +138,7 @@ class GatedBlock(nn.Module):
             images = decision.on[:, n].nonzero().squeeze(1)
             if len(images) == 0:
                 continue
-            residual = _residual(path, x[images], decision[images])
+            residual = _residual(path, x[images], decision.images(images))
             weight = decision.weight[images, n].to(residual.dtype)
             out = out.index_add(0, images, residual * weight[:, None, None, None])
         return self.activation(out)

@@ -15,6 +15,7 @@ from dyncore.gating._gates import (
 )
 from dyncore.gating._linear import he_linear
 from dyncore.gating._plain import describes, is_plain
+from dyncore.gating._pytree import register_result
 from dyncore.gating._router import Router, RouterConfig
 from dyncore.gating._routers import (
     ContextRouter,
@@ -58,4 +59,5 @@ __all__ = [
     "describes",
     "he_linear",
     "is_plain",
+    "register_result",
 ]

@@ -1,18 +1,22 @@
-"""What one gate decided for a batch of images."""
+"""What one gate decided for a batch of images.
+
+These are named tuples, since that is what torch and others look into: ``torch.export``, FSDP's
+hooks, DataParallel's gather, accelerate.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dyncore.gating._pytree import register_result
+
 Parts = TypeVar("Parts", "Choice", "Relaxation", "Decision")
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """Which of some units, paths or channels, are computed, and what multiplies each."""
 
     on: Bool[Tensor, "batch unit"]
@@ -26,8 +30,7 @@ class Choice:
         return cls(on, on.to(dtype or torch.get_default_dtype()))
 
 
-@dataclass(frozen=True)
-class Relaxation:
+class Relaxation(NamedTuple):
     """What training knows beside a relaxed decision: the hard one that evaluation would take."""
 
     paths: Float[Tensor, "batch path"]
@@ -38,8 +41,7 @@ class Relaxation:
     """On-logit minus off-logit, without noise; None: no logits decided."""
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """The decisions of one block: a choice of its paths, and of its channels where they are gated.
 
     Losses read the weights; costs, rates, files and skipping read ``on``. In hard decisions
@@ -93,7 +95,7 @@ class Decision:
         channels = None
         if self.channels is not None and self.training.channels is not None:
             channels = Choice(self.channels.on, self.training.channels)
-        return replace(self, paths=Choice(self.paths.on, self.training.paths), channels=channels)
+        return self._replace(paths=Choice(self.paths.on, self.training.paths), channels=channels)
 
     def map(self, change: Callable[..., Tensor], *others: "Decision") -> "Decision":
         """``change`` of every tensor, together with the same tensor of each of ``others``.
@@ -102,21 +104,24 @@ class Decision:
         """
         return _map(change, self, *others)
 
-    def __getitem__(self, images: slice | Tensor) -> "Decision":
+    def images(self, images: slice | Tensor) -> "Decision":
         """The same decision for some of the images."""
         return self.map(lambda values: values[images])
 
 
 def _map(change: Callable[..., Tensor], first: Parts, *others: Parts) -> Parts:
-    changed: dict[str, Any] = {}
-    for field in fields(first):
-        values = [getattr(part, field.name) for part in (first, *others)]
+    changed: list[Any] = []
+    for name, *values in zip(first._fields, first, *others, strict=True):
         absent = [value is None for value in values]
         if any(absent) and not all(absent):
-            raise ValueError(f"decisions are not alike: {field.name} stands in some of them only")
+            raise ValueError(f"decisions are not alike: {name} stands in some of them only")
         if all(absent):
-            changed[field.name] = None
+            changed.append(None)
         else:
             leaf = isinstance(values[0], Tensor)
-            changed[field.name] = change(*values) if leaf else _map(change, *values)
-    return type(first)(**changed)
+            changed.append(change(*values) if leaf else _map(change, *values))
+    return type(first)._make(changed)
+
+
+for _result in (Choice, Relaxation, Decision):
+    register_result(_result, _result._make)

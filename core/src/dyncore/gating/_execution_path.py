@@ -1,6 +1,6 @@
 """An image's decisions over all blocks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,16 +8,22 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dyncore.gating._decision import Decision
+from dyncore.gating._pytree import register_result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class ExecutionPath:
     """The decisions of a batch, one :class:`Decision` per block of the backbone.
 
-    A block that is not gated is always on.
+    A block that is not gated is always on. It is made of any iterable, as a list is, and torch sees
+    the tensors in it (a pytree).
     """
 
     decisions: Sequence[Decision]
+
+    def __init__(self, decisions: Iterable[Decision]) -> None:
+        held = decisions if isinstance(decisions, Sequence) else tuple(decisions)
+        object.__setattr__(self, "decisions", held)
 
     @classmethod
     def of(
@@ -70,7 +76,7 @@ class ExecutionPath:
 
     def images(self, images: slice | Tensor) -> "ExecutionPath":
         """The execution paths of some of the images."""
-        return ExecutionPath(tuple(decision[images] for decision in self.decisions))
+        return ExecutionPath(tuple(decision.images(images) for decision in self.decisions))
 
     @property
     def noise_free(self) -> "ExecutionPath":
@@ -105,3 +111,6 @@ class ExecutionPath:
     @property
     def paths_per_block(self) -> tuple[int, ...]:
         return tuple(decision.on.shape[1] for decision in self.decisions)
+
+
+register_result(ExecutionPath, ExecutionPath)

@@ -1,7 +1,5 @@
 """Decisions that no image makes any more."""
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -60,7 +58,7 @@ class FrozenGate(Gate):
         paths = Choice(self._fill(decided.on), self._fill(decided.weight))
         if decided.training is None:
             return Decision(paths, decided.channels)
-        training = replace(decided.training, paths=self._fill(decided.training.paths))
+        training = decided.training._replace(paths=self._fill(decided.training.paths))
         return Decision(paths, decided.channels, training)
 
     def agrees(self, on: Bool[Tensor, "batch path"]) -> bool:

@@ -126,7 +126,7 @@ class DynamicNetwork(nn.Module):
             return self.walk(images, _run_masked, path=path, noise=noise, relaxed=relaxed)
         features: dict[int, Tensor] = {}
         output = self.walk(images, partial(_run_kept, features), path=path, noise=noise)
-        return replace(output, nested=subnet_logits(self, images, features))
+        return output._replace(nested=subnet_logits(self, images, features))
 
     def draw_noise(
         self, batch: int, generator: torch.Generator | None = None
@@ -258,9 +258,13 @@ class DynamicNetwork(nn.Module):
             decisions.append(decision or Decision.always_on(x, len(site.block.paths)))
             features.append(feature)
             pools.append(pooled)
+        path_taken: ExecutionPath | tuple[Decision, ...] = tuple(decisions)
+        tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
+        if not tracing():  # it sees tensors in plain tuples alone
+            path_taken = ExecutionPath(path_taken)
         return Output(
             logits=self.backbone.head(x),
-            path=ExecutionPath(tuple(decisions)),
+            path=path_taken,  # type: ignore[arg-type]
             router_features=features,
             pooled=pools,
             images=images,

@@ -1,17 +1,18 @@
 """What a network returns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dyncore.gating import ExecutionPath
+from dyncore.gating import ExecutionPath, register_result
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """Logits, the decisions that led to them, and what routers and head saw.
+
+    A named tuple, as torchvision's outputs of several tensors are.
 
     A network fills every field up to ``noise``; the last three of these, which only objective parts
     read, may be left out by others. A cascade fills ``member`` and ``macs``.
@@ -35,3 +36,6 @@ class Output:
     """MACs of each image, where only the network that ran knows them; else ask a cost table."""
     nested: Sequence[Tensor] = ()
     """(B, classes) of each network inside of this one; none in evaluation, see ``at``."""
+
+
+register_result(Output, Output._make)

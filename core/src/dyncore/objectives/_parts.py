@@ -1,6 +1,6 @@
 """Objective parts that more than one method uses."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 import torch.nn.functional as F
@@ -84,7 +84,7 @@ def _leaking(decision: Decision, leak: float) -> Decision:
     if margin is None:
         return decision
     slope = leak * (margin - margin.detach())
-    return replace(decision, paths=replace(decision.paths, weight=decision.weight + slope))
+    return decision._replace(paths=decision.paths._replace(weight=decision.weight + slope))
 
 
 @dataclass(frozen=True, kw_only=True)

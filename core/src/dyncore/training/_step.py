@@ -1,6 +1,6 @@
 """Model and objective as the one module that is distributed and compiled."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,8 +15,7 @@ from dyncore.recipes import Phase
 from dyncore.training._collapse import executed_share
 
 
-@dataclass(frozen=True)
-class StepResult:
+class StepResult(NamedTuple):
     """What one forward pass of training gives."""
 
     loss: Float[Tensor, ""]

@@ -43,7 +43,7 @@ class TorchBlock(BlockRunner):
             for n, on in enumerate(decision.on.T.cpu()):
                 rows = on.nonzero()[:, 0].to(x.device)
                 if len(rows):
-                    chosen = decision[rows]
+                    chosen = decision.images(rows)
                     residual = self._residual(n, x[rows], chosen)
                     if scales:
                         residual = residual * chosen.weight[:, n, None, None, None].to(x.dtype)
