@@ -1,0 +1,152 @@
+"""Pairs of networks in cascades, side by side at equal budgets.
+
+``python benchmarks/cascade_pairs.py --name digits --data digits --static FOLDER --pairs
+static=SMALL,LARGE rdinet=SMALL,LARGE …`` reads model folders, e.g. those that ``dyn reproduce
+benchmarks/campaigns/cascade_digits.toml`` leaves; ``FOLDER@0`` is the smallest network inside of a
+nested one, ``FOLDER@1`` the next. Each is asked once about the test images, and
+``benchmarks/results/cascade-pairs-NAME.json`` is written. Rows by ``kind``:
+
+- ``single``: a network alone.
+- ``cascade``: at a budget, a share of the MACs of the static network: accuracy on each half of the
+  test images by thresholds from the other, and what it cost there.
+
+1 MAC = 2 FLOPs; routers are counted.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import tyro
+from cascade import ask, shown, test_batches
+from record import record
+from torch import Tensor
+
+import dyncore
+from dyncore.cascade import (
+    Aim,
+    Cascade,
+    Member,
+    Outcomes,
+    Predictions,
+    Rule,
+    calibration,
+    outcomes,
+    predict,
+    wilson,
+)
+
+Row = dict[str, object]
+RULE = Rule(confidence="max-probability", answer="mean", temperatures=(1.0, 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Compare cascades of two at equal budgets."""
+
+    name: str
+    """What the results' file is called."""
+    data: str
+    """Data set: a Hub id, a folder, or ``digits``."""
+    static: tuple[str, ...]
+    """NAME=FOLDER of networks to stand beside; budgets are shares of the last one's MACs."""
+    pairs: tuple[str, ...]
+    """NAME=SMALL,LARGE of every cascade."""
+    budgets: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+    """Shares of the static network's MACs."""
+
+    def __post_init__(self) -> None:
+        for given, folders in (*((s, 1) for s in self.static), *((p, 2) for p in self.pairs)):
+            if "=" not in given or len(given.partition("=")[2].split(",")) != folders:
+                raise ValueError(f"give --static NAME=FOLDER and --pairs NAME=SMALL,LARGE: {given}")
+
+
+def rows(
+    asked: Mapping[str, Predictions],
+    labels: Tensor,
+    pairs: Mapping[str, Sequence[str]],
+    full: float,
+    budgets: Sequence[float],
+) -> Iterator[Row]:
+    """``asked``: every network's answers by name; ``full``: the static network's MACs."""
+    for name, found in asked.items():
+        accuracy = float((found.logits.argmax(1) == labels).double().mean())
+        yield {
+            "kind": "single",
+            "model": name,
+            "macs_ratio": float(_macs(found).double().mean()) / full,
+            "accuracy": accuracy,
+            "interval": list(wilson(accuracy, len(labels))),
+        }
+    for name, members in pairs.items():
+        found_pair = [asked[member] for member in members]
+        pair = outcomes(found_pair, labels, [_macs(found) for found in found_pair], RULE)
+        for budget in budgets:
+            right, cost = _halves(pair, budget * full)
+            if not len(right):
+                continue
+            yield {
+                "kind": "cascade",
+                "model": name,
+                "budget": budget,
+                "macs_ratio": float(cost.mean()) / full,
+                "accuracy": float(right.mean()),
+                "interval": list(wilson(float(right.mean()), pair.images)),
+            }
+
+
+def _halves(pair: Outcomes, macs: float) -> tuple[np.ndarray, np.ndarray]:
+    """Right answers and MACs on each half by thresholds from the other; empty: out of reach."""
+    right, costs = [], []
+    for seen, unseen in ((pair[::2], pair[1::2]), (pair[1::2], pair[::2])):
+        try:
+            aim = Aim("budget", macs / float(seen.cost[-1].mean()))
+            thresholds = calibration(seen, "MACs", aim).chosen.thresholds
+        except ValueError:  # the small network alone costs more
+            return np.empty(0), np.empty(0)
+        answered, cost = unseen.result(thresholds)
+        right.append(answered)
+        costs.append(cost)
+    return np.concatenate(right), np.concatenate(costs)
+
+
+def _macs(found: Predictions) -> Tensor:
+    assert found.macs is not None
+    return found.macs
+
+
+def _member(place: str) -> Member:
+    """The network in a model folder, or inside of one."""
+    folder, _, inside = place.partition("@")
+    network = dyncore.from_pretrained(folder)
+    if isinstance(network, Cascade):
+        raise ValueError(f"{folder} is a cascade: give networks")
+    return Member.of(network.at(int(inside)) if inside else network)
+
+
+def main(options: Options) -> None:
+    """Ask everyone once, count, print, and write the JSON."""
+    places = dict(given.split("=", 1) for given in options.static)
+    pairs: dict[str, list[str]] = {}
+    for given in options.pairs:
+        name, _, folders = given.partition("=")
+        pairs[name] = []
+        for place, size in zip(folders.split(","), ("small", "large"), strict=True):
+            known = next((key for key, value in places.items() if value == place), None)
+            key = known or f"{name}, {size}"
+            places[key] = place
+            pairs[name].append(key)
+    members = [_member(place) for place in places.values()]
+    batches = test_batches(options.data, 500)
+    answers = predict([partial(ask, member) for member in members], batches, lambda images: None)
+    asked = dict(zip(places, answers.members, strict=True))
+    static = [given.partition("=")[0] for given in options.static]
+    full = float(_macs(asked[static[-1]]).double().mean())
+    table = list(rows(asked, answers.labels, pairs, full, options.budgets))
+    shown(table, ("single", "cascade"))
+    record(f"cascade-pairs-{options.name}", table)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
