@@ -6,13 +6,29 @@ from page_markdown import RESULTS, Row, bold, part, read, table
 
 EFFICIENCY_AIMS = {1: 0.95, 8: 0.90, 32: 0.90, 128: 0.90}
 """The project's aims, by batch size."""
-CLOCKS = {"cascade-engine": "this engine", "cascade-clock": "OpenVINO"}
+CLOCKS = {
+    "cascade-engine": "this engine",
+    "cascade-clock": "OpenVINO",
+    "cascade-clock-finetuned": "OpenVINO, fine-tuned",
+}
 """What measured efficiencies, and what the members ran in."""
 
 
 def cascade() -> str:
+    """Cascades of public networks as they are."""
+    return _counted("cascade")
+
+
+def cascade_finetuned() -> str:
+    """Cascades of the same networks after fine-tuning."""
+    return _counted("cascade-finetuned")
+
+
+def _counted(name: str) -> str:
     """Cascades that answer with the mean of all members asked, beside single networks."""
-    report = read("cascade")
+    if not (RESULTS / f"{name}.json").exists():
+        return "Not measured yet."
+    report = read(name)
     rows = [row for row in report["rows"] if row.get("answer", "mean") == "mean"]
     lines: list[tuple[str, ...]] = []
     for row in rows:
@@ -34,7 +50,33 @@ def cascade() -> str:
         "thresholds of the other half",
         "cost off by",
     )
-    return part("cascade", report, table(head, lines))
+    return part(name, report, table(head, lines))
+
+
+def cascade_pairs() -> str:
+    """Every comparison of pairs at equal budgets."""
+    parts = []
+    for file in sorted(RESULTS.glob("cascade-pairs-*.json")):
+        report = read(file.stem)
+        parts.append(part(file.stem, report, _pairs(report["rows"])))
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def _pairs(rows: list[Row]) -> str:
+    """A line per network and per cascade, a column per budget."""
+    budgets = sorted({row["budget"] for row in rows if row["kind"] == "cascade"})
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        if row["kind"] == "single":
+            alone = f"{row['accuracy']:.4f} ± {(row['interval'][1] - row['interval'][0]) / 2:.4f}"
+            lines.append((row["model"], f"{row['macs_ratio']:.3f}", alone, *[""] * len(budgets)))
+    for model, group in groupby(
+        (row for row in rows if row["kind"] == "cascade"), lambda row: row["model"]
+    ):
+        at = {row["budget"]: f"{row['accuracy']:.4f}" for row in group}
+        lines.append((f"cascade {model}", "", "", *(at.get(budget, "") for budget in budgets)))
+    head = ("networks", "MACs ratio", "accuracy", *(f"at {budget:g}" for budget in budgets))
+    return table(head, lines)
 
 
 def cascade_efficiency() -> str:
@@ -76,19 +118,29 @@ def _efficiencies(engine: str, rows: list[Row]) -> str:
 
 def cascade_clock() -> str:
     """Milliseconds per image of networks and cascades in OpenVINO."""
-    if not (RESULTS / "cascade-clock.json").exists():
+    return _clock("cascade-clock")
+
+
+def cascade_clock_finetuned() -> str:
+    """The same after fine-tuning."""
+    return _clock("cascade-clock-finetuned")
+
+
+def _clock(name: str) -> str:
+    if not (RESULTS / f"{name}.json").exists():
         return "Not measured yet."
-    report = read("cascade-clock")
+    report = read(name)
     rows = [row for row in report["rows"] if row["kind"] == "clock"]
-    head = ("networks", "batch", "ms per image", "p50", "p99")
+    head = ("networks", "batch", "accuracy", "ms per image", "p50", "p99")
     lines = [
         (
             row["model"],
             row["batch"],
+            f"{row['accuracy']:.4f}",
             f"{row['ms']:.2f}",
             f"{row['ms_p50']:.2f}" if row["batch"] == 1 else "",
             f"{row['ms_p99']:.2f}" if row["batch"] == 1 else "",
         )
         for row in rows
     ]
-    return part("cascade-clock", report, table(head, lines))
+    return part(name, report, table(head, lines))

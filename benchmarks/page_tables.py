@@ -6,7 +6,14 @@ Each begins with what was measured on what; the names of ``PARTS`` are those of 
 
 from collections.abc import Callable
 
-from page_cascade import cascade, cascade_clock, cascade_efficiency
+from page_cascade import (
+    cascade,
+    cascade_clock,
+    cascade_clock_finetuned,
+    cascade_efficiency,
+    cascade_finetuned,
+    cascade_pairs,
+)
 from page_compatibility import compatibility
 from page_engine import engine, engine_rounding, engine_static
 from page_markdown import BACKBONES, bold, part, read, table
@@ -142,6 +149,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "cascade": cascade,
     "cascade-efficiency": cascade_efficiency,
     "cascade-clock": cascade_clock,
+    "cascade-clock-finetuned": cascade_clock_finetuned,
+    "cascade-finetuned": cascade_finetuned,
+    "cascade-pairs": cascade_pairs,
     "training": training,
     "latency": latency,
     "startup": startup,
