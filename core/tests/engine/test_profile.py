@@ -1,12 +1,13 @@
 """An engine's profile: a cost table of times."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
 from dyncore import Engine, ExecutionPath, cost_table
-from dyncore.cost import Profile, read_profile
+from dyncore.cost import CostTable, Profile, read_profile
 from dyncore.data import Batch
 from dyncore.objectives import FlopsRatioConfig
 
@@ -56,17 +57,42 @@ def test_another_file_is_refused(tmp_path, text):
         read_profile(tmp_path / "other.json")
 
 
+def slower(table: CostTable, first: int, others: int) -> CostTable:
+    """Times that are multiples of MACs, of the first block by another factor."""
+    blocks = [
+        replace(
+            block,
+            paths=tuple(
+                replace(path, layers=tuple((others if index else first) * n for n in path.layers))
+                for path in block.paths
+            ),
+        )
+        for index, block in enumerate(table.blocks)
+    ]
+    return replace(table, unit="ns", blocks=tuple(blocks))
+
+
 def test_a_latency_budget_reads_the_times(networks, tmp_path, images):
     network = networks["blend"]
-    profile = Engine(network, torch.zeros_like(images), threads=1).profile()
-    profile.save(tmp_path / "profile.json")
+    macs = cost_table(network, (3, 13, 16))
+    times = slower(macs, 7, 2)
+    Profile("cpu", 1, 1, times, ()).save(tmp_path / "profile.json")
     config = FlopsRatioConfig(target=0.5, latency=str(tmp_path / "profile.json"))
     output = network(images)
     batch = Batch(images, torch.zeros(6, dtype=torch.long), torch.arange(6))
-    term = config.build(network, cost_table(network, (3, 13, 16)))(batch, output)["flops"]
-    times = profile.table
+    term = config.build(network, macs)(batch, output)["flops"]
     share = (times.macs(output.path).double().mean() - times.always) / times.gated
     torch.testing.assert_close(term, (share - 0.5) ** 2, rtol=1e-6, atol=1e-9)
+    by_macs = (macs.macs(output.path).double().mean() - macs.always) / macs.gated
+    assert abs(share - by_macs) > 1e-3
+
+
+def test_a_latency_budget_refuses_times_of_zero(networks, tmp_path):
+    macs = cost_table(networks["blend"], (3, 13, 16))
+    Profile("cpu", 1, 1, slower(macs, 0, 0), ()).save(tmp_path / "profile.json")
+    config = FlopsRatioConfig(target=0.5, latency=str(tmp_path / "profile.json"))
+    with pytest.raises(ValueError, match=r"gated paths take 0 ns, .* measure again"):
+        config.build(networks["blend"], macs)
 
 
 def test_a_latency_budget_refuses_another_networks_profile(networks, tmp_path, images):

@@ -168,4 +168,9 @@ def _times(file: str, table: CostTable) -> CostTable:
             f"with {sum(len(b.paths) for b in times.blocks)} paths, the model {len(table.blocks)} "
             f"with {sum(len(b.paths) for b in table.blocks)}; profile this one"
         )
+    if not times.gated:
+        raise ValueError(
+            f"latency: in {file} the gated paths take 0 ns, so no decision saves any time: measure "
+            "again while nothing else runs, or train to a budget of MACs"
+        )
     return times
