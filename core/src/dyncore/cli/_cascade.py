@@ -5,7 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -62,7 +62,9 @@ def run(options: CascadeOptions) -> None:
     else:
         _print(report, options, dataset.name, len(dataset.test))
     if options.save is not None and study.chosen is not None:
-        study.cascade(study.chosen).save_pretrained(options.save)
+        cascade = study.cascade(study.chosen)
+        cascade.info = replace(cascade.info, dataset=dataset.name, metrics=_metrics(cascade))
+        cascade.save_pretrained(options.save)
         print(f"written: {options.save}", file=sys.stderr if options.json else sys.stdout)
 
 
@@ -79,10 +81,19 @@ def _member(source: str, dataset: Dataset) -> Member:
     model = from_pretrained(source)
     if isinstance(model, Cascade):
         raise ValueError(f"{source} is a cascade: name its members, {source}/members/0 and others")
-    label = Path(os.path.abspath(source)).name if Path(source).is_dir() else source
     return Member.of(
-        model.float(), name=label, preprocessing=model.info.preprocessing or dataset.preprocessing
+        model.float(),
+        name=_label(source),
+        preprocessing=model.info.preprocessing or dataset.preprocessing,
     )
+
+
+def _label(source: str) -> str:
+    """A folder's name; a run keeps its model in ``RUN/model``."""
+    if not Path(source).is_dir():
+        return source
+    folder = Path(os.path.abspath(source))
+    return folder.parent.name if folder.name == "model" else folder.name
 
 
 class _Study:
@@ -206,9 +217,20 @@ class _Study:
         names = " → ".join(self.members[m].name for m in step.members)
         return {
             "name": names,
+            "members": list(step.members),
             **asdict(setting),
             "interval": list(wilson(setting.accuracy, len(self.labels))),
         }
+
+
+def _metrics(cascade: Cascade) -> dict[str, float]:
+    """What the card says: accuracy by thresholds of the other half, and the cost."""
+    found = cascade.calibration
+    assert found is not None
+    metrics = {"accuracy": found.expected_accuracy}
+    if found.unit == "MACs":
+        metrics["macs_ratio"] = found.chosen.cost / found.last_cost
+    return metrics
 
 
 def _check_unseen(members: Sequence[Member], split: Split) -> None:
@@ -239,12 +261,14 @@ def _print(report: dict[str, object], options: CascadeOptions, data: str, images
     table = Table(box=None, pad_edge=False)
     for column in ("models", "cost", "ms, batch 1", "batch 32", "accuracy", "95 %", "asked"):
         table.add_column(column, justify="left" if column == "models" else "right")
-    for rows in (report["models"], report["front"]):
+    for kind in ("models", "front"):
+        rows = report[kind]
         assert isinstance(rows, list)
         for row in rows:
             low, high = row["interval"]
+            numbers = " → ".join(str(member + 1) for member in row["members"])
             table.add_row(
-                row["name"],
+                f"{numbers}: {row['name']}" if kind == "models" else numbers,
                 shown(row["cost"], unit),
                 f"{row['ms_batch_1']:.3g}",
                 f"{row['ms_batch_32']:.3g}",
