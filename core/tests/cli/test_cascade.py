@@ -96,7 +96,7 @@ def test_no_model_runs_twice(dyn, small, trained, onnx_file, tmp_path, monkeypat
     assert ended.status == 0, ended.err
     assert set(asked) == {"large.onnx"}
     rows = [line.split("  ")[0] for line in ended.out.splitlines()]
-    assert "large.onnx" in rows
+    assert "3: large.onnx" in rows
     assert any("→" in row for row in rows)
 
 
