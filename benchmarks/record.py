@@ -58,6 +58,6 @@ def processor() -> str:
 
 
 def shown(argument: str) -> str:
-    """The argument; of one machine's absolute path only its last part, behind dots."""
+    """The argument; of a path that only one machine has only its last part, behind dots."""
     path = Path(argument)
-    return f"…/{path.name}" if path.is_absolute() else argument
+    return f"…/{path.name}" if path.is_absolute() or ".." in path.parts else argument
