@@ -39,7 +39,11 @@ class Result:
     metrics: dict[str, float]
     """Of the final model; ``shuffled_accuracy`` is that on other images' paths."""
     paths: dict[str, list[Any]]
-    """For each path of the network: its ``block``, whether it is ``gated``, its ``rate``."""
+    """For each path of the network: its ``block``, whether it is ``gated``, its ``rate`` and its
+    ``macs`` where it runs."""
+    macs: dict[str, float]
+    """``mean`` over the images, ``static`` for the plain backbone, ``always`` for what every image
+    pays, ``routers`` among it."""
 
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
