@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dyncore.campaigns._result import Result
-from dyncore.recipes import Phase, Recipe
+from dyncore.recipes import Phase, Recipe, without_routers
 
 
 def as_subnet(recipe: Recipe, result: Result) -> Recipe:
@@ -39,10 +39,10 @@ def most_run(result: Result) -> tuple[bool, ...]:
 
 
 def at_random(recipe: Recipe, result: Result) -> Recipe:
-    """The recipe with routing at random, at the rates of ``result``; only labels teach."""
+    """The recipe with routing at random, at the rates of ``result``, in all of its phases."""
 
     def drawn(phase: Phase) -> Phase:
-        rates = tuple(result.paths["rate"])
-        return replace(phase, paths="uniform", rates=rates, objective=("classification",))
+        rates, parts = tuple(result.paths["rate"]), without_routers(recipe)
+        return replace(phase, paths="uniform", rates=rates, objective=parts)
 
     return replace(recipe, phases=tuple(drawn(phase) for phase in recipe.phases))

@@ -11,7 +11,6 @@ from typing import Any
 from dyncore.gating import (
     CodebookRouterConfig,
     GumbelSoftmaxGateConfig,
-    ReLU1GateConfig,
     StraightThroughGateConfig,
 )
 from dyncore.objectives import FlopsRatioConfig, FullPathConfig, ObjectiveConfig, TeacherConfig
@@ -59,12 +58,10 @@ def _with_part(key: str, part: ObjectiveConfig) -> Callable[[Recipe], Recipe]:
 
 def _open(recipe: Recipe) -> Recipe:
     gate = recipe.network.gate
-    if isinstance(gate, ReLU1GateConfig):
-        return _network(gate=replace(gate, initial_bias=1.0))(recipe)
-    biases = (0.0, OPEN_BIAS)
-    if gate is None or "initial_biases" not in {field.name for field in fields(gate)}:
-        return recipe
-    return _network(gate=replace(gate, initial_biases=biases))(recipe)  # type: ignore[call-arg]
+    starts = {"initial_biases": (0.0, OPEN_BIAS), "initial_bias": 1.0}
+    known = {field.name for field in fields(gate)} if gate is not None else set()
+    values = {name: value for name, value in starts.items() if name in known}
+    return _network(gate=replace(gate, **values))(recipe)  # type: ignore[type-var]
 
 
 def _hard(recipe: Recipe) -> Recipe:
@@ -98,15 +95,18 @@ def _calm(recipe: Recipe) -> Recipe:
     return replace(recipe, optimizer=replace(optimizer, router_learning_rate=rate))
 
 
+def without_routers(recipe: Recipe) -> tuple[str, ...]:
+    """Keys of the objective's parts that mean something where paths are not decided."""
+    return tuple(key for key in ("classification", "full", "teacher") if key in recipe.objective)
+
+
 def _random_first(recipe: Recipe) -> Recipe:
-    """Terms that read routers do not count there."""
-    kept = [key for key in ("classification", "full", "teacher") if key in recipe.objective]
     epochs = RANDOM_SHARE * recipe.epochs
     first = Phase(
         name="random",
         epochs=epochs,
         paths="uniform",
-        objective=tuple(kept),
+        objective=without_routers(recipe),
         schedule=Constant(),
     )
     rest = recipe.with_epochs(recipe.epochs - epochs)
