@@ -25,6 +25,11 @@ def most_run(result: Result) -> tuple[bool, ...]:
     What its routers cost may be spent on paths.
     """
     paths, macs = result.paths, result.macs
+    if not macs:
+        raise ValueError(
+            f"the result of {result.run}-s{result.seed} does not say what its paths cost: delete "
+            "it, and run it again"
+        )
     kept = [not gated for gated in paths["gated"]]
     left = macs["mean"] - macs["always"] + macs["routers"]
     by_rate = sorted(

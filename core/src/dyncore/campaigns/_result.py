@@ -1,7 +1,7 @@
 """What is kept of a finished run: one JSON file, from which pages are made."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Result:
     paths: dict[str, list[Any]]
     """For each path of the network: its ``block``, whether it is ``gated``, its ``rate`` and its
     ``macs`` where it runs."""
-    macs: dict[str, float]
+    macs: dict[str, float] = field(default_factory=dict)
     """``mean`` over the images, ``static`` for the plain backbone, ``always`` for what every image
     pays, ``routers`` among it."""
 

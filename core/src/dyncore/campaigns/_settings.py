@@ -17,11 +17,11 @@ class Settings:
     """At the length at which it runs."""
     init: str | None
     """Name of the model or of the entry that it starts from."""
-    teacher: str | None
-    """Name of the model or of the entry that teaches it."""
     precision: str
     accumulate: int
     sync_batch_norm: bool
+    teacher: str | None = None
+    """Name of the model or of the entry that teaches it."""
 
     @classmethod
     def of(cls, arguments: Arguments, entry: Entry) -> "Settings":
