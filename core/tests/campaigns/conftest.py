@@ -22,6 +22,18 @@ recipe = "vanilla-resnet20-digits-b0.5"
 options = "--epochs 2 --network.router.dim 8"
 seeds = [0, 1]
 init = "static"
+
+[runs.subnet]
+recipe = "static-resnet20-digits"
+options = "--epochs 1"
+init = "static"
+subnet_of = "vanilla"
+
+[runs.random]
+recipe = "vanilla-resnet20-digits-b0.5+taught"
+options = "--epochs 1 --network.router.dim 8"
+teacher = "static"
+rates_of = "vanilla"
 """
 
 

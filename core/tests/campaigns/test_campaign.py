@@ -62,6 +62,13 @@ def test_a_run_needs_the_run_of_its_seed_or_the_only_one(tmp_path):
         ('init = "c"', 'init = "b"', "runs.b waits for itself"),
         ('init = "c"', 'init = "a"', "runs.b: 'a' has no seed 7"),
         ("seeds = [3]", 'seeds = [3]\ninit = "b"', "runs.b waits for itself"),
+        ("seeds = [3]", 'seeds = [3]\nteacher = "b"', "runs.b waits for itself"),
+        ("seeds = [3]", 'seeds = [3]\nrates_of = "d"', "runs.c: there is no 'd' among"),
+        (
+            "seeds = [3]",
+            'seeds = [3]\nsubnet_of = "public"',
+            "runs.c: 'public' is a model, not a run",
+        ),
         ("--epochs 4", "--seed 4", "runs.a: options: --seed is set by the command"),
         ("--epochs 4", "--init=x", "runs.a: options: --init is set by the field init"),
         ("--epochs 4", "--epochs '4", "runs.a: No closing quotation"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from dyncore.campaigns import Entry
 from dyncore.campaigns._settings import Settings, changes
 from dyncore.gating import ContextRouterConfig, config_to_dict
 from dyncore.objectives import CrossEntropyConfig
@@ -15,7 +16,8 @@ RECIPE = "vanilla-resnet20-digits-b0.5"
 
 
 def settings(*words: str) -> Settings:
-    return Settings.of(parse_arguments(RECIPE, words, prog="test"), None)
+    entry = Entry(name="run", recipe=RECIPE, options=words, seeds=(0,))
+    return Settings.of(parse_arguments(RECIPE, words, prog="test"), entry)
 
 
 def recorded(found: Settings) -> dict:

@@ -44,7 +44,7 @@ def when_saved(folder: Path, step: int, strike) -> threading.Thread:
 def whole(tmp_path_factory, _on_cpu) -> Workplace:
     """The first runs of the campaign, never stopped."""
     place = open_campaign(tmp_path_factory.mktemp("whole"))
-    for run in place.campaign.runs[:2]:
+    for run in place.campaign.runs[:4]:
         perform(place, run)
     return place
 
@@ -55,14 +55,16 @@ def test_stopped_and_killed_it_goes_on_where_it_was(tmp_path, whole):
         '[models]\nnone = "a folder that is not there"\n'
     )
     place, said = open_campaign(tmp_path, TEXT + lost, none=str(tmp_path / "none")), []
-    static, vanilla, lost, _ = place.campaign.runs
+    static, vanilla, _, _, lost, other = place.campaign.runs
     folder, work = place.folder(static), Work(place, jobs=2, say=said.append)
-    assert [*states(place).values()] == [
-        State.OPEN,
-        State.WAITING,
-        State.OPEN,
-        State.WAITING,
-    ]
+    assert states(place) == {
+        "static-s0": State.OPEN,
+        "vanilla-s0": State.WAITING,
+        "subnet-s0": State.WAITING,
+        "random-s0": State.WAITING,
+        "lost-s0": State.OPEN,
+        "vanilla-s1": State.WAITING,
+    }
 
     when_saved(folder, 10, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(CampaignStopped, match="SIGTERM: stopped; the same command goes on"):
@@ -82,7 +84,8 @@ def test_stopped_and_killed_it_goes_on_where_it_was(tmp_path, whole):
 
     work = Work(place, jobs=2, say=said.append)
     assert work.do([lost, static, vanilla]) == ["lost-s0"]
-    assert [*states(place).values()] == [State.DONE, State.DONE, State.OPEN, State.OPEN]
+    assert states(place).pop("vanilla-s0") is State.DONE
+    assert {states(place)[run.name] for run in (other, lost)} == {State.OPEN}
     assert said[-1].startswith("vanilla-s0: accuracy 0.")
     (line,) = [line for line in said if line.startswith("lost-s0 failed: ")]
     assert str(tmp_path / "none") in line
@@ -113,10 +116,27 @@ def test_a_result_holds_what_was_measured(whole):
     assert result.seconds > 0
 
 
+def test_beside_a_run_stand_its_subnet_and_random_paths_at_its_rates(whole):
+    _, vanilla, subnet, random = (
+        Result.load(whole.result_file(r)) for r in whole.campaign.runs[:4]
+    )
+    kept = subnet.settings["recipe"]["network"]["frozen"]
+    assert subnet.paths["rate"] == [float(there) for there in kept]
+    assert subnet.metrics["distinct_paths"] == 1
+    assert subnet.macs["routers"] == 0
+    assert random.settings["recipe"]["phases"][0]["rates"] == vanilla.paths["rate"]
+    sigma = 0.5 / 360**0.5  # of 360 test images
+    for drawn, rate in zip(random.paths["rate"], vanilla.paths["rate"], strict=True):
+        assert abs(drawn - rate) < 5 * sigma
+    assert "shuffled_accuracy" not in random.metrics
+    assert random.settings["teacher"] == "static"
+    assert random.settings["recipe"]["objective"]["teacher"]["model"] == ""
+
+
 def test_a_changed_recipe_is_named_and_left_alone(tmp_path, whole):
     changed = open_campaign(tmp_path, TEXT.replace("--epochs 2", "--epochs 3"))
     place = replace(changed, results=whole.results, output=whole.output)
-    static, vanilla, other = survey(place, place.campaign.runs)
+    static, vanilla, *_, other = survey(place, place.campaign.runs)
     assert (static.state, vanilla.state, other.state) == (State.DONE, State.CHANGED, State.OPEN)
     file = place.result_file(vanilla.run)
     assert vanilla.note == f"recipe.phases.0.epochs = 3.0 (2.0): delete {file} to run it again"
@@ -124,7 +144,7 @@ def test_a_changed_recipe_is_named_and_left_alone(tmp_path, whole):
 
 
 def test_time_is_estimated_from_what_is_done(whole):
-    run = whole.campaign.runs[2]
+    run = whole.campaign.runs[-1]
     (status,) = survey(whole, [run])
     done = Result.load(whole.result_file(whole.campaign.runs[1]))
     assert status.left == pytest.approx(done.seconds)
@@ -132,7 +152,7 @@ def test_time_is_estimated_from_what_is_done(whole):
 
 def test_results_of_another_machine_are_done_but_no_start(tmp_path, whole):
     place = replace(whole, output=tmp_path)
-    static, _, other = survey(place, place.campaign.runs)
+    static, *_, other = survey(place, place.campaign.runs)
     assert static.state is State.DONE
     assert other.state is State.ELSEWHERE
     assert other.note.startswith("static-s0 was run elsewhere: copy ")

@@ -5,7 +5,12 @@ import torch
 
 from dyncore.recipes import Phase
 from dyncore.training import draw_decisions
-from dyncore.training._random import draw_noise, draw_uniform_paths, seed_modules
+from dyncore.training._random import (
+    draw_noise,
+    draw_uniform_paths,
+    paths_of_test,
+    seed_modules,
+)
 
 ROUTED = Phase(name="train", epochs=1.0)
 UNIFORM = Phase(name="warm-up", epochs=1.0, paths="uniform")
@@ -48,6 +53,18 @@ def test_uniform_paths_are_fair_coins_per_image_and_path(networks):
     correlation = torch.corrcoef(on.T) - torch.eye(on.shape[1])
     assert correlation.abs().max() < 5 * 2 * sigma
     assert len({tuple(row) for row in on.tolist()}) == 2 ** on.shape[1]
+
+
+def test_random_paths_have_their_rates(networks):
+    model = networks["n2-basic"]
+    rates = torch.linspace(0, 1, sum(model.paths_per_block)).tolist()
+    where = {"seed": 0, "step": 0, "batch": 4000, "share": slice(0, 4000)}
+    on = draw_uniform_paths(model, **where, rates=tuple(rates)).double()
+    assert (on.mean(0) - torch.tensor(rates)).abs().max() < 5 * 0.5 / 4000**0.5
+    index = torch.arange(512, 1024)
+    first, again = (paths_of_test(model, tuple(rates), index) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, paths_of_test(model, tuple(rates), index - 512))
 
 
 def test_a_block_without_a_shortcut_keeps_a_path(networks):

@@ -18,6 +18,18 @@
     recipe = "vanilla-resnet32-cifar10-b0.6"
     seeds = [0]
     init = "static"                  # waits for it
+
+    [runs.vanilla-subnet]            # what stands beside a run, at its cost
+    recipe = "static-resnet32-cifar10"
+    subnet_of = "vanilla"            # only its most-run paths, for every image
+
+    [runs.vanilla-random]
+    recipe = "vanilla-resnet32-cifar10-b0.6"
+    rates_of = "vanilla"             # random paths, at its rates
+
+    [runs.vanilla-taught]
+    recipe = "vanilla-resnet32-cifar10-b0.6+taught"
+    teacher = "static"               # a model, or another run
 """
 
 import shlex
@@ -49,13 +61,25 @@ class Entry:
     options: tuple[str, ...]
     """What changes the recipe and the run, as words of the command line."""
     seeds: tuple[int, ...]
-    init: str | None
+    init: str | None = None
     """Whose backbone's weights are the start: a model's name, or another entry's."""
+    teacher: str | None = None
+    """Who teaches: a model's name, or another entry's."""
+    subnet_of: str | None = None
+    """The entry whose most-run paths are all that there is, at its mean MACs."""
+    rates_of: str | None = None
+    """The entry at whose rates random paths are taken, in training and in evaluation."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models and entries whose weights it reads."""
+        return tuple(name for name in (self.init, self.teacher) if name is not None)
 
     @property
     def donors(self) -> tuple[str, ...]:
         """The models and entries that it needs."""
-        return () if self.init is None else (self.init,)
+        others = (self.subnet_of, self.rates_of)
+        return (*self.models, *(name for name in others if name is not None))
 
 
 @dataclass(frozen=True)
@@ -148,13 +172,16 @@ def _entry(name: str, found: dict[str, Any], seeds: list[Any], options: str) -> 
         recipe = _take(found, "recipe", str)
         words = (*_words(options), *_words(_take(found, "options", str, "")))
         own = _take(found, "seeds", list, seeds)
-        init = _take(found, "init", str, None)
+        others = {
+            key: _take(found, key, str, None)
+            for key in ("init", "teacher", "subnet_of", "rates_of")
+        }
         _nothing_left(found, "a run")
         if not own or len(set(own)) < len(own) or any(type(seed) is not int for seed in own):
             raise ValueError(f"seeds must be different whole numbers, at least one, not {own}")
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return Entry(name=name, recipe=recipe, options=words, seeds=tuple(own), init=init)
+    return Entry(name=name, recipe=recipe, options=words, seeds=tuple(own), **others)
 
 
 def _take(found: dict[str, Any], key: str, kind: type, *default: Any) -> Any:
@@ -185,6 +212,8 @@ def _check_donors(campaign: Campaign, entry: Entry) -> None:
     """Raises ValueError for one that is not there, that lacks a seed, or that waits for itself."""
     for name in entry.donors:
         if name in campaign.models:
+            if name not in entry.models:
+                raise ValueError(f"runs.{entry.name}: {name!r} is a model, not a run")
             continue
         if name not in campaign.entries:
             known = ", ".join([*campaign.models, *campaign.entries])

@@ -13,10 +13,11 @@ from dyncore.campaigns._provenance import commit, machine, versions
 from dyncore.campaigns._result import Result
 from dyncore.campaigns._sitting import Sitting
 from dyncore.campaigns._workplace import Workplace
+from dyncore.cost import CostTable, cost_table
 from dyncore.data import Loader, load_dataset
 from dyncore.gating import config_to_dict
 from dyncore.network import from_pretrained
-from dyncore.training import Evaluation, RunOptions, TrainingResult, shuffled_accuracy, train
+from dyncore.training import Arguments, Evaluation, TrainingResult, shuffled_accuracy, train
 
 
 def perform(place: Workplace, run: Run) -> Result:
@@ -25,13 +26,16 @@ def perform(place: Workplace, run: Run) -> Result:
     Raises what :func:`dyncore.training.train` does.
     """
     sitting = Sitting(place.folder(run))
-    arguments = place.arguments(run)
+    settings, arguments = place.settings(run), place.arguments(run)
+    assert settings is not None, "a run begins when those that it needs are done"
     try:
         trained = train(arguments.recipe, arguments.run)
-        shuffled = _shuffled(trained, arguments.run, arguments.recipe.dataset)
+        random = bool(arguments.recipe.phases[-1].rates)
+        gain = {} if random else {"shuffled_accuracy": _shuffled(trained, arguments)}
     finally:
         sitting.pause()
     evaluation = trained.evaluation
+    table = _costs(trained)
     config = json.loads((trained.model / "config.json").read_text(encoding="utf-8"))
     result = Result(
         campaign=place.campaign.name,
@@ -40,7 +44,7 @@ def perform(place: Workplace, run: Run) -> Result:
         recipe_name=run.entry.recipe,
         options=list(run.entry.options),
         init=run.entry.init,
-        settings=config_to_dict(place.settings(run)),
+        settings=config_to_dict(settings),
         versions=versions(name for name in config["requires"] if name != "dyncore"),
         commit=commit(),
         machine=machine(),
@@ -48,16 +52,32 @@ def perform(place: Workplace, run: Run) -> Result:
         seconds=round(sitting.seconds, 1),
         sittings=sitting.number,
         curve=_curve(trained.folder / "metrics.jsonl"),
-        metrics=evaluation.metrics() | {"shuffled_accuracy": shuffled},
-        paths=_paths(evaluation),
+        metrics=evaluation.metrics() | gain,
+        paths=_paths(evaluation, table),
+        macs={
+            "mean": evaluation.mean_macs,
+            "static": table.static,
+            "always": table.always,
+            "routers": sum(block.router for block in table.blocks),
+        },
     )
     result.save(place.result_file(run))
     return result
 
 
-def _shuffled(trained: TrainingResult, options: RunOptions, usual: str) -> float:
+def _costs(trained: TrainingResult) -> CostTable:
+    model = from_pretrained(trained.model)
+    assert model.info.preprocessing is not None
+    size = model.info.preprocessing.size
+    return cost_table(model, (3, size, size))
+
+
+def _shuffled(trained: TrainingResult, arguments: Arguments) -> float:
     """Accuracy of the saved model on other images' paths."""
-    dataset = load_dataset(options.data or usual, skip_corrupt=options.skip_corrupt)
+    options = arguments.run
+    dataset = load_dataset(
+        options.data or arguments.recipe.dataset, skip_corrupt=options.skip_corrupt
+    )
     assert dataset.test is not None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loader = Loader(
@@ -92,9 +112,10 @@ def _curve(metrics: Path) -> list[dict[str, float]]:
     ]
 
 
-def _paths(evaluation: Evaluation) -> dict[str, list[Any]]:
+def _paths(evaluation: Evaluation, table: CostTable) -> dict[str, list[Any]]:
     return {
         "block": evaluation.blocks.tolist(),
         "gated": evaluation.gated.tolist(),
         "rate": np.round(evaluation.path.mean(0), 6).tolist(),
+        "macs": [path.total for block in table.blocks for path in block.paths],
     }

@@ -1,7 +1,7 @@
 """What is kept of a finished run: one JSON file, from which pages are made."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,11 @@ class Result:
     metrics: dict[str, float]
     """Of the final model; ``shuffled_accuracy`` is that on other images' paths."""
     paths: dict[str, list[Any]]
-    """For each path of the network: its ``block``, whether it is ``gated``, its ``rate``."""
+    """For each path of the network: its ``block``, whether it is ``gated``, its ``rate`` and its
+    ``macs`` where it runs."""
+    macs: dict[str, float] = field(default_factory=dict)
+    """``mean`` over the images, ``static`` for the plain backbone, ``always`` for what every image
+    pays, ``routers`` among it."""
 
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any
 
+from dyncore.campaigns._campaign import Entry
 from dyncore.recipes import Recipe
 from dyncore.training import Arguments
 
@@ -19,13 +20,16 @@ class Settings:
     precision: str
     accumulate: int
     sync_batch_norm: bool
+    teacher: str | None = None
+    """Name of the model or of the entry that teaches it."""
 
     @classmethod
-    def of(cls, arguments: Arguments, init: str | None) -> "Settings":
+    def of(cls, arguments: Arguments, entry: Entry) -> "Settings":
         recipe, run = arguments.recipe, arguments.run
         return cls(
             recipe=recipe if run.epochs is None else recipe.with_epochs(run.epochs),
-            init=init,
+            init=entry.init,
+            teacher=entry.teacher,
             precision=run.precision,
             accumulate=run.accumulate,
             sync_batch_norm=run.sync_batch_norm,

@@ -48,14 +48,9 @@ def survey(place: Workplace, runs: Sequence[Run]) -> list[Status]:
     Raises ValueError for a recipe or option that there is none, and for a file that is no result.
     """
     campaign = place.campaign
-    results = {run.name: _result(place, run) for run in campaign.runs}
+    results = {run.name: place.result(run) for run in campaign.runs}
     speeds = _speeds(result for result in results.values() if result is not None)
     return [_status(place, run, results, speeds) for run in runs]
-
-
-def _result(place: Workplace, run: Run) -> Result | None:
-    file = place.result_file(run)
-    return Result.load(file) if file.exists() else None
 
 
 def _status(
@@ -66,11 +61,14 @@ def _status(
 ) -> Status:
     settings = place.settings(run)
     if (result := results[run.name]) is not None:
-        changed = "; ".join(changes(settings, result.settings))
+        changed = "" if settings is None else "; ".join(changes(settings, result.settings))
         if changed:
             file = place.result_file(run)
             return Status(run, State.CHANGED, f"{changed}: delete {file} to run it again", result)
         return Status(run, State.DONE, _outcome(result), result)
+    waits = [donor.name for donor in place.campaign.needs(run) if results[donor.name] is None]
+    if settings is None:
+        return Status(run, State.WAITING, f"for {', '.join(waits)}")
     epochs = settings.recipe.epochs
     epoch = _epoch(place.folder(run) / run.entry.recipe / "metrics.jsonl")
     speed = speeds.get(run.entry.recipe) or (fmean(speeds.values()) if speeds else None)
@@ -78,7 +76,6 @@ def _status(
     progress = f"epoch {epoch:.2f} of {epochs:g}" if epoch else f"{epochs:g} epochs"
     if is_claimed(place.folder(run)):
         return Status(run, State.RUNNING, progress, left=left)
-    waits = [donor.name for donor in place.campaign.needs(run) if results[donor.name] is None]
     if waits:
         return Status(run, State.WAITING, f"for {', '.join(waits)}", left=left)
     if (missing := place.missing(run)) is not None:
@@ -88,10 +85,10 @@ def _status(
 
 def _outcome(result: Result) -> str:
     found = result.metrics
-    return (
-        f"accuracy {found['accuracy']:.4f}, MACs ratio {found['macs_ratio']:.3f}, "
-        f"shuffled {found['shuffled_accuracy']:.4f}, {found['distinct_paths']:.0f} paths"
-    )
+    text = f"accuracy {found['accuracy']:.4f}, MACs ratio {found['macs_ratio']:.3f}"
+    if found["distinct_paths"] > 1 and "shuffled_accuracy" in found:
+        text += f", shuffled {found['shuffled_accuracy']:.4f}, {found['distinct_paths']:.0f} paths"
+    return text
 
 
 def _speeds(results: Iterable[Result]) -> dict[str, float]:

@@ -5,9 +5,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from dyncore.campaigns._campaign import Campaign, Run
+from dyncore.campaigns._beside import as_subnet, at_random
+from dyncore.campaigns._campaign import Campaign, Entry, Run
+from dyncore.campaigns._result import Result
 from dyncore.campaigns._settings import Settings
+from dyncore.objectives import TeacherConfig
+from dyncore.recipes import Recipe
 from dyncore.training import Arguments, parse_arguments
+
+TEACHER = "teacher"
+"""Key of the objective's part that reads a trained network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,43 +49,73 @@ class Workplace:
         """Folder of the model that a finished run leaves."""
         return self.folder(run) / run.entry.recipe / "model"
 
-    def settings(self, run: Run) -> Settings:
-        return Settings.of(self._parsed(run), run.entry.init)
+    def settings(self, run: Run) -> Settings | None:
+        """What its result follows from; None while a run that it needs has no result."""
+        derived = self._derived(run)
+        return None if derived is None else Settings.of(derived, run.entry)
 
     def arguments(self, run: Run) -> Arguments:
-        """What it is trained with, where nothing is :meth:`missing`."""
-        parsed = self._parsed(run)
+        """What it is trained with, where it has settings and nothing is :meth:`missing`."""
+        derived, entry = self._derived(run), run.entry
+        assert derived is not None
+        recipe = derived.recipe
+        if entry.teacher is not None:
+            teacher = replace(_teacher(recipe, entry), model=self._weights(run, entry.teacher))
+            recipe = replace(recipe, objective={**recipe.objective, TEACHER: teacher})
         options = replace(
-            parsed.run,
+            derived.run,
             data=self.data,
             output=str(self.folder(run)),
             seed=run.seed,
             resume="auto",
-            init=self._start(run),
+            init=None if entry.init is None else self._weights(run, entry.init),
         )
-        return replace(parsed, run=options)
+        return Arguments(run=options, recipe=recipe)
 
     def missing(self, run: Run) -> str | None:
         """What keeps a run, whose donors are done, from beginning here; None: nothing."""
-        name = run.entry.init
-        if name is None:
-            return None
-        donor = self.campaign.donor(run, name)
-        if donor is None:
-            return None if name in self.models else f"give --models {name}=FOLDER"
-        folder = self.model(donor)
-        return None if folder.is_dir() else f"{donor.name} was run elsewhere: copy {folder}"
+        for name in run.entry.models:
+            donor = self.campaign.donor(run, name)
+            if donor is None and name not in self.models:
+                return f"give --models {name}=FOLDER"
+            if donor is not None and not self.model(donor).is_dir():
+                return f"{donor.name} was run elsewhere: copy {self.model(donor)}"
+        return None
 
-    def _start(self, run: Run) -> str | None:
-        name = run.entry.init
-        if name is None:
-            return None
+    def result(self, run: Run) -> Result | None:
+        """What is kept of the run; None: it is not done. ValueError for a file that is none."""
+        file = self.result_file(run)
+        return Result.load(file) if file.exists() else None
+
+    def _weights(self, run: Run, name: str) -> str:
         donor = self.campaign.donor(run, name)
         return self.models[name] if donor is None else str(self.model(donor))
 
-    def _parsed(self, run: Run) -> Arguments:
+    def _derived(self, run: Run) -> Arguments | None:
+        """The recipe as the results of other runs make it."""
         entry = run.entry
-        return _parse(f"{self.file}: runs.{entry.name}", entry.recipe, entry.options)
+        parsed = _parse(f"{self.file}: runs.{entry.name}", entry.recipe, entry.options)
+        recipe = parsed.recipe
+        if entry.teacher is not None:
+            _teacher(recipe, entry)
+        for name, derive in ((entry.subnet_of, as_subnet), (entry.rates_of, at_random)):
+            donor = None if name is None else self.campaign.donor(run, name)
+            if donor is not None:
+                result = self.result(donor)
+                if result is None:
+                    return None
+                recipe = derive(recipe, result)
+        return replace(parsed, recipe=recipe)
+
+
+def _teacher(recipe: Recipe, entry: Entry) -> TeacherConfig:
+    part = recipe.objective.get(TEACHER)
+    if not isinstance(part, TeacherConfig):
+        raise ValueError(
+            f"runs.{entry.name} has a teacher, but recipe {recipe.name!r} does not listen: take "
+            f"{recipe.name}+taught"
+        )
+    return part
 
 
 @cache

@@ -1,5 +1,6 @@
 """Routers, gates, decisions and execution paths."""
 
+from dyncore.gating._codebook import CodebookRouter, CodebookRouterConfig
 from dyncore.gating._config import PartConfig, config_to_dict
 from dyncore.gating._decision import Choice, Decision, Relaxation
 from dyncore.gating._deferred import Deferred
@@ -31,6 +32,8 @@ __all__ = [
     "Affine",
     "BlindRouter",
     "Choice",
+    "CodebookRouter",
+    "CodebookRouterConfig",
     "ContextRouter",
     "ContextRouterConfig",
     "Decision",

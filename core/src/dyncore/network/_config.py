@@ -48,6 +48,9 @@ class DynamicConfig:
     """How decision and block meet."""
     nested: tuple[Subnet, ...] = ()
     """Smaller networks that share the convolutions of a static one, of growing size."""
+    frozen: tuple[bool, ...] = ()
+    """Of a network without routers: whether each path of each block is there, for every image; a
+    frozen subnet. Empty: all of them are."""
 
     def __post_init__(self) -> None:
         if self.num_classes < 1:
@@ -61,6 +64,8 @@ class DynamicConfig:
             )
         if self.gate is None and self.granularity.channels:
             raise ValueError("granularity.channels needs a gate that decides channels: 'relu1'")
+        if self.frozen and (self.gate is not None or self.nested):
+            raise ValueError("frozen fixes every path: leave router, gate and nested out")
         if self.nested and (self.gate is not None or self.granularity != Granularity()):
             raise ValueError("nested subnets are part of a static network: leave the gate out")
         sizes = [len(subnet.blocks) for subnet in self.nested]

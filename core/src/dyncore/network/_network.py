@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.gating import Decision, ExecutionPath, FrozenGate, RouterState
+from dyncore.gating import BlindRouter, Decision, ExecutionPath, FrozenGate, RouterState
 from dyncore.hub import push_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import save_folder
@@ -27,6 +27,9 @@ class DynamicNetwork(nn.Module):
     pool: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     """Gives a map and its mean, in place of the mean alone; ``dyncore.kernels`` puts it here for
     training. A function of a module, so that copies and pickles have it, too."""
+
+    detached = False
+    """Whether routers teach only themselves: what they look at gets no gradient from them."""
 
     def __init__(self, config: DynamicConfig, info: ModelInfo | None = None) -> None:
         super().__init__()
@@ -60,6 +63,29 @@ class DynamicNetwork(nn.Module):
                     channels=block.gated_channels if config.granularity.channels else 0,
                     keep_one=block.downsample is None,
                 )
+        if config.frozen:
+            self._freeze(config.frozen)
+
+    def _freeze(self, kept: tuple[bool, ...]) -> None:
+        """Take out the paths that are not ``kept``, in the order of the blocks."""
+        if len(kept) != sum(self.paths_per_block):
+            raise ValueError(
+                f"frozen says of {len(kept)} paths whether they are there, but the network has "
+                f"{sum(self.paths_per_block)}"
+            )
+        for site in self.sites:
+            own = kept[site.columns]
+            if site.block.downsample is None and not any(own):
+                raise ValueError(
+                    f"frozen leaves no path in block {site.index}, which has no shortcut"
+                )
+            if all(own):
+                continue
+            for n, there in enumerate(own):
+                if not there:
+                    site.block.remove_path(n)
+            self.routers[str(site.index)] = BlindRouter()
+            self.gates[str(site.index)] = FrozenGate(own)
 
     @property
     def subnets(self) -> tuple["DynamicNetwork", ...]:
@@ -249,7 +275,8 @@ class DynamicNetwork(nn.Module):
             if site.router is not None and site.gate is not None:
                 if path is None:
                     x, pooled = (x, x.mean((2, 3))) if self.pool is None else self.pool(x)
-                    feature, state = site.router(pooled, state)
+                    seen = pooled.detach() if self.detached else pooled
+                    feature, state = site.router(seen, state)
                     heard = None if noise is None else noise[:, site.columns]
                     decision = site.gate(feature, heard, relaxed=relaxed)
                 else:

@@ -8,15 +8,19 @@ from dyncore.objectives._parts import (
     ExecutionRateConfig,
     FlopsRatioConfig,
 )
+from dyncore.objectives._teaching import FullPathConfig, TeacherConfig, distillation
 
 __all__ = [
     "CategoryLossConfig",
     "CrossEntropyConfig",
     "ExecutionRateConfig",
     "FlopsRatioConfig",
+    "FullPathConfig",
     "NestedConfig",
     "Objective",
     "ObjectiveConfig",
     "ObjectivePart",
+    "TeacherConfig",
     "category_loss",
+    "distillation",
 ]

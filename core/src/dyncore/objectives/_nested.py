@@ -11,6 +11,7 @@ from dyncore.cost import CostTable
 from dyncore.data import Batch
 from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
+from dyncore.objectives._teaching import distillation
 
 
 class Nested(ObjectivePart):
@@ -24,23 +25,15 @@ class Nested(ObjectivePart):
         """The terms ``nested`` and ``distilled``; ValueError for an output of evaluation."""
         if not output.nested:
             raise ValueError("the nested loss needs a network in training: call model.train()")
-        config, temperature = self.config, self.config.temperature
-        teacher = _softened(output.logits.detach(), temperature)
+        config = self.config
         errors, distances = [], []
         for logits in output.nested:
             errors.append(F.cross_entropy(logits, batch.labels))
-            student = _softened(logits, temperature)
-            distances.append(F.kl_div(student, teacher, reduction="batchmean", log_target=True))
+            distances.append(distillation(logits, output.logits, config.temperature))
         return {
             "nested": config.cross_entropy * torch.stack(errors).sum(),
-            "distilled": config.distillation * temperature**2 * torch.stack(distances).sum(),
+            "distilled": config.distillation * torch.stack(distances).sum(),
         }
-
-
-def _softened(logits: Tensor, temperature: float) -> Tensor:
-    """``log softmax(logits / T)``, in float32 at least."""
-    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return (precise / temperature).log_softmax(1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,12 @@ class ObjectivePart(nn.Module, ABC):
     def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         """Named scalar terms, already weighted; the loss is their sum."""
 
+    def open(self, openness: float) -> None:
+        """Called before each step: a target t is then ``t + openness (1 - t)``.
+
+        ``openness`` falls from 1 to 0 where a phase is ``opening``; else it is 0.
+        """
+
     def after_step(self, model: DynamicNetwork) -> None:
         """Called after each optimiser step, e.g. to move a teacher."""
 
@@ -58,6 +64,11 @@ class Objective(nn.Module):
                     raise ValueError(f"two objective parts give a term named {name!r}")
                 terms[name] = term
         return terms
+
+    def open(self, openness: float) -> None:
+        """See :meth:`ObjectivePart.open`."""
+        for part in self.parts.values():
+            part.open(openness)  # type: ignore[operator]
 
     def after_step(self, model: DynamicNetwork) -> None:
         for part in self.parts.values():

@@ -61,11 +61,23 @@ class CrossEntropyConfig(ObjectiveConfig):
         return CrossEntropy(self.label_smoothing)
 
 
-class ExecutionRate(ObjectivePart):
+class _Budget(ObjectivePart):
+    """A part with a target in 0 … 1, which may begin open."""
+
+    def __init__(self, target: float) -> None:
+        super().__init__()
+        self._own = self.target = target
+
+    def open(self, openness: float) -> None:
+        """See :meth:`ObjectivePart.open`."""
+        self.target = self._own + openness * (1 - self._own)
+
+
+class ExecutionRate(_Budget):
     """See :func:`dyncore.cost.execution_rate_loss`."""
 
     def __init__(self, table: CostTable, config: "ExecutionRateConfig") -> None:
-        super().__init__()
+        super().__init__(config.target)
         self.table = table
         self.config = config
 
@@ -74,7 +86,7 @@ class ExecutionRate(ObjectivePart):
         path = _read(output.path, config.reads)
         if config.leak:
             path = ExecutionPath(tuple(_leaking(decision, config.leak) for decision in path))
-        loss = execution_rate_loss(path, self.table, config.target, config.tolerance)
+        loss = execution_rate_loss(path, self.table, self.target, config.tolerance)
         return {"rate": config.weight * loss}
 
 
@@ -115,13 +127,12 @@ class ExecutionRateConfig(ObjectiveConfig):
         return ExecutionRate(table, self)
 
 
-class FlopsRatio(ObjectivePart):
+class FlopsRatio(_Budget):
     """See :func:`dyncore.cost.flops_ratio_loss`."""
 
     def __init__(self, table: CostTable, target: float, weight: float, reads: Reads) -> None:
-        super().__init__()
+        super().__init__(target)
         self.table = table
-        self.target = target
         self.weight = weight
         self.reads: Reads = reads
 

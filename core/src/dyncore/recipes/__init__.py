@@ -10,6 +10,7 @@ from dyncore.recipes._context import (
 )
 from dyncore.recipes._installed import find_recipe, recipes
 from dyncore.recipes._make import make_recipe
+from dyncore.recipes._means import MEANS, with_means, without_routers
 from dyncore.recipes._phases import CONTEXT_PHASES, STEP_PHASES
 from dyncore.recipes._recipe import SGD, Phase, Recipe, Source
 from dyncore.recipes._schedule import Annealing, Constant, Cosine, Schedule, Steps
@@ -27,6 +28,7 @@ from dyncore.recipes._variants import (
 __all__ = [
     "BENCHMARKS",
     "CONTEXT_PHASES",
+    "MEANS",
     "ON_DIGITS",
     "SGD",
     "SHORT_ANNEALING",
@@ -57,4 +59,6 @@ __all__ = [
     "recipes",
     "short",
     "tuned",
+    "with_means",
+    "without_routers",
 ]

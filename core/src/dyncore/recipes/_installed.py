@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 
 from dyncore.parts import RegistryError, look_up, registered
+from dyncore.recipes._means import with_means
 from dyncore.recipes._recipe import Recipe
 
 
@@ -23,13 +24,14 @@ def recipes() -> dict[str, Recipe]:
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """The recipe of that name; behind it may stand ``+MEANS`` of :data:`MEANS`, one or several.
 
     Raises ValueError for an unknown one: with the nearest names, or with the package to install.
     """
     known = recipes()
+    name, *means = name.split("+")
     if name in known:
-        return known[name]
+        return with_means(known[name], means) if means else known[name]
     try:
         look_up("methods", name.partition("-")[0])
     except ValueError as error:

@@ -47,6 +47,11 @@ class Phase:
     """Learning rate over the phase."""
     annealing: Annealing | None = None
     """Temperature of the gates over the phase; None: as configured."""
+    rates: tuple[float, ...] = ()
+    """Of uniform paths: with which probability each path of each block is on; empty: 1/2. Then
+    evaluation draws, too: routing at random."""
+    opening: float = 0.0
+    """Share of the phase over which the objective's targets fall from 1 to their own."""
 
     def __post_init__(self) -> None:
         if not 0 < self.epochs < inf:
@@ -55,6 +60,10 @@ class Phase:
             raise ValueError(
                 f"phase {self.name!r}: paths must be one of {get_args(Paths)}, not {self.paths!r}"
             )
+        if self.rates and (self.paths == "routed" or not all(0 <= r <= 1 for r in self.rates)):
+            raise ValueError(f"phase {self.name!r}: rates must be in 0 … 1, with paths 'uniform'")
+        if not 0 <= self.opening <= 1:
+            raise ValueError(f"phase {self.name!r}: opening must be in 0 … 1, not {self.opening}")
         if self.objective is not None and not self.objective:
             raise ValueError(f"phase {self.name!r}: objective must name at least one part")
 
@@ -116,11 +125,18 @@ class Recipe:
     """The optimiser."""
     augmentation: CropFlip | RandomResizedCropFlip | None = None
     """What training images go through; None: nothing."""
+    detached_routers: bool = False
+    """Routers teach only themselves: blocks get no gradient through what routers look at."""
+    recalibrated: int = 0
+    """Training batches over which the norms' statistics are measured anew at the end, on hard
+    paths; 0: they stay those of training."""
 
     def __post_init__(self) -> None:
         check_folder_name("recipe name", self.name)
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+        if self.recalibrated < 0:
+            raise ValueError(f"recalibrated must not be negative, not {self.recalibrated}")
         if not self.objective:
             raise ValueError("objective must have at least one part")
         if not self.phases:

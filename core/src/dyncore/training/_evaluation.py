@@ -16,7 +16,9 @@ from dyncore.cascade import Cascade
 from dyncore.cost import CostTable
 from dyncore.data import Batch, DataFileError, Preprocessing
 from dyncore.files import replacing
+from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
+from dyncore.training._random import paths_of_test
 
 Array = np.ndarray
 
@@ -182,16 +184,20 @@ def evaluate(
     preprocessing: Preprocessing,
     table: CostTable,
     accelerator: Accelerator,
+    *,
+    rates: tuple[float, ...] = (),
 ) -> Evaluation:
     """Run ``model`` on every batch with hard decisions and gather all processes' rows.
 
-    The model is put into evaluation mode and left there.
+    With ``rates``, one per path, a network takes random paths in place of its own. The model is put
+    into evaluation mode and left there.
     """
     model.eval()
     columns: dict[str, list[Tensor]] = {}
     for batch in batches:
+        images = preprocessing.normalize(batch.images)
         with accelerator.autocast():
-            output = model(preprocessing.normalize(batch.images))
+            output = _at_random(model, images, batch, rates) if rates else model(images)
         for name, value in _rows(batch, output, table).items():
             columns.setdefault(name, []).append(value)
     gathered = {}
@@ -214,6 +220,15 @@ def evaluate(
         gated=np.array(gated),
         static_macs=table.static,
     )
+
+
+def _at_random(
+    model: DynamicNetwork | Cascade, images: Tensor, batch: Batch, rates: tuple[float, ...]
+) -> Output:
+    if isinstance(model, Cascade):
+        raise ValueError("a cascade has no paths to be drawn: leave rates out")
+    on = paths_of_test(model, rates, batch.index)
+    return model(images, path=ExecutionPath.of(on, model.paths_per_block, dtype=images.dtype))
 
 
 def _rows(batch: Batch, output: Output, table: CostTable) -> dict[str, Tensor]:

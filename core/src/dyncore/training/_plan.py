@@ -34,6 +34,11 @@ class PlannedPhase:
         annealing = self.phase.annealing
         return 1.0 if annealing is None else annealing.noise(self._progress(step))
 
+    def openness(self, step: int) -> float:
+        """How far targets are still open at ``step`` of the run: 1 at the start, 0 as they are."""
+        opening = self.phase.opening
+        return max(0.0, 1 - self._progress(step) / opening) if opening else 0.0
+
     def _progress(self, step: int) -> float:
         return (step - self.first) / (self.last - self.first)
 

@@ -1,7 +1,9 @@
 """Randomness as a function of (seed, step, index in the global batch)."""
 
+from typing import Any
+
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from dyncore.data import mix_seed
@@ -25,7 +27,8 @@ def draw_decisions(
     if not model.gates:
         return None, None
     if phase.paths == "uniform":
-        return None, draw_uniform_paths(model, seed=seed, step=step, batch=batch, share=share)
+        where: dict[str, Any] = {"seed": seed, "step": step, "batch": batch, "share": share}
+        return None, draw_uniform_paths(model, **where, rates=phase.rates)
     return draw_noise(model, seed=seed, step=step, batch=batch, share=share), None
 
 
@@ -39,17 +42,40 @@ def draw_noise(
 
 
 def draw_uniform_paths(
-    model: DynamicNetwork, *, seed: int, step: int, batch: int, share: slice
+    model: DynamicNetwork,
+    *,
+    seed: int,
+    step: int,
+    batch: int,
+    share: slice,
+    rates: tuple[float, ...] = (),
 ) -> Bool[Tensor, "batch total"]:
-    """This process's share of random paths: on or off with probability 1/2 (RDI-Net Eq. 14).
+    """This process's share of random paths: on with probability 1/2 (RDI-Net Eq. 14), or ``rates``.
 
     A block whose paths are all off but which has no shortcut keeps its first path on.
     """
     device = next(model.parameters()).device
+    return _draw(model, _generator(device, "paths", seed, step), batch, rates)[share]
+
+
+def paths_of_test(
+    model: DynamicNetwork, rates: tuple[float, ...], index: Int[Tensor, "batch"]
+) -> Bool[Tensor, "batch total"]:
+    """The random paths on which a network that is routed at random is evaluated: always the same.
+
+    They follow from the number of the batch's first image.
+    """
+    generator = _generator(index.device, "test paths", int(index[0]))
+    return _draw(model, generator, len(index), rates)
+
+
+def _draw(
+    model: DynamicNetwork, generator: torch.Generator, batch: int, rates: tuple[float, ...]
+) -> Bool[Tensor, "batch total"]:
     shape = (batch, sum(model.paths_per_block))
-    generator = _generator(device, "paths", seed, step)
-    on = torch.rand(shape, generator=generator, device=device) < 0.5
+    limit = torch.tensor(rates or (0.5,), device=generator.device)
+    on = torch.rand(shape, generator=generator, device=generator.device) < limit
     for site in model.sites:
         if site.block.downsample is None:
             on[:, site.columns.start] |= ~on[:, site.columns].any(1)
-    return on[share]
+    return on

@@ -30,6 +30,16 @@ def check_trackers(accelerator: Accelerator, options: RunOptions) -> None:
         )
 
 
+def check_rates(recipe: Recipe, model: DynamicNetwork) -> None:
+    """Raise ValueError for a phase with rates of other paths than the network has."""
+    for phase in recipe.phases:
+        if phase.rates and len(phase.rates) != sum(model.paths_per_block):
+            raise ValueError(
+                f"phase {phase.name!r} has {len(phase.rates)} rates, but the network has "
+                f"{sum(model.paths_per_block)} paths"
+            )
+
+
 def build_loaders(
     dataset: Dataset, recipe: Recipe, options: RunOptions, accelerator: Accelerator
 ) -> tuple[Loader, Loader]:
@@ -74,11 +84,14 @@ def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Dynami
     model = DynamicNetwork(recipe.network, info)
     if options.init is not None:
         tensors = read_tensors(find_folder(options.init))
+        there = model.backbone.state_dict()
         backbone = {
             key.removeprefix("backbone."): tensor
             for key, tensor in tensors.items()
             if key.startswith("backbone.")
         }
+        if recipe.network.frozen:  # what is not there needs no weights
+            backbone = {name: backbone[name] for name in backbone if name in there}
         load_weights(model.backbone, backbone, options.init)
         start_subnets(model)
     if options.channels_last:

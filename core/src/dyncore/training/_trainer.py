@@ -34,6 +34,7 @@ from dyncore.training._log import MetricsLog
 from dyncore.training._options import RunOptions
 from dyncore.training._plan import PlannedPhase, plan_phases
 from dyncore.training._processes import check_processes, share_buffers, synchronise_norms
+from dyncore.training._recalibrate import recalibrate
 from dyncore.training._reporter import Reporter
 from dyncore.training._run_folder import (
     CHECKPOINTS,
@@ -43,7 +44,7 @@ from dyncore.training._run_folder import (
     find_start,
     save_recipe,
 )
-from dyncore.training._setup import build_loaders, build_model, check_trackers, fit
+from dyncore.training._setup import build_loaders, build_model, check_rates, check_trackers, fit
 from dyncore.training._signals import StopRequest, TrainingStopped
 from dyncore.training._step import TrainingStep
 from dyncore.training._storage import writing
@@ -110,6 +111,7 @@ class Trainer:
         self.phases = plan_phases(self.recipe, self.train_loader.steps_per_epoch)
         set_seed(options.seed)
         self.model = build_model(self.recipe, options, self.dataset)
+        check_rates(self.recipe, self.model)
         size = self.dataset.preprocessing.size
         self.table: CostTable = cost_table(self.model, (3, size, size))
         parts = {
@@ -123,6 +125,7 @@ class Trainer:
             synchronise_norms(self.step_module)
         if options.kernels:
             install_kernels(self.step_module)
+        self.model.detached = self.recipe.detached_routers
         self.collapse = CollapseWatch(self.table)
         self.guard = StepGuard(self.accelerator.device, self.accelerator.num_processes)
 
@@ -147,6 +150,9 @@ class Trainer:
             if first < planned.last:
                 self._run_phase(planned, max(first, planned.first), resumed)
         self.step_module.anneal(end.temperature_factor(end.last - 1))  # as the last step left it
+        if self.recipe.recalibrated:
+            batches = islice(self.train_loader.epoch(0), self.recipe.recalibrated)
+            recalibrate(self.model, batches, self.dataset.preprocessing)
         evaluation = self._evaluate(end.last, final=True)
         model = self._save(evaluation)
         self.accelerator.end_training()
@@ -159,10 +165,11 @@ class Trainer:
         if first == 0 and resumed is None:
             self._save_checkpoint(0, planned, updater)
         routed, end = planned.phase.paths == "routed", self.phases[-1].last
+        frozen = bool(self.recipe.network.frozen)
         for epoch, within, count in planned.epochs_from(first):
             target = epoch * planned.steps_per_epoch + within + count
             step, stop = self._run_epoch(planned, updater, epoch, within, count)
-            if routed and count == planned.steps_per_epoch and step == target:
+            if routed and not frozen and count == planned.steps_per_epoch and step == target:
                 self._warn_of_collapse(epoch)
             regular = target == planned.last or (epoch + 1) % self.options.evaluate_every == 0
             if step == target and regular:
@@ -230,7 +237,12 @@ class Trainer:
         preprocessing = self.dataset.preprocessing
         share_buffers(self.model, self.accelerator)
         evaluation = evaluate(
-            self.model, self.test_loader.epoch(0), preprocessing, self.table, self.accelerator
+            self.model,
+            self.test_loader.epoch(0),
+            preprocessing,
+            self.table,
+            self.accelerator,
+            rates=self.phases[-1].phase.rates,
         )
         gap = relaxation_gap(self.model, next(self.test_loader.epoch(0)), preprocessing)
         epoch = step / self.train_loader.steps_per_epoch

@@ -43,6 +43,7 @@ class Updater:
         planned, process = self._planned, self._accelerator.process_index
         scale_learning_rates(self.optimizer, planned.learning_rate_factor(step))
         self._bare.anneal(planned.temperature_factor(step))
+        self._bare.objective.open(planned.openness(step))
         noise, on = self._draw(step)
         seed_modules(self._options.seed, step, process)
         count, results = self._options.accumulate, []
