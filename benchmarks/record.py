@@ -59,5 +59,9 @@ def processor() -> str:
 
 def shown(argument: str) -> str:
     """The argument; of a path that only one machine has only its last part, behind dots."""
-    path = Path(argument)
-    return f"…/{path.name}" if path.is_absolute() or ".." in path.parts else argument
+    return "".join(map(_short, re.split(r"([=,])", argument)))
+
+
+def _short(piece: str) -> str:
+    path = Path(piece)
+    return f"…/{path.name}" if path.is_absolute() or ".." in path.parts else piece
