@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -59,7 +60,8 @@ def processor() -> str:
 
 def shown(argument: str) -> str:
     """The argument; of a path that only one machine has only its last part, behind dots."""
-    return "".join(map(_short, re.split(r"([=,])", argument)))
+    short = "".join(map(_short, re.split(r"([=,])", argument)))
+    return shlex.quote(short) if " " in short else short
 
 
 def _short(piece: str) -> str:
