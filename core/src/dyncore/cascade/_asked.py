@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +19,7 @@ class Said(NamedTuple):
     """What its head read, where it tells."""
 
 
+@runtime_checkable
 class Asked(Protocol):
     """A member of a cascade, as it is or in a faster form."""
 
