@@ -31,20 +31,23 @@ INFO = ModelInfo(
 
 
 @pytest.fixture(scope="module")
-def network() -> DynamicNetwork:
-    torch.manual_seed(0)
-    config = DynamicConfig(backbone=BACKBONE, num_classes=3, nested=NESTED)
-    network = DynamicNetwork(config, INFO).double()
-    for name, buffer in network.named_buffers():
-        if "running" in name:
-            buffer.uniform_(0.5, 1.5)
-    return network.eval()
+def images() -> Tensor:
+    """Of different colours and contrasts."""
+    generator = torch.Generator().manual_seed(3)
+    colour = torch.rand(17, 3, 1, 1, generator=generator, dtype=torch.float64)
+    texture = torch.rand(17, 3, 8, 8, generator=generator, dtype=torch.float64)
+    return torch.lerp(colour, texture, torch.linspace(0.1, 0.9, 17).double()[:, None, None, None])
 
 
 @pytest.fixture(scope="module")
-def images() -> Tensor:
-    generator = torch.Generator().manual_seed(3)
-    return torch.rand(17, 3, 8, 8, generator=generator, dtype=torch.float64)
+def network(images) -> DynamicNetwork:
+    """Its norms have seen the images, so that its answers to them differ."""
+    torch.manual_seed(0)
+    config = DynamicConfig(backbone=BACKBONE, num_classes=3, nested=NESTED)
+    network = DynamicNetwork(config, INFO).double().train()
+    for _ in range(20):
+        network(INFO.preprocessing.normalize(images))
+    return network.eval()
 
 
 def mostly_unsure(cascade: Cascade, images: Tensor) -> Cascade:

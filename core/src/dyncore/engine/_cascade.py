@@ -117,18 +117,16 @@ class EngineMember:
         return self._member.read(output_of(parts, resized))
 
 
+@torch.no_grad()
 def _planned(
     members: Sequence[Member], image: Tensor, backends: Backends
 ) -> tuple[EngineMember | Member, ...]:
     """Networks of ours planned; one that goes on from the member before, from its features on."""
     planned: list[EngineMember | Member] = []
-    features: Tensor | None = None
     for member in members:
-        if isinstance(member.run, DynamicNetwork):
-            planned.append(EngineMember(member, image, backends, features))
-        else:
-            planned.append(member)
-        features = planned[-1].ask(image).features
+        features = None if member.rest is None else planned[-1].ask(image).features
+        ours = isinstance(member.run, DynamicNetwork)
+        planned.append(EngineMember(member, image, backends, features) if ours else member)
     return tuple(planned)
 
 
