@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dyncore.network import DynamicNetwork
+from dyncore.network import DynamicNetwork, Subnet
+from dyncore.objectives import NestedConfig
 from dyncore.training import RunOptions
 from dyncore.training._trainer import Trainer
 
@@ -30,6 +31,17 @@ def test_backbone_is_the_static_models(static_model, vanilla, tmp_path):
     for part in ("routers", "gates"):
         ours, theirs = (getattr(t.model, part).state_dict() for t in (started, plain))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_network_inside_starts_as_the_static_models_blocks(static_model, static, tmp_path):
+    network = replace(static().network, nested=(Subnet(blocks=(0,)),))
+    recipe = static(network=network, objective={"nested": NestedConfig()})
+    options = RunOptions(output=str(tmp_path), init=str(tmp_path / "static"))
+    model = Trainer(recipe, options).model
+    small, loaded = model.at(0).backbone, static_model.backbone
+    assert small.layer1[0].conv1 is model.backbone.layer1[0].conv1
+    assert torch.equal(small.layer1[0].bn1.running_var, loaded.layer1[0].bn1.running_var)
+    assert torch.equal(model.backbone.layer2[0].conv1.weight, loaded.layer2[0].conv1.weight)
 
 
 def test_other_shapes_name_the_tensor(static_model, vanilla, tmp_path):

@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from dyncore.backbones import MobileNetV2Config
 from dyncore.data import load_dataset
+from dyncore.network import Subnet
+from dyncore.objectives import CrossEntropyConfig, NestedConfig
 from dyncore.recipes import Phase
 from dyncore.training import RunOptions, TrainingResult, train
 
@@ -53,6 +56,25 @@ def digits_in_another_order(folder: Path) -> str:
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_networks_inside_of_one_go_on_to_the_same_bits(static, tmp_path, weights):
+    """What they share stands once in a checkpoint, and the optimiser knows it once."""
+    recipe = static(
+        network=replace(static().network, nested=(Subnet(blocks=(0,)),)),
+        objective={"classification": CrossEntropyConfig(), "nested": NestedConfig()},
+    )
+    options = RunOptions(output=str(tmp_path / "whole"), checkpoint_every=2, keep_checkpoints=9)
+    whole = train(recipe, options)
+    killed_after(2, whole, tmp_path / "killed")
+    again = train(recipe, replace(options, output=str(tmp_path / "killed"), resume="auto"))
+    before, after = weights(whole), weights(again)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert {name for name in before if name.startswith("nested.") and "conv" in name} == set()
+    start = load_file(whole.folder / "checkpoints" / "step-00000000" / "training.safetensors")
+    for name in ("nested.0.backbone.layer1.0.bn1.running_mean", "nested.0.backbone.fc.weight"):
+        assert not torch.equal(before[name], start[f"model.{name}"])
 
 
 @pytest.mark.parametrize("step", [0, 3, 5, 10, 15], ids="step {}".format)

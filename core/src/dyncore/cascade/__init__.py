@@ -1,5 +1,6 @@
 """Several networks asked in order: the images that one is unsure of go on to the next."""
 
+from dyncore.cascade._asked import Said, in_turn
 from dyncore.cascade._calibration import Aim, Calibration, Setting, Unit, calibration, shown, wilson
 from dyncore.cascade._cascade import Cascade
 from dyncore.cascade._clock import milliseconds
@@ -36,6 +37,7 @@ __all__ = [
     "Policy",
     "Predictions",
     "Rule",
+    "Said",
     "Seen",
     "Setting",
     "Step",
@@ -47,6 +49,7 @@ __all__ = [
     "from_pretrained",
     "front",
     "front_of",
+    "in_turn",
     "keys_of",
     "library_member",
     "milliseconds",

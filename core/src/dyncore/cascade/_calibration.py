@@ -112,8 +112,13 @@ def shown(cost: float, unit: Unit) -> str:
     return f"{cost / 1e6:.4g} M MACs" if unit == "MACs" else f"{cost:.4g} ms"
 
 
-def calibration(found: Outcomes, unit: Unit, aim: Aim) -> Calibration:
+def calibration(
+    found: Outcomes, unit: Unit, aim: Aim, last_cost: float | None = None
+) -> Calibration:
     """The setting on the front that serves the aim, and what it promises.
+
+    ``last_cost`` is that of the last member alone, where in the cascade it costs less (None: the
+    same).
 
     Its accuracy is estimated by choosing on every second image and counting on the others, and the
     other way round. The share of images that go on is itself estimated from n images; so the mean
@@ -123,7 +128,7 @@ def calibration(found: Outcomes, unit: Unit, aim: Aim) -> Calibration:
     if found.images < 2:
         raise ValueError("thresholds need at least two images, better thousands")
     best = front(found)
-    last_cost = float(found.cost[-1].mean())
+    last_cost = float(found.cost[-1].mean()) if last_cost is None else last_cost
     index = aim.choose(best, last_cost)
     thresholds = _numbers(best.thresholds[index])
     _, cost = found.result(thresholds)

@@ -1,7 +1,7 @@
 """Networks asked in order: an image whose answer is unsure goes on to the next."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import final
@@ -10,25 +10,27 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dyncore.cascade._calibration import Aim, Calibration, Setting, calibration
+from dyncore.cascade._asked import Asked, Said, in_turn
+from dyncore.cascade._calibration import Aim, Calibration, Setting, Unit, calibration
 from dyncore.cascade._checks import check_images, check_logits
 from dyncore.cascade._classes import columns_of, common_size
 from dyncore.cascade._clock import milliseconds
 from dyncore.cascade._confidence import Answer, Confidence, join, log_probabilities
 from dyncore.cascade._front import ALL_GO_ON
-from dyncore.cascade._member import Member, widest_preprocessing
+from dyncore.cascade._member import Member, linked, widest_preprocessing
 from dyncore.cascade._monitor import Monitor
+from dyncore.cascade._nested import nested_members
 from dyncore.cascade._outcomes import Rule, outcomes
 from dyncore.cascade._output import output_of
 from dyncore.cascade._policy import Policy
-from dyncore.cascade._predictions import Ask, Batches, known_macs, predict
+from dyncore.cascade._predictions import Answers, Batches, known_macs, predict
 from dyncore.cascade._quiet import take
 from dyncore.cascade._saving import save_cascade
 from dyncore.cascade._seen import Seen
 from dyncore.cascade._temperature import fit_temperature
 from dyncore.cascade._unsure import unsure
 from dyncore.hub import push_folder
-from dyncore.network import ModelInfo, Output
+from dyncore.network import DynamicNetwork, ModelInfo, Output
 
 
 @final
@@ -67,7 +69,7 @@ class Cascade(nn.Module):
             raise ValueError(f"a cascade has at least two members, not {len(members)}")
         if not 0 < cap <= 1:
             raise ValueError(f"cap must be in (0, 1], not {cap}")
-        self.members = tuple(m if isinstance(m, Member) else Member.of(m) for m in members)
+        self.members = linked([m if isinstance(m, Member) else Member.of(m) for m in members])
         self.networks = nn.ModuleDict(
             {str(i): m.run for i, m in enumerate(self.members) if isinstance(m.run, nn.Module)}
         )
@@ -94,14 +96,38 @@ class Cascade(nn.Module):
         )
         self.eval()
 
+    @classmethod
+    def nested(
+        cls,
+        model: DynamicNetwork,
+        budgets: Sequence[float] | None = None,
+        *,
+        confidence: Confidence = "max-probability",
+        answer: Answer = "mean",
+        cap: float = 1.0,
+    ) -> "Cascade":
+        """A cascade of the networks inside of one (``DynamicConfig.nested``), the whole one last.
+
+        ``budgets`` are shares of its cost, ascending, e.g. ``(0.4, 1.0)``: each takes the network
+        nearest to it; None takes all. They share their weights in memory and when they are saved.
+        The other arguments are those of ``Cascade(...)``. Raises ValueError for a model without
+        networks inside, and for budgets that do not choose networks of growing cost.
+        """
+        members = nested_members(model, budgets)
+        return cls(members, confidence=confidence, answer=answer, cap=cap)
+
     @torch.no_grad()
     def forward(
-        self, images: Float[Tensor, "batch 3 height width"], *, members: Sequence[Ask] | None = None
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        *,
+        members: Sequence[Asked] | None = None,
     ) -> Output:
         """Ask the members; ``images`` are in [0, 1], square, and of any size.
 
         ``members`` are asked in place of the cascade's own: the same ones in a form that is faster,
         which take images in [0, 1], too. Which images go on is asked of the device once per member.
+        A member whose network the one before begins, as an early exit does, goes on from there.
         Raises ValueError for images that are not in [0, 1], for an answer that is NaN (with the
         image's number), and in training mode.
         """
@@ -112,7 +138,8 @@ class Cascade(nn.Module):
             member = torch.zeros(0, dtype=torch.int64, device=images.device)
             nothing = images.new_zeros(0, self.num_classes)
             return output_of(images, nothing, member, member, len(asked))
-        logits, macs = self._checked(0, asked[0](images), count, None)
+        said = asked[0].ask(images)
+        logits, macs = self._checked(0, said, count, None)
         answer = log_probabilities(logits, self.temperatures[0])
         member = torch.zeros(count, dtype=torch.int64, device=images.device)
         rows = None  # numbers of the images that are still asked about; None: all
@@ -123,8 +150,12 @@ class Cascade(nn.Module):
                 break
             if goes_on is not True:
                 rows = goes_on if rows is None else rows[goes_on]
-            some = images if rows is None else take(images, rows)
-            logits, cost = self._checked(index, asked[index](some), len(some), rows)
+            if asked[index].rest is not None and said.features is not None:
+                features = said.features if goes_on is True else take(said.features, goes_on)
+                said = asked[index].resume(features)
+            else:
+                said = asked[index].ask(images if rows is None else take(images, rows))
+            logits, cost = self._checked(index, said, count if rows is None else len(rows), rows)
             new = log_probabilities(logits, self.temperatures[index])
             if rows is None:
                 answer = join(answer, new, index, self.answer)
@@ -148,13 +179,13 @@ class Cascade(nn.Module):
         ``rows`` are the images' numbers, for messages. Raises ValueError for logits of another
         shape, and for NaN and infinity, which no confidence could judge.
         """
-        return self._checked(index, self.members[index](images), len(images), rows)
+        return self._checked(index, self.members[index].ask(images), len(images), rows)
 
     def _checked(
-        self, index: int, answer: tuple[Tensor, Tensor | None], images: int, rows: Tensor | None
+        self, index: int, said: Said, images: int, rows: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """A member's answer about so many images, in the cascade's class order; see `logits`."""
-        logits, macs = answer
+        logits, macs, _ = said
         if self.num_classes is None:
             self.num_classes = logits.shape[1]
         check_logits(
@@ -194,17 +225,28 @@ class Cascade(nn.Module):
         if fit_temperatures:
             temperatures = tuple(fit_temperature(m.logits, answers.labels) for m in answers.members)
         rule = Rule(confidence=self.confidence, answer=self.answer, temperatures=temperatures)
-        if ms is None:
-            names = [member.name for member in self.members]
-            costs = known_macs(names, answers.members)
-        else:
-            numbered = {str(index): ask for index, ask in enumerate(asks)}
-            costs = [torch.tensor(t) for t in milliseconds(numbered, [answers.example]).values()]
+        costs, alone = self._macs(answers) if ms is None else self._times(answers.example)
         found = outcomes(answers.members, answers.labels, costs, rule)
-        self.calibration = calibration(found, "MACs" if ms is None else "ms", aim)
+        unit: Unit = "MACs" if ms is None else "ms"
+        self.calibration = calibration(found, unit, aim, float(alone.double().mean()))
         self.temperatures = temperatures
         self._set(self.calibration.chosen)
         return self.calibration
+
+    def _macs(self, answers: Answers) -> tuple[list[Tensor], Tensor]:
+        """What each member adds, and what the last one costs alone."""
+        whole = known_macs([member.name for member in self.members], answers.members)
+        rests = [member.rest for member in self.members]
+        pairs = zip(whole, rests, strict=True)
+        return [own if r is None else torch.tensor(r.macs) for own, r in pairs], whole[-1]
+
+    def _times(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The same in milliseconds."""
+        asks = in_turn(self.members, image)
+        asks.append(partial(self.members[-1].ask, image))
+        subjects = {str(i): _ignoring_images(ask) for i, ask in enumerate(asks)}
+        *costs, alone = map(torch.tensor, milliseconds(subjects, [image]).values())
+        return costs, alone
 
     def set_budget(self, budget: float) -> None:
         """Turn the dial: the most accurate thresholds whose mean cost is at most ``budget``.
@@ -317,3 +359,7 @@ class Cascade(nn.Module):
         """Names, thresholds and rule, for ``print``."""
         names = " → ".join(member.name for member in self.members)
         return f"{names}, confidence={self.confidence}, thresholds={self.thresholds}"
+
+
+def _ignoring_images(ask: Callable[[], Said]) -> Callable[[Tensor], Said]:
+    return lambda images: ask()

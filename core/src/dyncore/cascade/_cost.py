@@ -8,7 +8,8 @@ from dyncore.cost import BlockCost, CostTable, PathCost, cost_table
 def cascade_cost_table(model: Cascade, input_size: tuple[int, int, int]) -> CostTable:
     """Each member as a block of one path, on for the images it is asked about.
 
-    The static backbone is the last member. Of members that decide for themselves the table knows
+    The static backbone is the last member; one that goes on from the features of the member before
+    has the rest of its cost. Of members that decide for themselves the table knows
     the cost with every path on; an image's own cost is in ``Output.macs``. ``input_size`` is that
     of the cascade's images; members have sizes of their own. Raises ValueError where a member's
     MACs are not known.
@@ -17,10 +18,11 @@ def cascade_cost_table(model: Cascade, input_size: tuple[int, int, int]) -> Cost
     for member in model.members:
         if member.cost is None:
             raise ValueError(f"nobody knows the MACs of {member.name}: give Member(cost=...)")
-        costs.append(member.cost.full if isinstance(member.cost, CostTable) else member.cost)
+        whole = member.cost.full if isinstance(member.cost, CostTable) else member.cost
+        costs.append(whole if member.rest is None else member.rest.macs)
     return CostTable(
         input_size=input_size,
-        static=costs[-1],
+        static=whole,
         stem=0,
         head=0,
         blocks=tuple(

@@ -4,12 +4,15 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dyncore.cascade._asked import Said
+from dyncore.cascade._rest import Rest
 from dyncore.cost import CostTable, cost_table, count_macs
 from dyncore.data import Preprocessing, transforms_v2
 from dyncore.network import DynamicNetwork, Output
@@ -56,6 +59,8 @@ class Member:
     """Hashes of some of the images it was trained on, see ``ModelInfo``."""
     fingerprint: str | None = None
     """What a ``run`` that is no module answers from, e.g. a file's hash; None: not known."""
+    rest: Rest | None = None
+    """How it goes on from the features of the member before; a cascade finds out."""
 
     def __post_init__(self) -> None:
         if self.classes is None:
@@ -123,15 +128,29 @@ class Member:
 
         MACs are None if nobody knows them.
         """
+        logits, macs, _ = self.ask(images)
+        return logits, macs
+
+    def ask(self, images: Float[Tensor, "batch 3 height width"]) -> Said:
+        """The same, and the features."""
         return self.read(self.run(self.prepare(images)))
 
-    def read(
-        self, output: Tensor | Output
-    ) -> tuple[Float[Tensor, "batch classes"], Int[Tensor, "batch"] | None]:
-        """Logits and MACs of what ``run`` gave."""
+    def resume(self, features: Float[Tensor, "batch channel height width"]) -> Said:
+        """The answer for images of which the member before gave these features."""
+        assert self.rest is not None
+        return self.read_rest(self.rest(features))
+
+    def read(self, output: Tensor | Output) -> Said:
+        """What ``run`` gave."""
         if isinstance(output, Tensor):
-            return output, self._macs(output, None)
-        return output.logits, self._macs(output.logits, output)
+            return Said(output, self._macs(output, None))
+        return Said(output.logits, self._macs(output.logits, output), output.features)
+
+    def read_rest(self, output: Output) -> Said:
+        """What ``rest`` gave."""
+        assert self.rest is not None
+        macs = output.logits.new_full((len(output.logits),), self.rest.macs, dtype=torch.int64)
+        return Said(output.logits, macs, output.features)
 
     def prepare(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -192,3 +211,16 @@ def widest_preprocessing(members: Sequence[Member]) -> Preprocessing | None:
     largest = max(known, key=lambda preprocessing: preprocessing.size)
     unchanged = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3, size=largest.size)
     return Preprocessing(**{**vars(unchanged), "resize": largest.resize})
+
+
+def linked(members: Sequence[Member]) -> tuple[Member, ...]:
+    """The members, each with what is left of it after the one before, if that is its beginning."""
+    rests = [None, *(_rest(before, member) for before, member in pairwise(members))]
+    pairs = zip(members, rests, strict=True)
+    return tuple(m if m.rest == rest else replace(m, rest=rest) for m, rest in pairs)
+
+
+def _rest(before: Member, member: Member) -> Rest | None:
+    if before.preprocessing != member.preprocessing:
+        return None
+    return Rest.after((before.run, before.cost), (member.run, member.cost))

@@ -1,6 +1,7 @@
 """Saved models of every kind: networks, and cascades of them."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,16 @@ def from_pretrained(
 
 def _load_cascade(folder: Path) -> Cascade:
     saved = _read(folder / CASCADE_FILE)
-    members = [
-        _load_member(saved_member, member_folder(folder, index))
-        for index, saved_member in enumerate(saved.members)
-    ]
+    networks = {
+        index: _load_network(member, member_folder(folder, index))
+        for index, member in enumerate(saved.members)
+        if member.inside is None
+    }
     try:
+        members = [
+            _member(m, networks[i] if i in networks else _inside(m, saved, networks))
+            for i, m in enumerate(saved.members)
+        ]
         cascade = Cascade(
             members,
             classes=saved.classes,
@@ -97,7 +103,7 @@ def _read(file: Path) -> SavedCascade:
     return saved
 
 
-def _load_member(saved: SavedMember, folder: Path) -> Member:
+def _load_network(saved: SavedMember, folder: Path) -> nn.Module:
     network: nn.Module
     if saved.library is None:
         network = load_network(folder)
@@ -109,16 +115,30 @@ def _load_member(saved: SavedMember, folder: Path) -> Member:
             f"{found}, {CASCADE_FILE} says {saved.weights[:64]}. Thresholds hold for the saved "
             "weights only: calibrate a cascade of the new ones and save it"
         )
-    try:
-        return Member.of(
-            network,
-            name=saved.name,
-            preprocessing=saved.preprocessing,
-            classes=saved.classes,
-            library=saved.library,
-        )
-    except ValueError as error:
-        raise ModelFileError(f"{folder}: {str(error)[:1000]}") from error
+    return network
+
+
+def _inside(
+    member: SavedMember, saved: SavedCascade, networks: Mapping[int, nn.Module]
+) -> DynamicNetwork:
+    """A network inside of one that was loaded. Raises ValueError where there is none."""
+    assert member.inside is not None
+    whole = networks.get(member.inside.member)
+    if not isinstance(whole, DynamicNetwork):
+        raise ValueError(f"{member.name} is inside of member {member.inside.member}, which is none")
+    if member.weights != saved.members[member.inside.member].weights:
+        raise ValueError(f"{member.name} was saved with other weights than what it is inside of")
+    return whole.at(member.inside.at)
+
+
+def _member(saved: SavedMember, network: nn.Module) -> Member:
+    return Member.of(
+        network,
+        name=saved.name,
+        preprocessing=saved.preprocessing,
+        classes=saved.classes,
+        library=saved.library,
+    )
 
 
 def _load_library_network(library: Library, folder: Path) -> nn.Module:

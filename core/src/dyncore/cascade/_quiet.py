@@ -48,9 +48,9 @@ def extremes(images: Float[Tensor, "batch 3 height width"]) -> tuple[float, floa
 
 
 def take(
-    images: Float[Tensor, "batch 3 height width"], rows: Int[Tensor, "some"]
-) -> Float[Tensor, "some 3 height width"]:
-    """``images[rows]``."""
+    images: Float[Tensor, "batch channel height width"], rows: Int[Tensor, "some"]
+) -> Float[Tensor, "some channel height width"]:
+    """``images[rows]``, of images or feature maps."""
     if not images.is_cpu or not images.is_contiguous():
         return images[rows]
     bytes_ = images.detach().view(torch.uint8).numpy()

@@ -16,13 +16,23 @@ from dyncore.cascade._policy import Policy
 from dyncore.data import Preprocessing
 from dyncore.files import replacing
 from dyncore.gating import config_to_dict
-from dyncore.hub import CASCADE_FILE, MEMBERS, WEIGHTS_FILE
+from dyncore.hub import CASCADE_FILE, CONFIG_FILE, MEMBERS, WEIGHTS_FILE
 from dyncore.network import DynamicNetwork, ModelInfo
 
 FORMAT = 1
 """Version of ``cascade.json``; raised when older readers could misread it."""
 MAX_MEMBERS = 10
 """Each has one digit for its folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a member is that has no folder: a network inside of another member's."""
+
+    member: int
+    """The other member's number."""
+    at: int
+    """Number of the network inside, as ``DynamicNetwork.at`` has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +49,8 @@ class SavedMember:
     """Name of each class, in the order of its logits."""
     library: Library | None
     """None: a network of ours, whose folder has a ``config.json``."""
+    inside: Place | None = None
+    """None: it has a folder of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,19 +85,24 @@ def save_cascade(
         _check_savable(index, member)
     target = Path(folder)
     (target / CASCADE_FILE).unlink(missing_ok=True)
-    saved = []
-    for index, member in enumerate(members):
-        place = member_folder(target, index)
-        _save_network(member, place)
-        saved.append(
-            SavedMember(
-                name=member.name,
-                weights=sha256(place / WEIGHTS_FILE),
-                preprocessing=member.preprocessing,
-                classes=member.classes,
-                library=member.library,
-            )
+    places = [_place(member, members) for member in members]
+    for index, (member, inside) in enumerate(zip(members, places, strict=True)):
+        if inside is None:
+            _save_network(member, member_folder(target, index))
+        else:  # another one that was saved here before may have had a folder
+            for file in (CONFIG_FILE, WEIGHTS_FILE):
+                (member_folder(target, index) / file).unlink(missing_ok=True)
+    saved = [
+        SavedMember(
+            name=member.name,
+            weights=sha256(weights_of(target, index, inside)),
+            preprocessing=member.preprocessing,
+            classes=member.classes,
+            library=member.library,
+            inside=inside,
         )
+        for index, (member, inside) in enumerate(zip(members, places, strict=True))
+    ]
     described = SavedCascade(
         members=tuple(saved),
         classes=info.classes,
@@ -107,6 +124,21 @@ def save_cascade(
 def member_folder(folder: Path, index: int) -> Path:
     """Where a member lies."""
     return folder / MEMBERS / str(index)
+
+
+def weights_of(folder: Path, index: int, inside: Place | None) -> Path:
+    """The file of a member's weights."""
+    return member_folder(folder, index if inside is None else inside.member) / WEIGHTS_FILE
+
+
+def _place(member: Member, members: Sequence[Member]) -> Place | None:
+    """Where it is inside of one of the others; None: in none."""
+    for index, other in enumerate(members):
+        if isinstance(other.run, DynamicNetwork):
+            for at, network in enumerate(other.run.nested):
+                if network is member.run:
+                    return Place(member=index, at=at)
+    return None
 
 
 def sha256(file: Path) -> str:

@@ -3,22 +3,21 @@
 import copy
 import statistics
 import time
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from dyncore.cascade import Cascade, Member
+from dyncore.cascade import Cascade, Member, Said, in_turn
 from dyncore.cost import BlockCost, CostTable, PathCost, Profile
+from dyncore.engine._backend import Backend
 from dyncore.engine._comparison import Comparison
 from dyncore.engine._network import Backends, output_of
 from dyncore.engine._runner import Runner, check_images
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
 
-Asked: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
-"""Images in [0, 1] → logits and MACs: a member in the form in which it runs."""
 TURNS = 7
 """Runs of each member in a profile, of which the median counts, after one that does not."""
 
@@ -35,12 +34,7 @@ class CascadeRunner(Runner):
             raise ValueError("example_input has no image: give at least one")
         self._cascade, self._image = cascade, example[:1].detach().clone()
         self._threads = backends.threads
-        self._members = tuple(
-            EngineMember(member, self._image, backends)
-            if isinstance(member.run, DynamicNetwork)
-            else member
-            for member in cascade.members
-        )
+        self._members = _planned(cascade.members, self._image, backends)
         cascade.forward(self._image, members=self._members)  # refuses an example that is no image
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> Output:
@@ -61,10 +55,12 @@ class CascadeRunner(Runner):
     def profile(self, batch: int) -> Profile:
         """Each member as a block of one path, as in the cascade's cost table, in ns."""
         images = self._image.expand(batch, -1, -1, -1).contiguous()
-        times = [round(1e9 * _median_seconds(member, images) / batch) for member in self._members]
+        asks = in_turn(self._members, images)
+        asks.append(partial(self._members[-1].ask, images))
+        *times, alone = [round(1e9 * _median_seconds(ask, images.device) / batch) for ask in asks]
         table = CostTable(
             input_size=(images.shape[1], images.shape[2], images.shape[3]),
-            static=times[-1],
+            static=alone,
             stem=0,
             head=0,
             blocks=tuple(
@@ -86,8 +82,13 @@ class CascadeRunner(Runner):
 class EngineMember:
     """A member whose network is planned, with its normalisation in the stem."""
 
-    def __init__(self, member: Member, image: Tensor, backends: Backends) -> None:
-        """``image`` (1, 3, H, W) is like the cascade's images to come, of any size."""
+    def __init__(
+        self, member: Member, image: Tensor, backends: Backends, features: Tensor | None
+    ) -> None:
+        """``image`` (1, 3, H, W) is like the cascade's images to come, of any size.
+
+        ``features`` are what the member before gives for it, if this one goes on from there.
+        """
         assert isinstance(member.run, DynamicNetwork)
         network = copy.deepcopy(member.run).eval().requires_grad_(False)
         weight = next(network.parameters())
@@ -98,23 +99,44 @@ class EngineMember:
             )
         self._member = member
         self._backend = backends.backend(network, member.resize(image), member.preprocessing)
+        self.rest: Backend | None = None
+        if member.rest is not None and features is not None:
+            self.rest = backends.backend(network, features, first=member.rest.first)
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See :meth:`Member.__call__`."""
+    def resume(self, features: Tensor) -> Said:
+        """See :meth:`Member.resume`."""
+        assert self.rest is not None
+        return self._member.read_rest(output_of(self.rest(features, None), features))
+
+    def ask(self, images: Tensor) -> Said:
+        """See :meth:`Member.ask`."""
         resized = self._member.resize(images)
         parts = self._backend(resized, None)
         if len(parts) == 1 and not self._member.decides:
-            return self._member.read(parts[0].logits)
+            return self._member.read(parts[0].logits)._replace(features=parts[0].features)
         return self._member.read(output_of(parts, resized))
 
 
 @torch.no_grad()
-def _median_seconds(member: Asked, images: Tensor) -> float:
+def _planned(
+    members: Sequence[Member], image: Tensor, backends: Backends
+) -> tuple[EngineMember | Member, ...]:
+    """Networks of ours planned; one that goes on from the member before, from its features on."""
+    planned: list[EngineMember | Member] = []
+    for member in members:
+        features = None if member.rest is None else planned[-1].ask(image).features
+        ours = isinstance(member.run, DynamicNetwork)
+        planned.append(EngineMember(member, image, backends, features) if ours else member)
+    return tuple(planned)
+
+
+@torch.no_grad()
+def _median_seconds(ask: Callable[[], object], device: torch.device) -> float:
     taken = []
     for _ in range(TURNS + 1):
         start = time.perf_counter()
-        member(images)
-        if images.is_cuda:
-            torch.cuda.synchronize(images.device)
+        ask()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         taken.append(time.perf_counter() - start)
     return statistics.median(taken[1:])

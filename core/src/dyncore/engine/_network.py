@@ -29,13 +29,19 @@ class Backends:
         self._teams: dict[torch.dtype, Team] = {}
 
     def backend(
-        self, model: DynamicNetwork, image: Tensor, preprocessing: Preprocessing | None = None
+        self,
+        model: DynamicNetwork,
+        image: Tensor,
+        preprocessing: Preprocessing | None = None,
+        *,
+        first: int | None = None,
     ) -> Backend:
         """``model``, ready for images like ``image`` (1, 3, H, W).
 
-        With ``preprocessing`` images are in [0, 1], and it is done, too, but for resizing.
+        With ``preprocessing`` images are in [0, 1], and it is done, too, but for resizing. With
+        ``first`` they are what the block of that number is given, and it is the first one to run.
         """
-        planned = plan(model, image, preprocessing)
+        planned = plan(model, image, preprocessing, first=first)
         if image.is_cuda:
             return CudaBackend(planned)
         team = None if self._portable else self._team(planned, image.dtype)

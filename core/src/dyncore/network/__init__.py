@@ -4,7 +4,7 @@ from dyncore.network._config import DynamicConfig, Subnet
 from dyncore.network._folder import read_layout, read_tensors
 from dyncore.network._info import ModelInfo
 from dyncore.network._layout import check_layout
-from dyncore.network._nested import start_subnets
+from dyncore.network._nested import begins, start_subnets
 from dyncore.network._network import DynamicNetwork, from_pretrained, run_skipped
 from dyncore.network._output import Output
 from dyncore.network._pretrained import load_weights
@@ -18,6 +18,7 @@ __all__ = [
     "Output",
     "Site",
     "Subnet",
+    "begins",
     "check_layout",
     "from_pretrained",
     "load_weights",

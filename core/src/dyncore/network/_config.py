@@ -1,7 +1,7 @@
 """What a network is made of."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from dyncore.backbones import BackboneConfig
 from dyncore.blocks import Combine, Granularity
@@ -21,8 +21,6 @@ class Subnet:
     network's first ones, and what both compute is the same. The last layer is always its own."""
 
     def __post_init__(self) -> None:
-        if self.norms not in get_args(Norms):
-            raise ValueError(f"norms must be 'own' or 'shared', not {self.norms!r}")
         if self.norms == "shared" and self.blocks != tuple(range(len(self.blocks))):
             raise ValueError(
                 f"blocks {self.blocks} with shared norms are not the first ones: an early exit "

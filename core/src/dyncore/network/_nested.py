@@ -57,6 +57,27 @@ def _layers(small: Backbone, whole: Backbone, blocks: Sequence[int]) -> Iterator
                 pairs.append((child, other))
 
 
+def begins(small: "DynamicNetwork", whole: "DynamicNetwork") -> bool:
+    """Whether ``small`` is the beginning of ``whole`` with a head of its own: an early exit of it.
+
+    Then stem and blocks are the same layers, and what they give is the same.
+    """
+    stem, whole_stem = small.backbone.stem_layers, whole.backbone.stem_layers
+    pairs = list(zip(small.backbone.blocks, whole.backbone.blocks, strict=False))
+    return (
+        not (small.config.gate or whole.config.gate)
+        and len(pairs) == len(small.backbone.blocks) < len(whole.backbone.blocks)
+        and stem is not None
+        and whole_stem is not None
+        and stem.layer == whole_stem.layer
+        and all(_tensors(mine) == _tensors(theirs) for mine, theirs in pairs)
+    )
+
+
+def _tensors(block: nn.Module) -> list[int]:
+    return [id(tensor) for tensor in block.state_dict(keep_vars=True).values()]
+
+
 def subnet_logits(
     network: "DynamicNetwork", images: Tensor, features: Mapping[int, Tensor]
 ) -> tuple[Float[Tensor, "batch classes"], ...]:

@@ -154,6 +154,25 @@ class DynamicNetwork(nn.Module):
         output = self.walk(images, partial(_run_kept, features), path=path, noise=noise)
         return output._replace(nested=subnet_logits(self, images, features))
 
+    def resume(self, features: Float[Tensor, "batch channel height width"], first: int) -> Output:
+        """The rest of a static network: blocks from the number ``first`` on, and head.
+
+        ``features`` are what the block before gives, e.g. ``Output.features`` of an early exit
+        behind it. Raises ValueError for a network with gates, and for a number of no block.
+        """
+        if self.config.gate is not None:
+            raise ValueError("a network with gates does not go on from features: its routers do")
+        if not 0 <= first < len(self.backbone.blocks):
+            raise ValueError(
+                f"there is no block {first}: they are numbered 0 to {len(self.backbone.blocks) - 1}"
+            )
+        x = features
+        for block in self.backbone.blocks[first:]:
+            x = block(x)
+        decisions = [Decision.always_on(x, paths) for paths in self.paths_per_block]
+        nothing = [None] * len(decisions)
+        return Output(self.backbone.head(x), ExecutionPath(decisions), nothing, nothing, features=x)
+
     def draw_noise(
         self, batch: int, generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch total logit"] | None:

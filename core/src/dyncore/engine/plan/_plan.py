@@ -86,23 +86,33 @@ class Plan:
 
 
 @torch.no_grad()
-def plan(model: DynamicNetwork, image: Tensor, preprocessing: Preprocessing | None = None) -> Plan:
+def plan(
+    model: DynamicNetwork,
+    image: Tensor,
+    preprocessing: Preprocessing | None = None,
+    *,
+    first: int | None = None,
+) -> Plan:
     """Plan ``model``, in evaluation, for images like ``image`` (1, 3, H, W), on its device.
 
     With ``preprocessing`` they are in [0, 1], and the stem normalises them. The plan holds parts of
     ``model`` itself. What was folded is compared with its modules on ``image``; where the two
-    disagree, the modules run.
+    disagree, the modules run. With ``first`` it is the plan of a static network's rest: ``image``
+    is what the block of that number is given, and its stem is a copy.
     """
     if any(not path.names for site in model.sites for path in site.block.paths):
         raise ValueError("the engine does not run networks from which paths were removed")
     backbone = model.backbone
     if preprocessing is not None:
         image = preprocessing.normalize(image)
-    stem = _agreeing(fold_stem(backbone), backbone.stem, image)
-    x = backbone.stem(image)
+    stem: FoldedStem | Callable[[Tensor], Tensor] = torch.clone
+    x = image
+    if first is None:
+        stem = _agreeing(fold_stem(backbone), backbone.stem, image)
+        x = backbone.stem(image)
     state: RouterState = ()
     blocks: list[BlockPlan] = []
-    for site in model.sites:
+    for site in model.sites[first:]:
         block, router, gate = site.block, None, None
         if site.router is not None and site.gate is not None:
             router, state = _router(site.router, x.mean((2, 3)), state)
