@@ -132,6 +132,7 @@ def options() -> set[str]:
         "cdb-mobilenetv2-n2-imagenet-b0.7",
         "dmnn-resnet50-n2-imagenet-b0.7",
         "lcnet-resnet18-cifar10-b0.5",
+        "nested-resnet32-cifar10",
         "rdinet-resnet110-cifar10-b0.5",
         "spnet-resnet110-cifar10-b0.8",
     ):
