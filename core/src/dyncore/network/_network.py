@@ -1,7 +1,8 @@
 """The dynamic network: stem → (pool → router → gate → block)* → head."""
 
 import os
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -10,15 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.gating import BlindRouter, Decision, ExecutionPath, FrozenGate, RouterState
+from dyncore.backbones import Route
+from dyncore.blocks import GatedBlock
+from dyncore.gating import BlindRouter, Decision, ExecutionPath, FrozenGate, is_plain
 from dyncore.hub import push_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import save_folder
 from dyncore.network._info import ModelInfo, describe
 from dyncore.network._nested import load_once, save_once, share, subnet_logits
-from dyncore.network._output import Output
+from dyncore.network._output import FeatureMaps, Output
 from dyncore.network._pretrained import check_loadable, load_pretrained
 from dyncore.network._site import Site
+from dyncore.network._walk import Execute, Walk
 
 
 class DynamicNetwork(nn.Module):
@@ -274,48 +278,80 @@ class DynamicNetwork(nn.Module):
     def walk(
         self,
         images: Float[Tensor, "batch 3 height width"],
-        execute: Callable[[Site, Tensor, Decision | None], Tensor],
+        execute: Execute,
         *,
         path: ExecutionPath | None = None,
         noise: Float[Tensor, "batch total logit"] | None = None,
         relaxed: bool = False,
     ) -> Output:
-        """Stem, then each site, then head; how a block runs is up to ``execute``.
+        """The backbone, with each block run by ``execute``.
 
         It is given the site, its input and its decision, None where nothing is decided, and
         returns the block's output. The other arguments are those of :meth:`forward`.
         """
-        self._check(images, path, noise)
-        x = self.backbone.stem(images)
-        state: RouterState = ()
-        decisions, features, pools = [], [], []
-        for site in self.sites:
-            pooled = feature = decision = None
-            if site.router is not None and site.gate is not None:
-                if path is None:
-                    x, pooled = (x, x.mean((2, 3))) if self.pool is None else self.pool(x)
-                    seen = pooled.detach() if self.detached else pooled
-                    feature, state = site.router(seen, state)
-                    heard = None if noise is None else noise[:, site.columns]
-                    decision = site.gate(feature, heard, relaxed=relaxed)
-                else:
-                    decision = path[site.index]
-            x = execute(site, x, decision)
-            decisions.append(decision or Decision.always_on(x, len(site.block.paths)))
-            features.append(feature)
-            pools.append(pooled)
-        path_taken: ExecutionPath | tuple[Decision, ...] = tuple(decisions)
-        tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
-        if not tracing():  # it sees tensors in plain tuples alone
-            path_taken = ExecutionPath(path_taken)
+        last = len(self.backbone.stages) - 1
+        walk = self._walk(images, execute, {last}, path=path, noise=noise, relaxed=relaxed)
         return Output(
-            logits=self.backbone.head(x),
-            path=path_taken,  # type: ignore[arg-type]
-            router_features=features,
-            pooled=pools,
+            logits=self.backbone(images, route=Route(walk.run)),
+            path=walk.path,
+            router_features=walk.features,
+            pooled=walk.pooled,
             images=images,
-            features=x,
+            features=walk.kept[last],
             noise=noise,
+        )
+
+    def feature_maps(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        stages: Sequence[int] | None = None,
+        *,
+        routed: bool = True,
+        path: ExecutionPath | None = None,
+        noise: Float[Tensor, "batch total logit"] | None = None,
+        relaxed: bool | None = None,
+    ) -> FeatureMaps:
+        """What the last block of each stage gives, for a detector or a segmenter.
+
+        ``stages`` are numbers, from 0 or, negative, from the end (None: all), in the order that is
+        wanted; what comes after the last of them does not run. ``routed``: images run what they
+        choose, masked as in :meth:`forward`, whose other arguments these are; without, every path
+        is on. Raises ValueError for a stage that there is not.
+        """
+        count = self.backbone.stages[-1] + 1
+        wanted = range(count) if stages is None else stages
+        if not wanted or not all(-count <= stage < count for stage in wanted):
+            raise ValueError(f"stages must be some of 0 to {count - 1}, not {list(wanted)}")
+        ends = [bisect_right(self.backbone.stages, stage % count) - 1 for stage in wanted]
+        if not routed:
+            path = ExecutionPath(tuple(Decision.always_on(images, n) for n in self.paths_per_block))
+        relaxed = self.training if relaxed is None else relaxed
+        walk = self._walk(images, _run_masked, {*ends}, path=path, noise=noise, relaxed=relaxed)
+        x = self.backbone.stem(images)
+        self.backbone.trunk(x, route=Route(walk.run), stages=self.backbone.stages[max(ends)] + 1)
+        return FeatureMaps(tuple(walk.kept[end] for end in ends), walk.path)
+
+    def _walk(
+        self,
+        images: Tensor,
+        execute: Execute,
+        keep: Container[int],
+        *,
+        path: ExecutionPath | None,
+        noise: Tensor | None,
+        relaxed: bool,
+    ) -> Walk:
+        self._check(images, path, noise)
+        pool = self.pool
+        return Walk(
+            self.sites,
+            execute,
+            keep,
+            pool=pool,
+            detached=self.detached,
+            path=path,
+            noise=noise,
+            relaxed=relaxed,
         )
 
     def _check(self, images: Tensor, path: ExecutionPath | None, noise: Tensor | None) -> None:
@@ -339,6 +375,8 @@ def _run_kept(
 
 
 def _run_skipped(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
+    if not is_plain(site.block, GatedBlock):
+        return _run_masked(site, x, decision)
     return site.block.run_skipped(x, None if site.frozen else decision)
 
 
@@ -356,7 +394,7 @@ def run_skipped(
     """The same answer as ``model(images)`` in evaluation, computing only what each image chose.
 
     The plain form: a path runs as a module on the images that chose it, gated channels image by
-    image. ``images`` are normalised; ``path`` forces the decisions. Raises ValueError for a model
+    image; a block with hooks, or that is more than a GatedBlock, runs masked, as a module. ``images`` are normalised; ``path`` forces the decisions. Raises ValueError for a model
     in training mode, where batch norm would see other batches than in the masked form.
     """
     if model.training:

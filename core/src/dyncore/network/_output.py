@@ -9,6 +9,15 @@ from torch import Tensor
 from dyncore.gating import ExecutionPath, register_result
 
 
+class FeatureMaps(NamedTuple):
+    """Maps of a network's stages, and what led to them."""
+
+    maps: tuple[Tensor, ...]
+    """(B, C, H, W) of each stage that was asked for."""
+    path: ExecutionPath
+    """The decisions about the blocks that ran, for a budget loss."""
+
+
 class Output(NamedTuple):
     """Logits, the decisions that led to them, and what routers and head saw.
 
