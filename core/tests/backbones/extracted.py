@@ -18,7 +18,7 @@ with torch.no_grad():
         seen = {}
         hooks = [
             backbone.get_submodule(node).register_forward_hook(
-                lambda _module, _inputs, out, node=node: seen.update({node: out.clone()})
+                lambda _module, _inputs, out, node=node, seen=seen: seen.update({node: out.clone()})
             )
             for node in nodes
         ]

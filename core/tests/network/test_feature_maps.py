@@ -16,11 +16,7 @@ def test_routed_maps_are_those_that_the_network_sees(network, images):
     for index, block in enumerate(network.backbone.blocks):
         block.register_forward_hook(lambda _m, _i, out, index=index: seen.update({index: out}))
     output = network(images)
-    ends = [
-        index
-        for index in range(len(stages))
-        if stages[index : index + 2] != 2 * stages[index : index + 1]
-    ]
+    ends = [end for end in range(len(stages)) if stages[end] != (*stages, None)[end + 1]]
     maps, path = network.feature_maps(images)
     assert [m.shape for m in maps] == [seen[end].shape for end in ends]
     assert all(m.equal(seen[end]) for m, end in zip(maps, ends, strict=True))

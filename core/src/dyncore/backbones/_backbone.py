@@ -44,8 +44,8 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def stem(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channel out_height out_width"]:
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         """What runs before the first block."""
 
     @abstractmethod
@@ -76,6 +76,9 @@ class Backbone(nn.Module, ABC):
 class BackboneConfig(PartConfig):
     """Configuration of a backbone; abstract."""
 
+    in_channels: int = 3
+    """Channels of the images."""
+
     @abstractmethod
     def build(
         self,
@@ -99,6 +102,12 @@ class BackboneConfig(PartConfig):
         Raises ValueError for numbers that make no such backbone, and for a kind that has none.
         """
         raise ValueError(f"{self.name} has no smaller form of fewer blocks: use a ResNet backbone")
+
+
+def check_in_channels(in_channels: int) -> None:
+    """Raise ValueError for images without channels."""
+    if in_channels < 1:
+        raise ValueError(f"in_channels must be at least 1, not {in_channels}")
 
 
 def initialise(backbone: Backbone) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.backbones._backbone import Backbone, BackboneConfig, initialise
+from dyncore.backbones._backbone import Backbone, BackboneConfig, check_in_channels, initialise
 from dyncore.backbones._ends import HeadLayers, StemLayers
 from dyncore.backbones._route import Route, run_blocks
 from dyncore.blocks import (
@@ -81,6 +81,7 @@ class MobileNetV2Config(BackboneConfig):
     """Dropout before the classifier in training."""
 
     def __post_init__(self) -> None:
+        check_in_channels(self.in_channels)
         if not 0 < self.width < 100:
             raise ValueError(f"width must be positive, e.g. 1.0 or 1.4, not {self.width}")
         if not 0 <= self.dropout < 1:
@@ -123,7 +124,7 @@ class MobileNetV2(Backbone):
                 "is depthwise: use a ResNet backbone"
             )
         channels = _round_channels(32 * config.width)
-        features: list[nn.Module] = [_conv_norm_relu6(3, channels, 3, stride=2)]
+        features: list[nn.Module] = [_conv_norm_relu6(config.in_channels, channels, 3, stride=2)]
         stages: list[int] = []
         for expansion, width, repeats, first_stride in STAGES:
             out_channels = _round_channels(width * config.width)
@@ -173,8 +174,8 @@ class MobileNetV2(Backbone):
         return HeadLayers(layer, self.avgpool, classifier[-1])
 
     def stem(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channel out_height out_width"]:
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         return self.features[0](images)
 
     def head(

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.backbones._backbone import Backbone, BackboneConfig, initialise
+from dyncore.backbones._backbone import Backbone, BackboneConfig, check_in_channels, initialise
 from dyncore.backbones._ends import HeadLayers, StemLayers
 from dyncore.backbones._route import Route, Stage
 from dyncore.blocks import (
@@ -78,6 +78,7 @@ class ResNetConfig(BackboneConfig):
     """Where shapes change: strided identity with zero channels (option A) or 1×1 (option B)."""
 
     def __post_init__(self) -> None:
+        check_in_channels(self.in_channels)
         if not self.depths or len(self.depths) != len(self.widths):
             raise ValueError(
                 f"depths {self.depths} and widths {self.widths} must name the same stages, "
@@ -151,9 +152,9 @@ class ResNet(Backbone):
         super().__init__()
         channels = config.widths[0]
         if config.stem == "imagenet":
-            self.conv1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False)
+            self.conv1 = nn.Conv2d(config.in_channels, channels, 7, 2, 3, bias=False)
         else:
-            self.conv1 = _conv(3, channels, 3)
+            self.conv1 = _conv(config.in_channels, channels, 3)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if config.stem == "cifar" else nn.MaxPool2d(3, 2, 1)
@@ -195,8 +196,8 @@ class ResNet(Backbone):
         return HeadLayers(None, self.avgpool, self.fc)
 
     def stem(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channel out_height out_width"]:
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         return self.stem_layers(images)
 
     def trunk(

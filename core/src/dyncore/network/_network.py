@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dyncore.backbones import Route
 from dyncore.blocks import GatedBlock
 from dyncore.gating import BlindRouter, Decision, ExecutionPath, FrozenGate, is_plain
-from dyncore.hub import push_folder
+from dyncore.hub import find_folder, push_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import save_folder
 from dyncore.network._info import ModelInfo, describe
@@ -23,6 +23,7 @@ from dyncore.network._output import FeatureMaps, Output
 from dyncore.network._pretrained import check_loadable, load_pretrained
 from dyncore.network._site import Site
 from dyncore.network._walk import Execute, Walk
+from dyncore.network._wrappers import unwrapped
 
 
 class DynamicNetwork(nn.Module):
@@ -138,7 +139,7 @@ class DynamicNetwork(nn.Module):
 
     def forward(
         self,
-        images: Float[Tensor, "batch 3 height width"],
+        images: Float[Tensor, "batch channel height width"],
         *,
         path: ExecutionPath | None = None,
         noise: Float[Tensor, "batch total logit"] | None = None,
@@ -198,7 +199,7 @@ class DynamicNetwork(nn.Module):
         Raises ValueError, and writes nothing, for a network that is not what its ``config``
         describes, e.g. since a layer was replaced: it could not be loaded.
         """
-        weights = self.state_dict()
+        weights = unwrapped(self.state_dict())
         check_loadable(DynamicNetwork, self.config, self.info, weights)
         save_folder(folder, describe(self.config, self.info), weights)
 
@@ -208,21 +209,43 @@ class DynamicNetwork(nn.Module):
         source: str | os.PathLike[str],
         *,
         num_classes: int | None = None,
+        in_chans: int | None = None,
         revision: str | None = None,
+        subfolder: str | None = None,
+        local_files_only: bool = False,
+        cache_dir: str | os.PathLike[str] | None = None,
+        token: str | bool | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> "DynamicNetwork":
         """A saved model, in evaluation mode, from a folder or from the Hub (``org/name``).
 
-        It has the floating-point type that it was saved with. ``revision`` is a branch, tag or
-        commit of the Hub; a commit pins the content. ``num_classes`` other than the saved one
-        replaces the last linear layer by a fresh one and logs that it did. Nothing is allocated
-        before the names, shapes and types in the weights' header are those of the network that
+        It has the floating-point type that it was saved with, or ``dtype``, and lies on the CPU,
+        or on ``device``. ``revision`` is a branch, tag or commit of the Hub; a commit pins the
+        content. ``subfolder`` is where in the repository or folder the model lies.
+        ``local_files_only`` takes what the cache has; ``cache_dir`` is another cache, ``token``
+        another token than the Hub's client has.
+
+        ``num_classes`` other than the saved one replaces the last linear layer by a fresh one,
+        ``in_chans`` the first convolution by one for images of so many channels whose weights are
+        made of the saved ones, as timm does; both log that they did. Nothing is allocated before
+        the names, shapes and types in the weights' header are those of the network that
         config.json describes.
 
         Raises FileNotFoundError when there is no such folder or model, :class:`dyncore.HubError`
         when the Hub refuses or fails, and :class:`dyncore.ModelFileError` for files that do not
         make a model: which file, which tensor, or which package to install.
         """
-        return load_pretrained(cls, source, num_classes=num_classes, revision=revision)
+        folder = find_folder(
+            source,
+            revision,
+            subfolder=subfolder,
+            local_files_only=local_files_only,
+            cache_dir=cache_dir,
+            token=token,
+        )
+        model = load_pretrained(cls, folder, num_classes=num_classes, in_chans=in_chans)
+        return model.to(device=device, dtype=dtype)
 
     def push_to_hub(
         self,
@@ -277,7 +300,7 @@ class DynamicNetwork(nn.Module):
 
     def walk(
         self,
-        images: Float[Tensor, "batch 3 height width"],
+        images: Float[Tensor, "batch channel height width"],
         execute: Execute,
         *,
         path: ExecutionPath | None = None,
@@ -387,15 +410,16 @@ from_pretrained = DynamicNetwork.from_pretrained
 @torch.no_grad()
 def run_skipped(
     model: DynamicNetwork,
-    images: Float[Tensor, "batch 3 height width"],
+    images: Float[Tensor, "batch channel height width"],
     *,
     path: ExecutionPath | None = None,
 ) -> Output:
     """The same answer as ``model(images)`` in evaluation, computing only what each image chose.
 
     The plain form: a path runs as a module on the images that chose it, gated channels image by
-    image; a block with hooks, or that is more than a GatedBlock, runs masked, as a module. ``images`` are normalised; ``path`` forces the decisions. Raises ValueError for a model
-    in training mode, where batch norm would see other batches than in the masked form.
+    image. A block with hooks, or that is more than a ``GatedBlock``, runs masked, as a module.
+    ``images`` are normalised; ``path`` forces the decisions. Raises ValueError for a model in
+    training mode, where batch norm would see other batches than in the masked form.
     """
     if model.training:
         raise ValueError("run_skipped needs a model in evaluation: call model.eval() first")

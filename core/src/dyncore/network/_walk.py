@@ -16,8 +16,11 @@ Pool: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class Walk:
-    """One batch's. Everything is kept by the block's number, so that a block which is run again
-    (activation checkpointing) finds what it found before."""
+    """One batch's.
+
+    Everything is kept by the block's number, so that a block which is run again (activation
+    checkpointing) finds what it found before.
+    """
 
     def __init__(
         self,

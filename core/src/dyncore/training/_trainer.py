@@ -113,7 +113,9 @@ class Trainer:
         self.model = build_model(self.recipe, options, self.dataset)
         check_rates(self.recipe, self.model)
         size = self.dataset.preprocessing.size
-        self.table: CostTable = cost_table(self.model, (3, size, size))
+        self.table: CostTable = cost_table(
+            self.model, (self.recipe.network.backbone.in_channels, size, size)
+        )
         parts = {
             key: config.build(self.model, self.table)
             for key, config in self.recipe.objective.items()

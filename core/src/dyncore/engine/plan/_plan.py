@@ -93,7 +93,7 @@ def plan(
     *,
     first: int | None = None,
 ) -> Plan:
-    """Plan ``model``, in evaluation, for images like ``image`` (1, 3, H, W), on its device.
+    """Plan ``model``, in evaluation, for images like ``image`` (1, C, H, W), on its device.
 
     With ``preprocessing`` they are in [0, 1], and the stem normalises them. The plan holds parts of
     ``model`` itself. What was folded is compared with its modules on ``image``; where the two
