@@ -11,9 +11,10 @@ from dyncore.data._picture import picture
 
 _FORMATS = (
     *("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"),
-    *("AVIF", "DIB", "ICO", "JPEG2000", "PCX", "QOI", "SGI", "TGA"),
+    *("AVIF", "ICO", "JPEG2000", "QOI", "SGI"),
 )
-"""What is decoded; among Pillow's others is one (EPS) that starts another program."""
+"""What is decoded. Among Pillow's others is one (EPS) that starts another program, and there are
+those that know no file of theirs (TGA): damaged files of another kind would be taken for one."""
 
 
 @functools.cache
@@ -27,7 +28,8 @@ def formats() -> tuple[str, ...]:
 def suffixes() -> frozenset[str]:
     """Of the names of their files, in lower case, with the dot."""
     known = Image.registered_extensions()  # of all formats
-    return frozenset(suffix for suffix, name in known.items() if name in formats())
+    read = (*formats(), "MPO")  # several JPEGs in one file, of which the first is read
+    return frozenset(suffix for suffix, name in known.items() if name in read)
 
 
 def decode(image: EncodedImage | None, where: str, *, draft: bool = False) -> Image.Image:

@@ -22,8 +22,9 @@ def load_dataset(source: str, *, skip_corrupt: bool = False, size: int | None = 
 
     Small square images (up to 64 x 64) are decoded here, once, into a `MemorySplit`; others when
     they are read, from a `FileSplit`. What more than half of the first split's images are decides;
-    those of another size are resized to the usual one, with a warning that names them. The `datasets` library keeps what it reads from
-    the Hub and from parquet files in its cache, in a form that can be read in any order.
+    those of another size are resized to the usual one, with a warning that names them. The
+    `datasets` library keeps what it reads from the Hub and from parquet files in its cache, in a
+    form that can be read in any order.
 
     Args:
         source: One of
