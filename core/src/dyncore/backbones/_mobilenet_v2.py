@@ -53,7 +53,7 @@ def _layer(conv_norm: nn.Module) -> Layer | None:
     """What :func:`_conv_norm_relu6` made; None for what took its place."""
     if not is_plain(conv_norm, nn.Sequential) or len(conv_norm) != 3:
         return None
-    return Layer(*conv_norm)  # type: ignore[arg-type]
+    return Layer(*conv_norm)
 
 
 def _inverted_residual(
@@ -62,7 +62,8 @@ def _inverted_residual(
     def build(owner: nn.Module) -> Path:
         hidden_layers = [_conv_norm_relu6(in_channels, hidden, 1)] if expand else []
         hidden_layers.append(_conv_norm_relu6(hidden, hidden, 3, stride, groups=hidden))
-        owner.conv = nn.Sequential(*hidden_layers, *_conv_norm_relu6(hidden, out_channels, 1)[:2])
+        conv, norm, _ = _conv_norm_relu6(hidden, out_channels, 1)
+        owner.conv = nn.Sequential(*hidden_layers, conv, norm)
         n = len(hidden_layers)
         names = [(f"conv.{i}.0", f"conv.{i}.1", f"conv.{i}.2") for i in range(n)]
         return Path(owner, (*names, (f"conv.{n}", f"conv.{n + 1}", None)), whole="conv")
@@ -159,7 +160,7 @@ class MobileNetV2(Backbone):
 
     @property
     def blocks(self) -> Sequence[GatedBlock]:
-        return list(self.features)[1:-1]  # type: ignore[arg-type]
+        return list(self.features)[1:-1]  # type: ignore[return-value]
 
     @property
     def stem_layers(self) -> StemLayers | None:

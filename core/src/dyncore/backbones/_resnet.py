@@ -1,6 +1,6 @@
 """Residual networks in ImageNet form and CIFAR form (He et al. 2016)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise
 from typing import ClassVar, Literal
@@ -218,11 +218,11 @@ class ResNet(Backbone):
         return self.head_layers(x)
 
 
-def _inside(layer: nn.Module) -> nn.Sequential:
+def _inside(layer: nn.Module) -> Iterable[GatedBlock]:
     """A stage, perhaps taken out of what wraps it (``torch.compile``, ``checkpoint_wrapper``)."""
     while not isinstance(layer, nn.Sequential):
         (layer,) = layer.children()
-    return layer
+    return layer  # type: ignore[return-value]
 
 
 def _shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> nn.Module:

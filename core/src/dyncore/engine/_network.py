@@ -1,9 +1,11 @@
 """A network in an engine."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from dyncore.blocks import Path
 from dyncore.cost import Profile
@@ -136,6 +138,13 @@ def _checked_example(model: DynamicNetwork, images: Tensor) -> Tensor:
             f"example_input has shape {tuple(images.shape)}, but (batch, {channels}, height, "
             "width) with at least one image is needed"
         )
+    holds_others: Callable[[object], bool] = is_traceable_wrapper_subclass
+    for name, tensor in model.named_parameters():
+        if holds_others(tensor):
+            raise ValueError(
+                f"{name} is a {type(tensor).__name__}: an engine packs plain weights; build it "
+                "from the network before it was quantised or sharded"
+            )
     if (images.dtype, images.device) != (weight.dtype, weight.device):
         raise ValueError(
             f"example_input is {images.dtype} on {images.device}, but the model is "

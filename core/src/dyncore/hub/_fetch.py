@@ -47,7 +47,7 @@ def fetch(
                 revision=revision,
                 allow_patterns=patterns(subfolder),
                 local_files_only=local_files_only,
-                cache_dir=cache_dir,
+                cache_dir=None if cache_dir is None else Path(cache_dir),
                 token=token,
             )
         )
