@@ -1,4 +1,7 @@
-"""Every module that a network runs is called: hooks fire, in evaluation and in training."""
+"""Hooks, wrappers and checkpoints.
+
+Every module that a network runs is called as torchvision's are, in evaluation and in training.
+"""
 
 import copy
 
@@ -25,6 +28,7 @@ def fired_by(network: nn.Module, images: torch.Tensor) -> tuple[set[str], set[st
     return fired, known - fired
 
 
+@pytest.mark.situation("forward hooks on any module that computes, with kernels, too")
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 @pytest.mark.parametrize("kernels", [False, True], ids=["plain", "kernels"])
 def test_hooks_of_all_modules_fire(network, images, training, kernels):
@@ -36,6 +40,7 @@ def test_hooks_of_all_modules_fire(network, images, training, kernels):
     assert {"", "backbone", "backbone.avgpool"} <= fired
 
 
+@pytest.mark.situation("forward hooks on `backbone`, `layer1` to `layer4`, blocks: their maps")
 def test_hooks_see_what_torchvisions_would(networks, images):
     """A stage gives its map for the map before it; the backbone logits for images."""
     network, seen = copy.deepcopy(networks["blend"]), {}
@@ -51,6 +56,7 @@ def test_hooks_see_what_torchvisions_would(networks, images):
     assert all(len(inputs) == 1 for inputs, _ in (seen["backbone"], seen["backbone.layer2"]))
 
 
+@pytest.mark.situation("a hook that returns something else, in `run_skipped`, too")
 @pytest.mark.parametrize("name", ["layer1", "layer2.0", "layer1.0.relu1"])
 def test_what_a_hook_returns_counts(networks, images, name):
     network = copy.deepcopy(networks["additive"])
@@ -62,6 +68,7 @@ def test_what_a_hook_returns_counts(networks, images, name):
     torch.testing.assert_close(run_skipped(network, images).logits, after, rtol=0, atol=1e-9)
 
 
+@pytest.mark.situation("Grad-CAM on `backbone.layer4`")
 def test_grad_cam_of_the_last_stage_is_that_of_the_features(networks, images):
     """Selvaraju et al. 2017, Eq. 1 and 2: channels weighted by their mean gradient."""
     network, seen = copy.deepcopy(networks["blend"]), []
@@ -76,6 +83,7 @@ def test_grad_cam_of_the_last_stage_is_that_of_the_features(networks, images):
     torch.testing.assert_close(gradient[:, :, 0, 0], expected.expand(len(images), -1))
 
 
+@pytest.mark.situation("activation checkpointing of stages")
 @pytest.mark.parametrize("name", ["blend", "n2-basic", "additive-mobilenetv2"])
 def test_stages_and_blocks_can_be_checkpointed(networks, images, name):
     """A block that is run again for the backward pass decides as it did."""
@@ -100,6 +108,7 @@ def test_stages_and_blocks_can_be_checkpointed(networks, images, name):
         torch.testing.assert_close(gradients[1][key], expected, msg=key)
 
 
+@pytest.mark.situation("a stage inside of another module, as `torch.compile` puts it")
 def test_a_wrapped_stage_or_block_is_called(networks, images):
     class Wrapper(nn.Module):
         def __init__(self, inner: nn.Module) -> None:

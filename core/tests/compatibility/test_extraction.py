@@ -1,4 +1,7 @@
-"""What takes networks apart by the names of their modules gets the right features."""
+"""Features for detectors and segmenters.
+
+A backbone by itself is the static network; `model.feature_maps` gives routed maps.
+"""
 
 import json
 import subprocess
@@ -13,6 +16,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from dyncore.backbones import backbone_config
 
 
+@pytest.mark.situation("torchvision's `IntermediateLayerGetter` on `model.backbone`")
 @pytest.mark.parametrize("name", ["resnet18", "resnet20-cifar", "resnet50-cifar2"])
 @torch.no_grad()
 def test_children_one_after_the_other_are_the_stages(name):
@@ -27,6 +31,7 @@ def test_children_one_after_the_other_are_the_stages(name):
     torch.testing.assert_close(backbone.fc(pooled), backbone(images))
 
 
+@pytest.mark.situation("`backbone.features` of a MobileNetV2 by itself")
 @torch.no_grad()
 def test_mobilenets_features_are_what_the_head_reads():
     backbone = backbone_config("mobilenetv2-0.35").build(5).double().eval()
@@ -39,6 +44,7 @@ def test_mobilenets_features_are_what_the_head_reads():
     torch.testing.assert_close(backbone.head(x), backbone(images))
 
 
+@pytest.mark.situation("a feature pyramid (`BackboneWithFPN`) on `model.backbone`")
 @torch.no_grad()
 def test_a_pyramid_stands_on_a_backbone():
     backbone = backbone_config("resnet18").build(5).eval()
@@ -50,6 +56,7 @@ def test_a_pyramid_stands_on_a_backbone():
     }  # fmt: skip
 
 
+@pytest.mark.situation("torchvision's `create_feature_extractor` (`torch.fx`)")
 def test_a_traced_backbone_gives_the_same():
     """In a process of its own: shapes are checked here, and stand-ins have none."""
     script = Path(__file__).with_name("extracted.py")

@@ -1,4 +1,8 @@
-"""Whatever a picture is stored as, a network sees what people see, trained and served."""
+"""Pictures of every kind.
+
+One rule for what is trained on and what is served: whatever a picture is stored as, a network sees
+what people see.
+"""
 
 import io
 
@@ -36,6 +40,7 @@ SIXTEEN = Image.fromarray((RAMP * 65535).round().astype(np.uint16))
 FLOATING = Image.fromarray(RAMP.astype(np.float32))
 
 
+@pytest.mark.situation("grey pictures of 16 bits, or floating-point in [0, 1]")
 @pytest.mark.parametrize(
     ("image", "kind"),
     [(SIXTEEN, "PNG"), (SIXTEEN, "TIFF"), (SIXTEEN, "PPM"), (FLOATING, "TIFF")],
@@ -44,6 +49,14 @@ FLOATING = Image.fromarray(RAMP.astype(np.float32))
 def test_deep_greys_keep_their_shades(image, kind):
     for found in both(image, kind):
         np.testing.assert_allclose(found, np.repeat(RAMP[..., None], 3, 2), atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.situation(
+    "grey pictures of 32 bits",
+    refused="which of its 32-bit greys is white nobody knows: scale them",
+)
+def test_wide_greys():
+    PLAIN(Image.fromarray((RAMP * 2**20).astype(np.int32)))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +75,7 @@ def test_greys_without_a_known_white_are_refused(array, message):
         PLAIN(image)
 
 
+@pytest.mark.situation("photos that Exif data say how to turn")
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_photos_are_turned_as_datasets_turns_them(orientation, kind):
@@ -82,6 +96,7 @@ def test_damaged_exif_data_are_none():
     assert decode(file, "row 0").size == (8, 4)
 
 
+@pytest.mark.situation("WebP, TIFF, AVIF, JPEG 2000 and other formats")
 @pytest.mark.parametrize("kind", formats())
 def test_every_format_is_read(kind):
     image = Image.new("RGB", (16, 16), (10, 200, 90))
@@ -95,11 +110,26 @@ def test_suffixes_are_those_of_the_formats():
 
 
 class TestTransforms:
+    @pytest.mark.situation(
+        "`dyncore.transforms(model)` of a file's name",
+        refused="this is a str, no image: open files",
+    )
+    def test_a_name_is_no_image(self):
+        PLAIN("photo.jpg")
+
+    @pytest.mark.situation(
+        "`dyncore.transforms(model)` of an array of floating-point numbers",
+        refused="an array must be uint8 (height, width) or (height, width, 3)",
+    )
+    def test_floating_point_arrays(self):
+        PLAIN(np.zeros((16, 16, 3)))
+
     @pytest.mark.parametrize("thing", ["photo.jpg", b"PNG", None, 3, [Image.new("RGB", (2, 2))]])
     def test_what_is_no_image_is_refused(self, thing):
         with pytest.raises(ValueError, match=rf"this is a {type(thing).__name__}, no image"):
             PLAIN(thing)
 
+    @pytest.mark.situation("`dyncore.transforms(model)` of an array of 8 or 16 bits")
     @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
     def test_an_array_of_bytes_is_its_image(self, shape):
         array = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
