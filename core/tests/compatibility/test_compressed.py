@@ -82,6 +82,10 @@ class Doubled(Tensor):
     def __tensor_flatten__(self):
         return ["inner"], None
 
+    @staticmethod
+    def __tensor_unflatten__(inner, *_):
+        return Doubled(inner["inner"])
+
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         if func is torch.ops.aten.detach.default:
