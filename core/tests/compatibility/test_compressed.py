@@ -5,6 +5,10 @@ weight. Networks with masks or other weights are saved before they get them, or 
 """
 
 import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -119,6 +123,17 @@ def test_weights_of_eight_bits(networks, images):
     torch.testing.assert_close(found, expected, rtol=0, atol=0.02 * float(expected.abs().max()))
     with pytest.raises(ValueError, match="an engine packs plain weights"):
         Engine(quantised, images.float())
+
+
+@pytest.mark.situation("torchao: static quantisation of a static network (PT2E)")
+def test_a_quantised_graph():
+    """In a process of its own: the shape checks of the tests cannot be exported."""
+    pytest.importorskip("torchao", reason="torchao is not installed")
+    script = Path(__file__).with_name("quantised.py")
+    ended = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
+    error, largest, quantised = json.loads(ended.stdout.splitlines()[-1])
+    assert 0 < error < 0.05 * largest
+    assert quantised > 20
 
 
 @pytest.fixture

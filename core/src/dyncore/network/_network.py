@@ -316,7 +316,7 @@ class DynamicNetwork(nn.Module):
         walk = self._walk(images, execute, {last}, path=path, noise=noise, relaxed=relaxed)
         return Output(
             logits=self.backbone(images, route=Route(walk.run)),
-            path=walk.path,
+            path=walk.path,  # type: ignore[arg-type]
             router_features=walk.features,
             pooled=walk.pooled,
             images=images,
@@ -352,7 +352,8 @@ class DynamicNetwork(nn.Module):
         walk = self._walk(images, _run_masked, {*ends}, path=path, noise=noise, relaxed=relaxed)
         x = self.backbone.stem(images)
         self.backbone.trunk(x, route=Route(walk.run), stages=self.backbone.stages[max(ends)] + 1)
-        return FeatureMaps(tuple(walk.kept[end] for end in ends), walk.path)
+        maps = tuple(walk.kept[end] for end in ends)
+        return FeatureMaps(maps, walk.path)  # type: ignore[arg-type]
 
     def _walk(
         self,

@@ -69,10 +69,10 @@ class Walk:
         return out
 
     @property
-    def path(self) -> ExecutionPath:
-        """The decisions about the blocks that ran."""
+    def path(self) -> ExecutionPath | tuple[Decision, ...]:
+        """The decisions about the blocks that ran; a plain tuple while ``torch.jit`` traces."""
         decided = tuple(decision for decision in self.decisions if decision is not None)
         tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
         if tracing():  # it sees tensors in plain tuples alone
-            return decided  # type: ignore[return-value]
+            return decided
         return ExecutionPath(decided)
