@@ -9,7 +9,7 @@ from torch import nn
 
 from dyncore import Engine
 from dyncore.backbones import ResNetConfig
-from dyncore.blocks import Layer, Path, relu
+from dyncore.blocks import Layer, Path
 from dyncore.engine.plan import FoldedHead, FoldedPath, FoldedStem, plan
 from dyncore.engine.plan._fold import fold, fold_layer
 from dyncore.engine.torch import run_channels
@@ -37,7 +37,7 @@ def test_a_folded_layer_is_layer_and_norm(bias, affine):
     x, after = torch.randn(2, 4, 7, 7).double(), norm(6, affine=affine)
     expected = after(conv(x))
     torch.testing.assert_close(fold(conv, after)(x), expected, rtol=0, atol=1e-12)
-    folded = fold_layer(Layer(conv, after, relu))
+    folded = fold_layer(Layer(conv, after, nn.ReLU()))
     torch.testing.assert_close(folded(x), expected.relu(), rtol=0, atol=1e-12)
 
 

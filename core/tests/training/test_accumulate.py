@@ -85,3 +85,11 @@ def test_a_batch_without_equal_parts_is_refused(static, tmp_path):
     with pytest.raises(ValueError, match="accumulate=7: the batch of 240 cannot be divided into 7"):
         train(static(), RunOptions(output=str(tmp_path / "runs"), accumulate=7))
     assert not (tmp_path / "runs").exists()
+
+
+def test_one_image_alone_under_the_routers_norms_names_the_option(vanilla, tmp_path):
+    with pytest.raises(ValueError, match=r"--accumulate 240 leaves .* 1: lower --accumulate"):
+        Trainer(vanilla(), RunOptions(output=str(tmp_path), accumulate=240))
+    with pytest.raises(ValueError, match=r"a batch of 1 .*raise --batch-size"):
+        Trainer(vanilla(batch_size=1), RunOptions(output=str(tmp_path)))
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from dyncore.backbones._ends import HeadLayers, StemLayers
 from dyncore.backbones._mobilenet_v2 import MobileNetV2, MobileNetV2Config
 from dyncore.backbones._names import BACKBONES, backbone_config
 from dyncore.backbones._resnet import ResNet, ResNetConfig
+from dyncore.backbones._route import Route, Stage
 
 __all__ = [
     "BACKBONES",
@@ -15,6 +16,8 @@ __all__ = [
     "MobileNetV2Config",
     "ResNet",
     "ResNetConfig",
+    "Route",
+    "Stage",
     "StemLayers",
     "backbone_config",
 ]

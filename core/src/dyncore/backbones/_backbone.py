@@ -1,6 +1,7 @@
 """The backbone's interface: stem, a chain of blocks, head."""
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,12 +9,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dyncore.backbones._ends import HeadLayers, StemLayers
+from dyncore.backbones._route import Route, run_blocks
 from dyncore.blocks import Combine, GatedBlock, Granularity
 from dyncore.gating import PartConfig
 
 
 class Backbone(nn.Module, ABC):
-    """A residual network in three pieces; parameter names are torchvision's."""
+    """A residual network in three pieces; its modules have torchvision's names.
+
+    Called without a route it is the static network, every path on, as it is to what takes networks
+    apart by their modules (``IntermediateLayerGetter``, ``create_feature_extractor``, an FPN).
+    """
 
     stages: tuple[int, ...]
     """The stage (resolution) that each block belongs to, counted from 0."""
@@ -38,8 +44,8 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def stem(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channel out_height out_width"]:
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         """What runs before the first block."""
 
     @abstractmethod
@@ -48,19 +54,30 @@ class Backbone(nn.Module, ABC):
     ) -> Float[Tensor, "batch classes"]:
         """What runs after the last block: logits."""
 
+    def trunk(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        *,
+        route: Route | None = None,
+        stages: int | None = None,
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        """The blocks of the first so many stages, one after the other; None: of all."""
+        count = len(self.stages) if stages is None else bisect_left(self.stages, stages)
+        return run_blocks(self.blocks[:count], x, route)
+
     def forward(
-        self, images: Float[Tensor, "batch 3 height width"]
+        self, images: Float[Tensor, "batch channel height width"], *, route: Route | None = None
     ) -> Float[Tensor, "batch classes"]:
-        """The static network: every path on."""
-        x = self.stem(images)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x)
+        """Stem, blocks, head; ``route`` says how each block runs, None: with every path on."""
+        return self.head(self.trunk(self.stem(images), route=route))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig(PartConfig):
     """Configuration of a backbone; abstract."""
+
+    in_channels: int = 3
+    """Channels of the images."""
 
     @abstractmethod
     def build(
@@ -85,6 +102,12 @@ class BackboneConfig(PartConfig):
         Raises ValueError for numbers that make no such backbone, and for a kind that has none.
         """
         raise ValueError(f"{self.name} has no smaller form of fewer blocks: use a ResNet backbone")
+
+
+def check_in_channels(in_channels: int) -> None:
+    """Raise ValueError for images without channels."""
+    if in_channels < 1:
+        raise ValueError(f"in_channels must be at least 1, not {in_channels}")
 
 
 def initialise(backbone: Backbone) -> None:

@@ -6,7 +6,6 @@ while it is being made, before a hash of fields can be told.
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,26 +14,28 @@ from dyncore.blocks import Layer
 
 @dataclass(frozen=True, eq=False)
 class StemLayers:
-    """``max_pool(activation(norm(conv(images))))``."""
+    """``pool(activation(norm(conv(images))))``."""
 
     layer: Layer
-    max_pool: bool
-    """A maximum over 3×3 pixels with stride 2 and padding 1; off: none."""
+    pool: nn.Module | None
+    """A maximum, ``nn.Identity``, or what took its place; None: none."""
 
     def __call__(
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         conv, norm, activation = self.layer
         x = activation(norm(conv(images)))
-        return F.max_pool2d(x, 3, 2, 1) if self.max_pool else x
+        return x if self.pool is None else self.pool(x)
 
 
 @dataclass(frozen=True, eq=False)
 class HeadLayers:
-    """``linear(mean(activation(norm(conv(x)))))`` in evaluation; the mean is over pixels."""
+    """``linear(pool(activation(norm(conv(x)))))`` in evaluation."""
 
     layer: Layer | None
     """None: the mean is that of the last block's output."""
+    pool: nn.Module
+    """The mean over pixels, or what took its place."""
     linear: nn.Module
     """An ``nn.Linear``, or what took its place."""
 
@@ -44,4 +45,4 @@ class HeadLayers:
         if self.layer is not None:
             conv, norm, activation = self.layer
             x = activation(norm(conv(x)))
-        return self.linear(x.mean((2, 3)))
+        return self.linear(self.pool(x).flatten(1))

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.backbones._backbone import Backbone, BackboneConfig, initialise
+from dyncore.backbones._backbone import Backbone, BackboneConfig, check_in_channels, initialise
 from dyncore.backbones._ends import HeadLayers, StemLayers
+from dyncore.backbones._route import Route, run_blocks
 from dyncore.blocks import (
     Combine,
     GatedBlock,
@@ -19,7 +19,6 @@ from dyncore.blocks import (
     PathBuilder,
     even_width,
     identity,
-    relu6,
 )
 from dyncore.gating import is_plain
 
@@ -41,32 +40,33 @@ def _round_channels(channels: float) -> int:
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
-def _conv_norm(
+def _conv_norm_relu6(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
     conv = nn.Conv2d(
         in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
     )
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU6(inplace=True))
 
 
 def _layer(conv_norm: nn.Module) -> Layer | None:
-    """What :func:`_conv_norm` made, with the ReLU6 that follows; None for what took its place."""
-    if not is_plain(conv_norm, nn.Sequential) or len(conv_norm) != 2:
+    """What :func:`_conv_norm_relu6` made; None for what took its place."""
+    if not is_plain(conv_norm, nn.Sequential) or len(conv_norm) != 3:
         return None
-    return Layer(conv_norm[0], conv_norm[1], relu6)  # type: ignore[arg-type]
+    return Layer(*conv_norm)
 
 
 def _inverted_residual(
     in_channels: int, hidden: int, out_channels: int, stride: int, *, expand: bool
 ) -> PathBuilder:
     def build(owner: nn.Module) -> Path:
-        hidden_layers = [_conv_norm(in_channels, hidden, 1)] if expand else []
-        hidden_layers.append(_conv_norm(hidden, hidden, 3, stride, groups=hidden))
-        owner.conv = nn.Sequential(*hidden_layers, *_conv_norm(hidden, out_channels, 1))
+        hidden_layers = [_conv_norm_relu6(in_channels, hidden, 1)] if expand else []
+        hidden_layers.append(_conv_norm_relu6(hidden, hidden, 3, stride, groups=hidden))
+        conv, norm, _ = _conv_norm_relu6(hidden, out_channels, 1)
+        owner.conv = nn.Sequential(*hidden_layers, conv, norm)
         n = len(hidden_layers)
-        names = [(f"conv.{i}.0", f"conv.{i}.1", relu6) for i in range(n)]
-        return Path(owner, (*names, (f"conv.{n}", f"conv.{n + 1}", identity)))
+        names = [(f"conv.{i}.0", f"conv.{i}.1", f"conv.{i}.2") for i in range(n)]
+        return Path(owner, (*names, (f"conv.{n}", f"conv.{n + 1}", None)), whole="conv")
 
     return build
 
@@ -82,6 +82,7 @@ class MobileNetV2Config(BackboneConfig):
     """Dropout before the classifier in training."""
 
     def __post_init__(self) -> None:
+        check_in_channels(self.in_channels)
         if not 0 < self.width < 100:
             raise ValueError(f"width must be positive, e.g. 1.0 or 1.4, not {self.width}")
         if not 0 <= self.dropout < 1:
@@ -95,6 +96,16 @@ class MobileNetV2Config(BackboneConfig):
         combine: Combine = "additive",
     ) -> "MobileNetV2":
         return MobileNetV2(self, num_classes, granularity or Granularity(), combine)
+
+
+class _Features(nn.Sequential):
+    """Stem, blocks and the layer before the mean."""
+
+    def forward(
+        self, x: Float[Tensor, "batch channel height width"], *, route: Route | None = None
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        first, *blocks, last = self
+        return last(run_blocks(blocks, first(x), route))
 
 
 class MobileNetV2(Backbone):
@@ -114,7 +125,7 @@ class MobileNetV2(Backbone):
                 "is depthwise: use a ResNet backbone"
             )
         channels = _round_channels(32 * config.width)
-        features: list[nn.Module] = [_conv_norm(3, channels, 3, stride=2)]
+        features: list[nn.Module] = [_conv_norm_relu6(config.in_channels, channels, 3, stride=2)]
         stages: list[int] = []
         for expansion, width, repeats, first_stride in STAGES:
             out_channels = _round_channels(width * config.width)
@@ -140,35 +151,46 @@ class MobileNetV2(Backbone):
                 stages.append((stages[-1] if stages else 0) + (stride == 2))
                 channels = out_channels
         last = _round_channels(1280 * max(1.0, config.width))
-        features.append(_conv_norm(channels, last, 1))
-        self.features = nn.Sequential(*features)
+        features.append(_conv_norm_relu6(channels, last, 1))
+        self.features = _Features(*features)
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.classifier = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(last, num_classes))
         self.stages = tuple(stages)
         initialise(self)
 
     @property
     def blocks(self) -> Sequence[GatedBlock]:
-        return [block for block in self.features if isinstance(block, GatedBlock)]
+        return list(self.features)[1:-1]  # type: ignore[return-value]
 
     @property
     def stem_layers(self) -> StemLayers | None:
         layer = _layer(self.features[0])
-        return None if layer is None else StemLayers(layer, max_pool=False)
+        return None if layer is None else StemLayers(layer, None)
 
     @property
     def head_layers(self) -> HeadLayers | None:
         layer, classifier = _layer(self.features[-1]), self.classifier
         if layer is None or not is_plain(classifier, nn.Sequential):
             return None
-        return HeadLayers(layer, classifier[-1])
+        return HeadLayers(layer, self.avgpool, classifier[-1])
 
     def stem(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channel out_height out_width"]:
-        return relu6(self.features[0](images))
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        return self.features[0](images)
 
     def head(
         self, x: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch classes"]:
-        x = F.relu6(self.features[-1](x)).mean((2, 3))
-        return self.classifier(x)
+        return self._classify(self.features[-1](x))
+
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"], *, route: Route | None = None
+    ) -> Float[Tensor, "batch classes"]:
+        """See :meth:`Backbone.forward`; ``features`` is called as a whole."""
+        if type(self) is not MobileNetV2:  # it may have another stem or head
+            return super().forward(images, route=route)
+        return self._classify(self.features(images, route=route))
+
+    def _classify(self, x: Tensor) -> Tensor:
+        return self.classifier(self.avgpool(x).flatten(1))

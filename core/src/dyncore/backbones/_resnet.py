@@ -1,16 +1,16 @@
 """Residual networks in ImageNet form and CIFAR form (He et al. 2016)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.backbones._backbone import Backbone, BackboneConfig, initialise
+from dyncore.backbones._backbone import Backbone, BackboneConfig, check_in_channels, initialise
 from dyncore.backbones._ends import HeadLayers, StemLayers
+from dyncore.backbones._route import Route, Stage
 from dyncore.blocks import (
     Combine,
     GatedBlock,
@@ -22,8 +22,6 @@ from dyncore.blocks import (
     ProjectionShortcut,
     bottleneck_width,
     even_width,
-    identity,
-    relu,
 )
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
@@ -37,9 +35,10 @@ def _basic(in_channels: int, width: int, out_channels: int, stride: int) -> Path
     def build(owner: nn.Module) -> Path:
         owner.conv1 = _conv(in_channels, width, 3, stride)
         owner.bn1 = nn.BatchNorm2d(width)
+        owner.relu1 = nn.ReLU(inplace=True)
         owner.conv2 = _conv(width, out_channels, 3)
         owner.bn2 = nn.BatchNorm2d(out_channels)
-        return Path(owner, (("conv1", "bn1", relu), ("conv2", "bn2", identity)))
+        return Path(owner, (("conv1", "bn1", "relu1"), ("conv2", "bn2", None)))
 
     return build
 
@@ -48,13 +47,15 @@ def _bottleneck(in_channels: int, width: int, out_channels: int, stride: int) ->
     def build(owner: nn.Module) -> Path:
         owner.conv1 = _conv(in_channels, width, 1)
         owner.bn1 = nn.BatchNorm2d(width)
+        owner.relu1 = nn.ReLU(inplace=True)
         owner.conv2 = _conv(width, width, 3, stride)
         owner.bn2 = nn.BatchNorm2d(width)
+        owner.relu2 = nn.ReLU(inplace=True)
         owner.conv3 = _conv(width, out_channels, 1)
         owner.bn3 = nn.BatchNorm2d(out_channels)
         return Path(
             owner,
-            (("conv1", "bn1", relu), ("conv2", "bn2", relu), ("conv3", "bn3", identity)),
+            (("conv1", "bn1", "relu1"), ("conv2", "bn2", "relu2"), ("conv3", "bn3", None)),
         )
 
     return build
@@ -77,6 +78,7 @@ class ResNetConfig(BackboneConfig):
     """Where shapes change: strided identity with zero channels (option A) or 1×1 (option B)."""
 
     def __post_init__(self) -> None:
+        check_in_channels(self.in_channels)
         if not self.depths or len(self.depths) != len(self.widths):
             raise ValueError(
                 f"depths {self.depths} and widths {self.widths} must name the same stages, "
@@ -150,11 +152,12 @@ class ResNet(Backbone):
         super().__init__()
         channels = config.widths[0]
         if config.stem == "imagenet":
-            self.conv1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False)
+            self.conv1 = nn.Conv2d(config.in_channels, channels, 7, 2, 3, bias=False)
         else:
-            self.conv1 = _conv(3, channels, 3)
+            self.conv1 = _conv(config.in_channels, channels, 3)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.max_pool = config.stem != "cifar"
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.Identity() if config.stem == "cifar" else nn.MaxPool2d(3, 2, 1)
         self.stages = tuple(s for s, depth in enumerate(config.depths) for _ in range(depth))
         for stage, (depth, width) in enumerate(zip(config.depths, config.widths, strict=True)):
             blocks = []
@@ -165,37 +168,61 @@ class ResNet(Backbone):
                     GatedBlock(
                         config.paths(channels, width, stride, granularity),
                         downsample=_shortcut(config.shortcut, channels, out_channels, stride),
-                        activation=F.relu,
+                        activation=nn.ReLU(),
                         combine=combine,
                     )
                 )
                 channels = out_channels
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+            first = self.stages.index(stage)
+            self.add_module(f"layer{stage + 1}", Stage(*blocks, first=first))
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(channels, num_classes)
         initialise(self)
 
     @property
     def blocks(self) -> Sequence[GatedBlock]:
-        stages = (getattr(self, f"layer{stage + 1}") for stage in range(self.stages[-1] + 1))
-        return list(chain.from_iterable(stages))
+        return list(chain.from_iterable(map(_inside, self._layers)))
+
+    @property
+    def _layers(self) -> list[nn.Module]:
+        return [getattr(self, f"layer{stage + 1}") for stage in range(self.stages[-1] + 1)]
 
     @property
     def stem_layers(self) -> StemLayers:
-        return StemLayers(Layer(self.conv1, self.bn1, relu), max_pool=self.max_pool)
+        return StemLayers(Layer(self.conv1, self.bn1, self.relu), self.maxpool)
 
     @property
     def head_layers(self) -> HeadLayers:
-        return HeadLayers(None, self.fc)
+        return HeadLayers(None, self.avgpool, self.fc)
 
     def stem(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch channel out_height out_width"]:
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
         return self.stem_layers(images)
+
+    def trunk(
+        self,
+        x: Float[Tensor, "batch channel height width"],
+        *,
+        route: Route | None = None,
+        stages: int | None = None,
+    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        """See :meth:`Backbone.trunk`; ``layer1`` and the others are called as modules."""
+        for layer in self._layers[:stages]:
+            x = layer(x, route=route)
+        return x
 
     def head(
         self, x: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch classes"]:
         return self.head_layers(x)
+
+
+def _inside(layer: nn.Module) -> Iterable[GatedBlock]:
+    """A stage, perhaps taken out of what wraps it (``torch.compile``, ``checkpoint_wrapper``)."""
+    while not isinstance(layer, nn.Sequential):
+        (layer,) = layer.children()
+    return layer  # type: ignore[return-value]
 
 
 def _shortcut(kind: str, in_channels: int, out_channels: int, stride: int) -> nn.Module:

@@ -1,6 +1,12 @@
 """The residual block: shortcut, paths, and how decisions meet them."""
 
-from dyncore.blocks._activation import Activation, identity, relu, relu6
+from dyncore.blocks._activation import (
+    Activation,
+    does_nothing,
+    identity,
+    rectifies,
+    rectifies_to_six,
+)
 from dyncore.blocks._block import (
     Combine,
     FusedForm,
@@ -25,8 +31,9 @@ __all__ = [
     "PathBuilder",
     "ProjectionShortcut",
     "bottleneck_width",
+    "does_nothing",
     "even_width",
     "identity",
-    "relu",
-    "relu6",
+    "rectifies",
+    "rectifies_to_six",
 ]

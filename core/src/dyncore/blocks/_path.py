@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dyncore.blocks._activation import Activation
+from dyncore.blocks._activation import Activation, identity
 from dyncore.gating import is_plain
 
 Norm: TypeAlias = nn.BatchNorm2d | nn.SyncBatchNorm
@@ -30,19 +30,34 @@ class Path:
     """
 
     owner: nn.Module
-    names: tuple[tuple[str, str, Activation], ...]
-    """(convolution, norm, activation) of each layer; none: the path was removed."""
+    names: tuple[tuple[str, str, str | None], ...]
+    """(convolution, norm, activation) of each layer, None where no activation follows; none: the
+    path was removed."""
+    whole: str | None = None
+    """Name of a module that is all of its layers, if there is one: it is called in their place."""
 
     def removed(self) -> "Path":
         """In the place of the path, whose modules leave their owner."""
-        for name in {name.partition(".")[0] for names in self.names for name in names[:2]}:
+        known = {name.partition(".")[0] for names in self.names for name in names if name}
+        for name in known:
             delattr(self.owner, name)
         return Path(self.owner, ())
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         module = self.owner.get_submodule
-        return tuple(Layer(module(conv), module(norm), act) for conv, norm, act in self.names)  # type: ignore[arg-type]
+        return tuple(
+            Layer(module(conv), module(norm), identity if act is None else module(act))  # type: ignore[arg-type]
+            for conv, norm, act in self.names
+        )
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether calling it is calling its layers: nothing listens at what contains them."""
+        if self.whole is None:
+            return True
+        parents = {name.rpartition(".")[0] for names in self.names for name in names if name}
+        return all(is_plain(self.owner.get_submodule(name), nn.Sequential) for name in parents)
 
     def __call__(
         self,
@@ -54,6 +69,8 @@ class Path:
         The score multiplies after the norm and before the activation (LC-Net Eq. 4): before the
         norm a zeroed channel would become the norm's shift.
         """
+        if self.whole is not None and channel_weight is None:
+            return self.owner.get_submodule(self.whole)(x)
         for conv, norm, activation in self.layers:
             x = norm(conv(x))
             if channel_weight is not None:

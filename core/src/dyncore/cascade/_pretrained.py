@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from dyncore.cascade._cascade import Cascade
@@ -30,29 +31,51 @@ def from_pretrained(
     source: str | os.PathLike[str],
     *,
     num_classes: int | None = None,
+    in_chans: int | None = None,
     revision: str | None = None,
+    subfolder: str | None = None,
+    local_files_only: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> DynamicNetwork | Cascade:
     """A saved network or cascade, in evaluation mode, from a folder or the Hub (``org/name``).
 
-    A network has the floating-point type that it was saved with. ``revision`` is a branch, tag or
-    commit of the Hub; a commit pins the content. ``num_classes`` other than the saved one replaces
-    a network's last linear layer by a fresh one and logs that it did; a cascade has none to
-    replace. Nothing is allocated before the names, shapes and types in the weights' header are
+    It has the floating-point type that it was saved with, or ``dtype``, and lies on the CPU, or on
+    ``device``. ``revision`` is a branch, tag or commit of the Hub; a commit pins the content.
+    ``subfolder`` is where in the repository or folder the model lies. ``local_files_only`` takes
+    what the cache has; ``cache_dir`` is another cache, ``token`` another token than the Hub's
+    client has.
+
+    ``num_classes`` other than the saved one replaces a network's last linear layer by a fresh one,
+    ``in_chans`` the first convolution by one for images of so many channels whose weights are made
+    of the saved ones, as timm does; both log that they did, and a cascade has neither. Nothing is
+    allocated before the names, shapes and types in the weights' header are
     those of the network that is described.
 
     Raises FileNotFoundError when there is no such folder or model, :class:`dyncore.HubError` when
     the Hub refuses or fails, and :class:`dyncore.ModelFileError` for files that do not make a
     model: which file, which tensor, or which package to install.
     """
-    folder = find_folder(source, revision)
+    folder = find_folder(
+        source,
+        revision,
+        subfolder=subfolder,
+        local_files_only=local_files_only,
+        cache_dir=cache_dir,
+        token=token,
+    )
     if not (folder / CASCADE_FILE).is_file():
-        return load_network(folder, num_classes=num_classes)
-    if num_classes is not None:
-        raise ValueError(
-            f"{source} is a cascade: its members' heads are not replaced here; load "
-            f"{member_folder(folder, 0)} and the others as networks, and train them"
+        return load_network(
+            folder, num_classes=num_classes, in_chans=in_chans, device=device, dtype=dtype
         )
-    return _load_cascade(folder)
+    if num_classes is not None or in_chans is not None:
+        raise ValueError(
+            f"{source} is a cascade: its members' heads and first layers are not replaced here; "
+            f"load {member_folder(folder, 0)} and the others as networks, and train them"
+        )
+    return _load_cascade(folder).to(device=device, dtype=dtype)
 
 
 def _load_cascade(folder: Path) -> Cascade:

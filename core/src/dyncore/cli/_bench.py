@@ -19,9 +19,8 @@ def run(options: BenchOptions) -> None:
     known = model.info.preprocessing
     usual = 32 if "-cifar" in options.model else 224
     size = options.size or (usual if known is None else known.size)
-    profile = Engine(model, torch.zeros(1, 3, size, size), threads=options.threads).profile(
-        options.batch
-    )
+    images = torch.zeros(1, model.config.backbone.in_channels, size, size)
+    profile = Engine(model, images, threads=options.threads).profile(options.batch)
     print(profile)
     if options.output is not None:
         profile.save(Path(options.output))

@@ -39,7 +39,7 @@ def _export(options: ExportOptions) -> None:
     if options.calibrate is not None:
         network = _subnet(model, options, preprocessing)
     output = options.output or f"model.{options.format}"
-    shape = (3, preprocessing.size, preprocessing.size)
+    shape = (model.config.backbone.in_channels, preprocessing.size, preprocessing.size)
     generator = torch.Generator().manual_seed(0)
     if options.format == "onnx":
         agreement = export_onnx(network, torch.randn(8, *shape, generator=generator), output)

@@ -26,8 +26,9 @@ def cost_table(model: nn.Module, input_size: tuple[int, int, int]) -> CostTable:
 
 @cost_table.register
 def _of_network(model: DynamicNetwork, input_size: tuple[int, int, int]) -> CostTable:
-    if len(input_size) != 3 or input_size[0] != 3 or min(input_size) < 1:
-        raise ValueError(f"input_size must be (3, height, width), not {input_size}")
+    channels = model.config.backbone.in_channels
+    if len(input_size) != 3 or input_size[0] != channels or min(input_size) < 1:
+        raise ValueError(f"input_size must be ({channels}, height, width), not {input_size}")
     image = torch.empty(1, *input_size, device="meta")
     with torch.device("meta"):
         plain = model.config.backbone.build(model.config.num_classes).eval()

@@ -1,21 +1,29 @@
 """Finding the images of a local folder."""
 
 import glob
+import logging
+import os
+from collections import Counter
 from pathlib import Path
 
 import datasets
 import pyarrow
 import pyarrow.parquet
 
+from dyncore.data._decode import suffixes
 from dyncore.data._errors import DataFileError
 from dyncore.data._found import EVALUATION_SPLITS, TRAINING_SPLIT, choose_splits
 
+logger = logging.getLogger("dyncore")
+
 _SPLITS = (TRAINING_SPLIT, *EVALUATION_SPLITS)
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_COMMON_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+"""Of those that are read; these are what messages name."""
 _LAYOUTS = """A data set is either
 - parquet files as on the Hub, in the folder itself or in its data/: train-*.parquet and
   validation-*.parquet or test-*.parquet; or
-- images by class: train/CLASS/*.png, .jpg or .jpeg, and the same in validation/, val/ or test/.
+- images by class: train/CLASS/*.png, or of any common format, in sub-folders, too, and the same in
+  validation/, valid/, val/, dev/, eval/ or test/.
 One of its two splits may be missing."""
 
 
@@ -75,7 +83,19 @@ def _from_class_folders(folders: dict[str, Path]) -> dict[str, datasets.Dataset]
                 f"{folder / unknown[0]}: the training split has no class {unknown[0]!r}; rename "
                 "the folder or remove it"
             )
-        files = [(path, name) for name in _subfolders(folder) for path in _images(folder / name)]
+        left_out: Counter[str] = Counter()
+        files = [
+            (path, name)
+            for name in _subfolders(folder)
+            for path in _images(folder / name, left_out)
+        ]
+        left_out.update(_kind(path) for path in _visible(folder) if path.is_file())
+        if left_out:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in left_out.most_common())
+            logger.warning(
+                "%s: left out %d files that are no images of a class: %s",
+                *(folder, left_out.total(), kinds),
+            )
         columns = {
             "image": [str(path) for path, _ in files],
             "label": [classes.index(name) for _, name in files],
@@ -85,17 +105,36 @@ def _from_class_folders(folders: dict[str, Path]) -> dict[str, datasets.Dataset]
 
 
 def _subfolders(folder: Path) -> list[str]:
-    names = [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    names = [path.name for path in _visible(folder) if path.is_dir()]
     if not names:
         raise FileNotFoundError(f"{folder}: there are no class folders in it. {_LAYOUTS}")
     return sorted(names)
 
 
-def _images(folder: Path) -> list[Path]:
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES]
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+
+
+def _images(folder: Path, left_out: Counter[str]) -> list[Path]:
+    """The images in ``folder`` and its sub-folders; other files are counted by their kind."""
+    paths = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(parent, name)
+            if name.startswith("."):
+                continue
+            if path.suffix.lower() in suffixes():
+                paths.append(path)
+            else:
+                left_out[_kind(path)] += 1
     if not paths:
         raise FileNotFoundError(
-            f"{folder}: there is no image ({', '.join(_IMAGE_SUFFIXES)}) in this class; add some "
-            "or remove the folder"
+            f"{folder}: there is no image ({', '.join(_COMMON_SUFFIXES)}, ...) in this class; add "
+            "some or remove the folder"
         )
     return sorted(paths)
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.lower() or "without a suffix"

@@ -1,7 +1,8 @@
 """Splits as they were found, before anything is decoded."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -13,8 +14,10 @@ from dyncore.data._images import EncodedImage
 
 T = TypeVar("T")
 
+logger = logging.getLogger("dyncore")
+
 TRAINING_SPLIT = "train"
-EVALUATION_SPLITS = ("validation", "val", "test")
+EVALUATION_SPLITS = ("validation", "valid", "val", "dev", "eval", "test")
 """In order of preference: where there is a validation split, the labels of test may be secret."""
 
 MAX_CLASSES = 100_000
@@ -23,8 +26,11 @@ MAX_CLASSES = 100_000
 
 def choose_splits(present: Mapping[str, T]) -> dict[str, T]:
     """Keep the training split and the best of the evaluation splits, as far as they are there."""
-    evaluation = [split for split in EVALUATION_SPLITS if split in present][:1]
-    return {split: present[split] for split in (TRAINING_SPLIT, *evaluation) if split in present}
+    found = [split for split in EVALUATION_SPLITS if split in present]
+    if len(found) > 1:
+        logger.info("evaluates on split %r and leaves out %s", found[0], ", ".join(found[1:]))
+    chosen = (TRAINING_SPLIT, *found[:1])
+    return {split: present[split] for split in chosen if split in present}
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,27 @@ class LabelledImages:
                 f"labels without names are class numbers below {MAX_CLASSES}; correct it"
             )
         return tuple(str(number) for number in range(greatest + 1))
+
+    def numbered_by(self, classes: tuple[str, ...]) -> "LabelledImages":
+        """The same with the numbers that ``classes`` have; DataFileError for names it lacks."""
+        if self.names is None or self.names == classes:
+            return self
+        if unknown := [name for name in self.names if name not in classes]:
+            raise DataFileError(
+                f"{self.where}: the training split has no class {unknown[0]!r}; rename it or "
+                "remove its images"
+            )
+        logger.warning(
+            "%s: its classes stand in another order than the training split's, and are numbered "
+            "by name as those are",
+            self.where,
+        )
+        known = range(len(self.names))
+        numbers = [
+            classes.index(self.names[n]) if n is not None and n in known else n
+            for n in self.numbers
+        ]
+        return replace(self, numbers=numbers, names=classes)
 
     def labels(self, classes: int) -> Int[Tensor, "row"]:
         """Return the labels; DataFileError for one that is missing or not in 0 to `classes` - 1."""

@@ -20,6 +20,7 @@ class TableImages(Sequence[EncodedImage | None]):
     def __init__(self, column: Sequence[Any], folders: tuple[Path, ...]) -> None:
         """`folders` are those whose files the table may name: its own, or the Hub's cache."""
         self._column = column
+        self._here = os.getcwd()  # relative names are of files here, wherever the process goes
         self._folders = tuple(os.path.join(os.path.abspath(folder), "") for folder in folders)
 
     def __len__(self) -> int:
@@ -43,8 +44,8 @@ class TableImages(Sequence[EncodedImage | None]):
     def _allowed(self, image: EncodedImage | None) -> EncodedImage | None:
         if image is None or image["bytes"] is not None or image["path"] is None:
             return image
-        path = os.path.abspath(image["path"])
-        return image if path.startswith(self._folders) else None
+        path = os.path.abspath(os.path.join(self._here, image["path"]))
+        return {"bytes": None, "path": path} if path.startswith(self._folders) else None
 
 
 @final

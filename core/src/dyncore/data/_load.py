@@ -1,27 +1,30 @@
 """From the name of a data set to its splits."""
 
+import logging
 import os
 import re
 from pathlib import Path
-
-from torch import Tensor
 
 from dyncore.data._dataset import Dataset
 from dyncore.data._digits import digits
 from dyncore.data._file import FileSplit
 from dyncore.data._found import TRAINING_SPLIT, LabelledImages
 from dyncore.data._memory import MemorySplit
-from dyncore.data._preprocessing import Preprocessing
+from dyncore.data._preprocessing import MAX_SIDE, Preprocessing
 from dyncore.data._split import Split
-from dyncore.data._statistics import IMAGENET, measure
+from dyncore.data._statistics import IMAGENET, at_size, measure
+
+logger = logging.getLogger("dyncore")
 
 
-def load_dataset(source: str, *, skip_corrupt: bool = False) -> Dataset:
+def load_dataset(source: str, *, skip_corrupt: bool = False, size: int | None = None) -> Dataset:
     """Load a data set of images.
 
-    Small square images of one size (up to 64 x 64) are decoded here, once, into a `MemorySplit`;
-    others when they are read, from a `FileSplit`. The `datasets` library keeps what it reads from
-    the Hub and from parquet files in its cache, in a form that can be read in any order.
+    Small square images (up to 64 x 64) are decoded here, once, into a `MemorySplit`; others when
+    they are read, from a `FileSplit`. What more than half of the first split's images are decides;
+    those of another size are resized to the usual one, with a warning that names them. The
+    `datasets` library keeps what it reads from the Hub and from parquet files in its cache, in a
+    form that can be read in any order.
 
     Args:
         source: One of
@@ -35,13 +38,19 @@ def load_dataset(source: str, *, skip_corrupt: bool = False) -> Dataset:
         skip_corrupt: Read every image once, warn of those that cannot be read, by row, and leave
             them out. Rows are then numbered without them. Otherwise such an image is an error:
             at once in a `MemorySplit`, when it is read in a `FileSplit`.
+        size: Height and width that images are brought to, in place of the usual size of small
+            ones, and of 224 of others.
 
     Raises:
         FileNotFoundError: There is no data set there, or the Hub does not give it.
         DataFileError: Something in it is wrong; the message names the file, or the split and row.
             It is a ValueError.
     """
+    if size is not None and not 1 <= size <= MAX_SIDE:
+        raise ValueError(f"size must be 1 to {MAX_SIDE} pixels, not {size}")
     if source == "digits":
+        if size not in (None, 8):
+            raise ValueError(f"'digits' are 8 x 8 pixels, not {size}: leave out size")
         return digits()
     # Imported here because they build on datasets, which takes seconds, and on Pillow.
     from dyncore.data._folder import tables_in_folder
@@ -49,7 +58,7 @@ def load_dataset(source: str, *, skip_corrupt: bool = False) -> Dataset:
     from dyncore.data._skip import without_corrupt
     from dyncore.data._tables import read_table
 
-    folder = _folder(source)
+    folder = _folder(source).absolute()  # wherever the process goes later
     allowed: tuple[Path, ...]
     if os.path.isdir(folder):
         tables, allowed = tables_in_folder(folder), (folder,)
@@ -66,9 +75,10 @@ def load_dataset(source: str, *, skip_corrupt: bool = False) -> Dataset:
     }
     first = next(iter(parts.values()))  # the training split, if there is one
     classes = first.classes()
+    parts = {split: part.numbered_by(classes) for split, part in parts.items()}
     if skip_corrupt:
         parts = {split: without_corrupt(part) for split, part in parts.items()}
-    splits, preprocessing = _hold(list(parts.values()), len(classes))
+    splits, preprocessing = _hold(list(parts.values()), len(classes), size)
     by_name = dict(zip(parts, splits, strict=True))
     return Dataset(
         name=folder.resolve().name,
@@ -86,16 +96,21 @@ def _folder(source: str) -> Path:
         return Path(source)
 
 
-def _hold(parts: list[LabelledImages], classes: int) -> tuple[list[Split], Preprocessing]:
-    """Decode all splits into memory, or none of them if one is not fit for it."""
-    from dyncore.data._decode import decode_all
+def _hold(
+    parts: list[LabelledImages], classes: int, size: int | None
+) -> tuple[list[Split], Preprocessing]:
+    """Decode all splits into memory, or none of them, as the first one's images are."""
+    from dyncore.data._hold import decode_all, usual_side
 
     labels = [part.labels(classes) for part in parts]
-    decoded: list[Tensor] = []
-    for part in parts:
-        images = decode_all(part.images, part.where)
-        if images is None or (decoded and images.shape[1:] != decoded[0].shape[1:]):
-            files = zip(parts, labels, strict=True)
-            return [FileSplit(part.images, rows, part.where) for part, rows in files], IMAGENET
-        decoded.append(images)
+    side = usual_side(parts[0])
+    if side is None:
+        chosen = IMAGENET if size is None else at_size(IMAGENET, size)
+        logger.info(
+            "%s: images are cut to %d x %d pixels and normalised by ImageNet's statistics",
+            *(parts[0].where, chosen.size, chosen.size),
+        )
+        files = zip(parts, labels, strict=True)
+        return [FileSplit(part.images, rows, part.where) for part, rows in files], chosen
+    decoded = [decode_all(part.images, part.where, size or side) for part in parts]
     return [MemorySplit(*held) for held in zip(decoded, labels, strict=True)], measure(decoded[0])

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.data._picture import ToPicture
 from dyncore.data._torchvision import transforms_v2
 
 MAX_SIDE = 2**14
@@ -76,10 +77,17 @@ class Preprocessing:
     def transform(self) -> nn.Module:
         """Return everything at once: PIL image to normalised tensor (channel, size, size).
 
-        Raises ModuleNotFoundError without torchvision.
+        It turns, scales and refuses images as data sets do: see :class:`ToPicture`, which says what
+        else is taken for one. Raises ValueError for statistics of neither 1 nor 3 channels, and
+        ModuleNotFoundError without torchvision.
         """
         v2 = transforms_v2()
-        steps = [v2.RGB(), self.geometry(), v2.PILToTensor(), v2.ToDtype(torch.float, scale=True)]
+        steps = [
+            ToPicture(len(self.mean)),
+            self.geometry(),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float, scale=True),
+        ]
         return v2.Compose([*steps, v2.Normalize(list(self.mean), list(self.std))])
 
 

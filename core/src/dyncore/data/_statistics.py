@@ -1,5 +1,7 @@
 """The preprocessing that suits a data set."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -12,6 +14,14 @@ IMAGENET = Preprocessing(
 """What is usual on ImageNet."""
 
 _DECIMALS = 4
+
+
+def at_size(preprocessing: Preprocessing, size: int) -> Preprocessing:
+    """The same at another input size; the share that is cut from the centre stays."""
+    resize = preprocessing.resize
+    if resize is not None:
+        resize = max(size, round(resize * size / preprocessing.size))
+    return replace(preprocessing, size=size, resize=resize)
 
 
 def measure(images: UInt8[Tensor, "row channel side side"]) -> Preprocessing:

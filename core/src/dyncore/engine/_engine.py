@@ -28,7 +28,7 @@ class Engine:
     def __init__(
         self,
         model: DynamicNetwork | Cascade,
-        example_input: Float[Tensor, "batch 3 height width"],
+        example_input: Float[Tensor, "batch channel height width"],
         *,
         threads: int | None = None,
         portable: bool = False,
@@ -54,7 +54,7 @@ class Engine:
 
     def __call__(
         self,
-        images: Float[Tensor, "batch 3 height width"],
+        images: Float[Tensor, "batch channel height width"],
         *,
         path: ExecutionPath | None = None,
     ) -> Output:
@@ -65,7 +65,7 @@ class Engine:
         """
         return self._runner(images, path)
 
-    def compare(self, images: Float[Tensor, "batch 3 height width"]) -> Comparison:
+    def compare(self, images: Float[Tensor, "batch channel height width"]) -> Comparison:
         """Count where this engine and the model it was built from differ, and by how much.
 
         Both are compared with the model in float64. Raises ValueError as a call does, and for a

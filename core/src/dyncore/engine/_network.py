@@ -1,9 +1,11 @@
 """A network in an engine."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from dyncore.blocks import Path
 from dyncore.cost import Profile
@@ -36,7 +38,7 @@ class Backends:
         *,
         first: int | None = None,
     ) -> Backend:
-        """``model``, ready for images like ``image`` (1, 3, H, W).
+        """``model``, ready for images like ``image`` (1, C, H, W).
 
         With ``preprocessing`` images are in [0, 1], and it is done, too, but for resizing. With
         ``first`` they are what the block of that number is given, and it is the first one to run.
@@ -130,11 +132,19 @@ def _cat(tensors: list[Tensor | None]) -> Tensor | None:
 def _checked_example(model: DynamicNetwork, images: Tensor) -> Tensor:
     """Its first image, if the model can take it."""
     weight = next(model.parameters())
-    if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
+    channels = model.config.backbone.in_channels
+    if images.ndim != 4 or images.shape[1] != channels or len(images) == 0:
         raise ValueError(
-            f"example_input has shape {tuple(images.shape)}, but (batch, 3, height, width) with at "
-            "least one image is needed"
+            f"example_input has shape {tuple(images.shape)}, but (batch, {channels}, height, "
+            "width) with at least one image is needed"
         )
+    holds_others: Callable[[object], bool] = is_traceable_wrapper_subclass
+    for name, tensor in model.named_parameters():
+        if holds_others(tensor):
+            raise ValueError(
+                f"{name} is a {type(tensor).__name__}: an engine packs plain weights; build it "
+                "from the network before it was quantised or sharded"
+            )
     if (images.dtype, images.device) != (weight.dtype, weight.device):
         raise ValueError(
             f"example_input is {images.dtype} on {images.device}, but the model is "

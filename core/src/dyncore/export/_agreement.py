@@ -44,7 +44,7 @@ class Agreement:
 
 @torch.no_grad()
 def agreement(
-    run: Run, artefact: Artefact, images: Float[Tensor, "batch 3 height width"]
+    run: Run, artefact: Artefact, images: Float[Tensor, "batch channel height width"]
 ) -> Agreement:
     """Run the file and the network on ``images``; the network in float64, too."""
     found, eager = run(images), artefact(images)
@@ -72,7 +72,7 @@ def agreement(
 
 
 def expect_agreement(
-    run: Run, artefact: Artefact, images: Float[Tensor, "batch 3 height width"]
+    run: Run, artefact: Artefact, images: Float[Tensor, "batch channel height width"]
 ) -> Agreement:
     """Raises :class:`ExportError` unless the file can be taken for the network."""
     found = agreement(run, artefact, images)

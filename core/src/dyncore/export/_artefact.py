@@ -27,7 +27,7 @@ class Artefact(nn.Module):
     def __init__(
         self,
         network: DynamicNetwork,
-        images: Float[Tensor, "batch 3 height width"],
+        images: Float[Tensor, "batch channel height width"],
         *,
         skip: bool = False,
     ) -> None:
@@ -41,7 +41,7 @@ class Artefact(nn.Module):
         with torch.no_grad():  # the table keeps its costs as a tensor from its first use on
             self.table.macs(self._run(images).path)
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> dict[str, Tensor]:
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> dict[str, Tensor]:
         """See the class."""
         output = self._run(images)
         path = output.path
@@ -60,10 +60,11 @@ class Artefact(nn.Module):
 def _check(images: Tensor, network: DynamicNetwork) -> None:
     if network.training:
         raise ValueError("an export needs a model in evaluation: call model.eval() first")
-    if images.ndim != 4 or images.shape[1] != 3 or not len(images):
+    channels = network.config.backbone.in_channels
+    if images.ndim != 4 or images.shape[1] != channels or not len(images):
         raise ValueError(
-            "images must be a batch of normalised examples, (batch, 3, height, width), not "
-            f"{tuple(images.shape)}"
+            f"images must be a batch of normalised examples, (batch, {channels}, height, width), "
+            f"not {tuple(images.shape)}"
         )
     like = next(network.parameters())
     if images.dtype != like.dtype or images.device != like.device:

@@ -26,7 +26,7 @@ class Changes:
 def changes(
     model: DynamicNetwork,
     subnet: DynamicNetwork,
-    batches: Iterable[Float[Tensor, "batch 3 height width"]],
+    batches: Iterable[Float[Tensor, "batch channel height width"]],
 ) -> Changes:
     """Compare a subnet with its network. Raises ValueError for no images."""
     images = decisions = predictions = 0

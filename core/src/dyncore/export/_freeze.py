@@ -16,7 +16,7 @@ Fixed: TypeAlias = tuple[bool | None, ...]
 
 
 def freeze_unused(
-    model: DynamicNetwork, batches: Iterable[Float[Tensor, "batch 3 height width"]]
+    model: DynamicNetwork, batches: Iterable[Float[Tensor, "batch channel height width"]]
 ) -> DynamicNetwork:
     """A copy of ``model`` that answers alike for all images of ``batches``, which are normalised.
 

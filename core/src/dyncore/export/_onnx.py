@@ -19,7 +19,7 @@ from dyncore.network import DynamicNetwork
 
 def export_onnx(
     network: DynamicNetwork,
-    images: Float[Tensor, "batch 3 height width"],
+    images: Float[Tensor, "batch channel height width"],
     file: str | os.PathLike[str],
 ) -> Agreement:
     """Write ``file`` (.onnx): the masked form, for batches of any size, in one file.

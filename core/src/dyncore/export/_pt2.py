@@ -16,7 +16,7 @@ from dyncore.network import DynamicNetwork
 
 def export_pt2(
     network: DynamicNetwork,
-    images: Float[Tensor, "batch 3 height width"],
+    images: Float[Tensor, "batch channel height width"],
     file: str | os.PathLike[str],
     *,
     skip: bool = False,

@@ -14,8 +14,8 @@ def status_of(error: BaseException) -> int | None:
     return None
 
 
-def advice(error: BaseException) -> str:
-    """What the user can do about it, and what the client said."""
+def advice(error: BaseException, token: str | None = None) -> str:
+    """What the user can do about it, and what the client said, who was given ``token``."""
     status = status_of(error)
     if status == 401:
         what = "log in with 'hf auth login', or set HF_TOKEN to a valid token"
@@ -34,15 +34,16 @@ def advice(error: BaseException) -> str:
         what = f"the Hub does not take it (HTTP {status})"
     else:
         what = "check the connection, HF_ENDPOINT and HF_HUB_OFFLINE"
-    return f"{what}. The Hub's client says: {client_message(error)}"
+    return f"{what}. The Hub's client says: {client_message(error, token)}"
 
 
-def client_message(error: BaseException) -> str:
-    """The first line of the client's message, without the token."""
+def client_message(error: BaseException, token: str | None = None) -> str:
+    """The first line of the client's message, without the token it was given or has."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     text = lines[0].strip() if lines else type(error).__name__
-    token = huggingface_hub.get_token()
-    return text.replace(token, "<token>") if token else text
+    for secret in (token, huggingface_hub.get_token()):
+        text = text.replace(secret, "<token>") if secret else text
+    return text
 
 
 def _wait(error: BaseException) -> str:

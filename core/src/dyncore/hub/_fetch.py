@@ -15,7 +15,7 @@ from huggingface_hub.hf_api import RepoFile
 from dyncore.files import parse_json, replacing
 from dyncore.hub._advice import advice, client_message, status_of
 from dyncore.hub._errors import HubError, ModelFileError
-from dyncore.hub._files import PATTERNS, files_of, is_complete
+from dyncore.hub._files import files_of, is_complete, patterns
 
 RECORDS = "dyncore"
 """Folder beside the cache's ``snapshots``: per commit, the SHA-256 of the files when first read."""
@@ -23,24 +23,51 @@ _GIT = 40
 """Length of git's SHA-1 of a blob, which the Hub records for small files; SHA-256 has 64."""
 
 
-def fetch(name: str, revision: str | None, expected: str) -> Path:
+def fetch(
+    name: str,
+    revision: str | None,
+    expected: str,
+    *,
+    subfolder: str | None = None,
+    local_files_only: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+) -> Path:
     """The folder of ``org/name`` in the Hub's cache, fetched if it is not there; checked.
 
-    ``expected`` says what could be given in place of a model that does not exist. Raises as
-    :func:`dyncore.hub.find_folder`.
+    ``expected`` says what could be given in place of a model that does not exist. Other arguments
+    and errors are those of :func:`dyncore.hub.find_folder`.
     """
     at = f" at revision {revision!r}" if revision else ""
+    secret = token if isinstance(token, str) else None
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS)))
+        snapshot = Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=patterns(subfolder),
+                local_files_only=local_files_only,
+                cache_dir=None if cache_dir is None else Path(cache_dir),
+                token=token,
+            )
+        )
     except (OSError, HTTPError, HFValidationError) as error:
         if not _is_missing(error):
-            raise HubError(f"cannot fetch {name!r}{at}: {advice(error)}") from error
+            raise HubError(f"cannot fetch {name!r}{at}: {advice(error, secret)}") from error
+        if local_files_only:
+            raise FileNotFoundError(
+                f"no folder {name!r}, and the cache has no such model{at}: {expected}, or leave "
+                "out local_files_only, which forbids to fetch it"
+            ) from error
         raise FileNotFoundError(
             f"no folder {name!r}, and the Hub gives no such model{at}: {expected}. "
             "A model of the Hub needs a connection the first time; if it is private, log in with "
-            f"'hf auth login'. The Hub's client says: {client_message(error)}"
+            f"'hf auth login'. The Hub's client says: {client_message(error, secret)}"
         ) from error
-    _verify(name, folder)
+    folder = snapshot / (subfolder or "")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{name!r}{at} has no model in a folder {subfolder!r}")
+    _verify(name, snapshot, subfolder, token, ask=not local_files_only)
     return folder
 
 
@@ -52,15 +79,23 @@ def _is_missing(error: BaseException) -> bool:
     return status in (401, 404)
 
 
-def _verify(name: str, folder: Path) -> None:
-    """Raise ModelFileError unless every file has its recorded content; keep the record."""
-    commit, files = folder.name, files_of(folder)
-    record = folder.parents[1] / RECORDS / f"{commit}.json"
+def _verify(
+    name: str, snapshot: Path, subfolder: str | None, token: str | bool | None, *, ask: bool
+) -> None:
+    """Raise ModelFileError unless every file has its recorded content; keep the record.
+
+    ``ask``: the Hub, where there is no record yet.
+    """
+    commit, inside = snapshot.name, files_of(snapshot / (subfolder or ""))
+    files = [f"{subfolder}/{file}" if subfolder else file for file in inside]
+    within = f"-{subfolder.replace('/', '-')}" if subfolder else ""
+    record = snapshot.parents[1] / RECORDS / f"{commit}{within}.json"
     recorded = _read_record(record, files)
-    expected = recorded or _ask(name, commit, files) or dict(_blob_names(folder, files))
+    asked = _ask(name, commit, files, token) if recorded is None and ask else {}
+    expected = recorded or asked or dict(_blob_names(snapshot, files))
     digests = {}
     for file in files:
-        path = folder / file
+        path = snapshot / file
         digest = _digest(path, hashlib.sha256())
         wanted = expected.get(file, digest)
         if len(wanted) == _GIT:
@@ -76,7 +111,7 @@ def _verify(name: str, folder: Path) -> None:
                 f"{path} and {path.resolve()}"
             )
         digests[file] = digest
-    if recorded is None and is_complete(files):
+    if recorded is None and is_complete(inside):
         _write_record(record, digests)
 
 
@@ -87,10 +122,10 @@ def _digest(path: Path, hasher: Any) -> str:
     return str(hasher.hexdigest())
 
 
-def _ask(name: str, commit: str, files: list[str]) -> dict[str, str]:
+def _ask(name: str, commit: str, files: list[str], token: str | bool | None) -> dict[str, str]:
     """The Hub's hash of each file: SHA-256 of large ones, git's SHA-1 of small ones."""
     try:
-        infos = HfApi().get_paths_info(name, files, revision=commit)
+        infos = HfApi(token=token).get_paths_info(name, files, revision=commit)
     except (OSError, HTTPError):
         return {}
     found = [info for info in infos if isinstance(info, RepoFile)]

@@ -19,6 +19,11 @@ PATTERNS = (
 """What is fetched and pushed: a network's two files, or a cascade's and its members'."""
 
 
+def patterns(subfolder: str | None) -> list[str]:
+    """Those of a model that lies in a folder of its repository."""
+    return [f"{subfolder}/{pattern}" if subfolder else pattern for pattern in PATTERNS]
+
+
 def files_of(folder: Path) -> list[str]:
     """The model's files in a folder, relative to it, with slashes."""
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

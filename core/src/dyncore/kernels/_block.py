@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks import GatedBlock, Layer, PadShortcut, identity
+from dyncore.blocks import GatedBlock, Layer, PadShortcut, identity, rectifies
 from dyncore.gating import Decision, is_plain
 from dyncore.kernels._blended_norm import blended_norm
 from dyncore.kernels._parallel import parallel, weighted_sum
 from dyncore.kernels._statistics import fuses
-from dyncore.kernels._weighted_norm import activated_norm, rectifies, weighted_norm
+from dyncore.kernels._weighted_norm import activated_norm, weighted_norm
 
 
 def fused_block(
@@ -33,6 +33,7 @@ def fused_block(
     blends = block.combine == "blend"
     if not (
         all(paths)
+        and all(path.is_chain for path in block.paths)
         and fuses(layer.norm for layers in paths for layer in layers)
         and all(layers[-1].activation is identity for layers in paths)
         and (channels is None or len(paths[0]) > 1)

@@ -3,8 +3,8 @@
 from torch import nn
 
 from dyncore.backbones import ResNet
-from dyncore.blocks import GatedBlock
-from dyncore.gating import TwoLogitGate
+from dyncore.blocks import GatedBlock, rectifies
+from dyncore.gating import TwoLogitGate, is_plain
 from dyncore.kernels._block import fused_block
 from dyncore.kernels._pool import pool
 from dyncore.network import DynamicNetwork
@@ -33,6 +33,11 @@ def install_kernels(module: nn.Module) -> None:
 
 def _rectified(network: DynamicNetwork) -> bool:
     """Whether all that its blocks see is nowhere negative."""
-    return type(network.backbone) is ResNet and all(
-        isinstance(site.gate, TwoLogitGate) for site in network.sites if site.gated
+    backbone = network.backbone
+    return (
+        type(backbone) is ResNet
+        and rectifies(backbone.relu)
+        and is_plain(backbone.maxpool, nn.Identity, nn.MaxPool2d)
+        and all(rectifies(site.block.activation) for site in network.sites)
+        and all(isinstance(site.gate, TwoLogitGate) for site in network.sites if site.gated)
     )

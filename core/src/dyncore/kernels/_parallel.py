@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.blocks import Activation, Layer
+from dyncore.blocks import Activation, Layer, rectifies, rectifies_to_six
 from dyncore.gating import is_plain
 from dyncore.kernels._folded_sum import folded_sum
 from dyncore.kernels._grouped import grouped
@@ -39,7 +39,8 @@ def _form(layer: Layer) -> Hashable:
     """What layers of one number must have in common."""
     conv = layer.conv
     geometry = (conv.weight.shape, conv.stride, conv.padding, conv.dilation, conv.groups)
-    return *geometry, layer.norm.eps, layer.activation
+    known = rectifies(layer.activation), rectifies_to_six(layer.activation)
+    return *geometry, layer.norm.eps, known if any(known) else layer.activation
 
 
 def weighted_sum(

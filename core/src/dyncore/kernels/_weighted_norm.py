@@ -4,20 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from dyncore.blocks import Activation, Norm, identity, relu
+from dyncore.blocks import Activation, Norm, identity, rectifies
 from dyncore.kernels._beside import beside
 from dyncore.kernels._compiled_norm import CompiledWeightedNorm, compiles
 from dyncore.kernels._first_order import first_order
 from dyncore.kernels._statistics import affine, follow, normalise, update_statistics
-
-
-def rectifies(activation: Activation) -> bool:
-    """Whether it is a ReLU."""
-    return activation in (relu, F.relu)
 
 
 def activated_norm(

@@ -12,7 +12,9 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -33,26 +35,38 @@ def load(
     It may include files beside it, and ``vector.h``.
 
     None where there is no compiler, and, with a warning about what ``user`` does without it, where
-    it does not compile.
+    it does not compile. Where there is no cache to keep it in, it is compiled for this process
+    alone, with a warning.
     """
     compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")
     if dtype not in SCALARS or compiler is None:
         return None
+    build = partial(_compile, compiler, source, SCALARS[dtype], (*FLAGS, *flags))
     try:
-        return ctypes.CDLL(str(_compile(compiler, source, SCALARS[dtype], (*FLAGS, *flags))))
+        try:
+            return ctypes.CDLL(str(build(cache_folder("native"))))
+        except OSError as error:  # no home, a cache that may only be read or runs no code, ...
+            with TemporaryDirectory() as folder:
+                loaded = ctypes.CDLL(str(build(Path(folder))))
+            logger.warning(
+                "the cache cannot keep native code (%s), which is compiled anew by every process: "
+                "set XDG_CACHE_HOME to a folder that can be written",
+                error,
+            )
+            return loaded
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
         logger.warning("%s without native code, which does not compile here: %s", user, reason)
         return None
 
 
-def _compile(compiler: str, source: Path, scalar: str, flags: Sequence[str]) -> Path:
+def _compile(compiler: str, source: Path, scalar: str, flags: Sequence[str], folder: Path) -> Path:
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(version + _processor().encode() + " ".join(flags).encode())
     digest.update(source.name.encode())
     for file in [*sorted(source.parent.iterdir()), HEADERS / "vector.h"]:
         digest.update(file.read_bytes())
-    target = cache_folder("native") / f"{digest.hexdigest()[:32]}-{scalar}.so"
+    target = folder / f"{digest.hexdigest()[:32]}-{scalar}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing(target) as temporary:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dyncore.files import MAX_BYTES, parse_json, printable, replacing
 from dyncore.hub import CASCADE_FILE, CONFIG_FILE, MEMBERS, WEIGHTS_FILE, ModelFileError
+from dyncore.network._wrappers import unwrapped
 
 _DTYPES = {
     "F64": torch.float64,
@@ -78,7 +79,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_layout(folder: Path) -> Layout:
-    """Types and shapes of the weights, from the file's header alone. Raises as read_tensors()."""
+    """Types and shapes of the weights, from the file's header alone. Raises as read_tensors().
+
+    Their names are those of the bare network: see :func:`unwrapped`.
+    """
     file = folder / WEIGHTS_FILE
     layout: Layout = {}
     try:
@@ -97,7 +101,7 @@ def read_layout(folder: Path) -> Layout:
         raise ModelFileError(f"{file} is missing: the model was not saved completely") from error
     except (SafetensorError, OSError, _HeaderError) as error:
         raise ModelFileError(f"{file} cannot be read ({error}): fetch or save it again") from error
-    return layout
+    return unwrapped(layout)
 
 
 class _HeaderError(Exception):
@@ -120,6 +124,6 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     read_layout(folder)
     file = folder / WEIGHTS_FILE
     try:
-        return load_file(file)
+        return unwrapped(load_file(file))
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{file} cannot be read ({error}): fetch or save it again") from error

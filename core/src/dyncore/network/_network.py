@@ -1,7 +1,8 @@
 """The dynamic network: stem → (pool → router → gate → block)* → head."""
 
 import os
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -10,15 +11,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.gating import BlindRouter, Decision, ExecutionPath, FrozenGate, RouterState
-from dyncore.hub import push_folder
+from dyncore.backbones import Route
+from dyncore.blocks import GatedBlock
+from dyncore.gating import BlindRouter, Decision, ExecutionPath, FrozenGate, is_plain
+from dyncore.hub import find_folder, push_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import save_folder
 from dyncore.network._info import ModelInfo, describe
 from dyncore.network._nested import load_once, save_once, share, subnet_logits
-from dyncore.network._output import Output
+from dyncore.network._output import FeatureMaps, Output
 from dyncore.network._pretrained import check_loadable, load_pretrained
 from dyncore.network._site import Site
+from dyncore.network._walk import Execute, Walk
+from dyncore.network._wrappers import unwrapped
 
 
 class DynamicNetwork(nn.Module):
@@ -134,7 +139,7 @@ class DynamicNetwork(nn.Module):
 
     def forward(
         self,
-        images: Float[Tensor, "batch 3 height width"],
+        images: Float[Tensor, "batch channel height width"],
         *,
         path: ExecutionPath | None = None,
         noise: Float[Tensor, "batch total logit"] | None = None,
@@ -194,7 +199,7 @@ class DynamicNetwork(nn.Module):
         Raises ValueError, and writes nothing, for a network that is not what its ``config``
         describes, e.g. since a layer was replaced: it could not be loaded.
         """
-        weights = self.state_dict()
+        weights = unwrapped(self.state_dict())
         check_loadable(DynamicNetwork, self.config, self.info, weights)
         save_folder(folder, describe(self.config, self.info), weights)
 
@@ -204,21 +209,43 @@ class DynamicNetwork(nn.Module):
         source: str | os.PathLike[str],
         *,
         num_classes: int | None = None,
+        in_chans: int | None = None,
         revision: str | None = None,
+        subfolder: str | None = None,
+        local_files_only: bool = False,
+        cache_dir: str | os.PathLike[str] | None = None,
+        token: str | bool | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> "DynamicNetwork":
         """A saved model, in evaluation mode, from a folder or from the Hub (``org/name``).
 
-        It has the floating-point type that it was saved with. ``revision`` is a branch, tag or
-        commit of the Hub; a commit pins the content. ``num_classes`` other than the saved one
-        replaces the last linear layer by a fresh one and logs that it did. Nothing is allocated
-        before the names, shapes and types in the weights' header are those of the network that
+        It has the floating-point type that it was saved with, or ``dtype``, and lies on the CPU,
+        or on ``device``. ``revision`` is a branch, tag or commit of the Hub; a commit pins the
+        content. ``subfolder`` is where in the repository or folder the model lies.
+        ``local_files_only`` takes what the cache has; ``cache_dir`` is another cache, ``token``
+        another token than the Hub's client has.
+
+        ``num_classes`` other than the saved one replaces the last linear layer by a fresh one,
+        ``in_chans`` the first convolution by one for images of so many channels whose weights are
+        made of the saved ones, as timm does; both log that they did. Nothing is allocated before
+        the names, shapes and types in the weights' header are those of the network that
         config.json describes.
 
         Raises FileNotFoundError when there is no such folder or model, :class:`dyncore.HubError`
         when the Hub refuses or fails, and :class:`dyncore.ModelFileError` for files that do not
         make a model: which file, which tensor, or which package to install.
         """
-        return load_pretrained(cls, source, num_classes=num_classes, revision=revision)
+        folder = find_folder(
+            source,
+            revision,
+            subfolder=subfolder,
+            local_files_only=local_files_only,
+            cache_dir=cache_dir,
+            token=token,
+        )
+        model = load_pretrained(cls, folder, num_classes=num_classes, in_chans=in_chans)
+        return model.to(device=device, dtype=dtype)
 
     def push_to_hub(
         self,
@@ -273,49 +300,82 @@ class DynamicNetwork(nn.Module):
 
     def walk(
         self,
-        images: Float[Tensor, "batch 3 height width"],
-        execute: Callable[[Site, Tensor, Decision | None], Tensor],
+        images: Float[Tensor, "batch channel height width"],
+        execute: Execute,
         *,
         path: ExecutionPath | None = None,
         noise: Float[Tensor, "batch total logit"] | None = None,
         relaxed: bool = False,
     ) -> Output:
-        """Stem, then each site, then head; how a block runs is up to ``execute``.
+        """The backbone, with each block run by ``execute``.
 
         It is given the site, its input and its decision, None where nothing is decided, and
         returns the block's output. The other arguments are those of :meth:`forward`.
         """
-        self._check(images, path, noise)
-        x = self.backbone.stem(images)
-        state: RouterState = ()
-        decisions, features, pools = [], [], []
-        for site in self.sites:
-            pooled = feature = decision = None
-            if site.router is not None and site.gate is not None:
-                if path is None:
-                    x, pooled = (x, x.mean((2, 3))) if self.pool is None else self.pool(x)
-                    seen = pooled.detach() if self.detached else pooled
-                    feature, state = site.router(seen, state)
-                    heard = None if noise is None else noise[:, site.columns]
-                    decision = site.gate(feature, heard, relaxed=relaxed)
-                else:
-                    decision = path[site.index]
-            x = execute(site, x, decision)
-            decisions.append(decision or Decision.always_on(x, len(site.block.paths)))
-            features.append(feature)
-            pools.append(pooled)
-        path_taken: ExecutionPath | tuple[Decision, ...] = tuple(decisions)
-        tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
-        if not tracing():  # it sees tensors in plain tuples alone
-            path_taken = ExecutionPath(path_taken)
+        last = len(self.backbone.stages) - 1
+        walk = self._walk(images, execute, {last}, path=path, noise=noise, relaxed=relaxed)
         return Output(
-            logits=self.backbone.head(x),
-            path=path_taken,  # type: ignore[arg-type]
-            router_features=features,
-            pooled=pools,
+            logits=self.backbone(images, route=Route(walk.run)),
+            path=walk.path,  # type: ignore[arg-type]
+            router_features=walk.features,
+            pooled=walk.pooled,
             images=images,
-            features=x,
+            features=walk.kept[last],
             noise=noise,
+        )
+
+    def feature_maps(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        stages: Sequence[int] | None = None,
+        *,
+        routed: bool = True,
+        path: ExecutionPath | None = None,
+        noise: Float[Tensor, "batch total logit"] | None = None,
+        relaxed: bool | None = None,
+    ) -> FeatureMaps:
+        """What the last block of each stage gives, for a detector or a segmenter.
+
+        ``stages`` are numbers, from 0 or, negative, from the end (None: all), in the order that is
+        wanted; what comes after the last of them does not run. ``routed``: images run what they
+        choose, masked as in :meth:`forward`, whose other arguments these are; without, every path
+        is on. Raises ValueError for a stage that there is not.
+        """
+        count = self.backbone.stages[-1] + 1
+        wanted = range(count) if stages is None else stages
+        if not wanted or not all(-count <= stage < count for stage in wanted):
+            raise ValueError(f"stages must be some of 0 to {count - 1}, not {list(wanted)}")
+        ends = [bisect_right(self.backbone.stages, stage % count) - 1 for stage in wanted]
+        if not routed:
+            path = ExecutionPath(tuple(Decision.always_on(images, n) for n in self.paths_per_block))
+        relaxed = self.training if relaxed is None else relaxed
+        walk = self._walk(images, _run_masked, {*ends}, path=path, noise=noise, relaxed=relaxed)
+        x = self.backbone.stem(images)
+        self.backbone.trunk(x, route=Route(walk.run), stages=self.backbone.stages[max(ends)] + 1)
+        maps = tuple(walk.kept[end] for end in ends)
+        return FeatureMaps(maps, walk.path)  # type: ignore[arg-type]
+
+    def _walk(
+        self,
+        images: Tensor,
+        execute: Execute,
+        keep: Container[int],
+        *,
+        path: ExecutionPath | None,
+        noise: Tensor | None,
+        relaxed: bool,
+    ) -> Walk:
+        self._check(images, path, noise)
+        pool = self.pool
+        return Walk(
+            self.sites,
+            execute,
+            keep,
+            pool=pool,
+            detached=self.detached,
+            path=path,
+            noise=noise,
+            relaxed=relaxed,
         )
 
     def _check(self, images: Tensor, path: ExecutionPath | None, noise: Tensor | None) -> None:
@@ -339,6 +399,8 @@ def _run_kept(
 
 
 def _run_skipped(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
+    if not is_plain(site.block, GatedBlock):
+        return _run_masked(site, x, decision)
     return site.block.run_skipped(x, None if site.frozen else decision)
 
 
@@ -349,15 +411,16 @@ from_pretrained = DynamicNetwork.from_pretrained
 @torch.no_grad()
 def run_skipped(
     model: DynamicNetwork,
-    images: Float[Tensor, "batch 3 height width"],
+    images: Float[Tensor, "batch channel height width"],
     *,
     path: ExecutionPath | None = None,
 ) -> Output:
     """The same answer as ``model(images)`` in evaluation, computing only what each image chose.
 
     The plain form: a path runs as a module on the images that chose it, gated channels image by
-    image. ``images`` are normalised; ``path`` forces the decisions. Raises ValueError for a model
-    in training mode, where batch norm would see other batches than in the masked form.
+    image. A block with hooks, or that is more than a ``GatedBlock``, runs masked, as a module.
+    ``images`` are normalised; ``path`` forces the decisions. Raises ValueError for a model in
+    training mode, where batch norm would see other batches than in the masked form.
     """
     if model.training:
         raise ValueError("run_skipped needs a model in evaluation: call model.eval() first")

@@ -9,6 +9,15 @@ from torch import Tensor
 from dyncore.gating import ExecutionPath, register_result
 
 
+class FeatureMaps(NamedTuple):
+    """Maps of a network's stages, and what led to them."""
+
+    maps: tuple[Tensor, ...]
+    """(B, C, H, W) of each stage that was asked for."""
+    path: ExecutionPath
+    """The decisions about the blocks that ran, for a budget loss."""
+
+
 class Output(NamedTuple):
     """Logits, the decisions that led to them, and what routers and head saw.
 
@@ -24,7 +33,7 @@ class Output(NamedTuple):
     """(B, d) per block; None where no router ran (static, not gated, or a forced path)."""
     pooled: Sequence[Tensor | None]
     """(B, C) per block: its average-pooled input; None where no router ran."""
-    images: Float[Tensor, "batch 3 height width"] | None = None
+    images: Float[Tensor, "batch image_channel height width"] | None = None
     """The input itself: a teacher in training must see what its student saw."""
     features: Float[Tensor, "batch channel out_height out_width"] | None = None
     """What the last block gave and the head read."""

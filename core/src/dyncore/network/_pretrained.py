@@ -1,16 +1,17 @@
 """Saved models: what fits a configuration, when it is loaded and before it is saved."""
 
 import logging
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from dyncore.files import printable
-from dyncore.hub import ModelFileError, find_folder
+from dyncore.hub import ModelFileError
+from dyncore.network._channels import converted_preprocessing, converted_weight
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import read_config, read_layout, read_tensors
 from dyncore.network._info import FORMAT, ModelInfo
@@ -29,32 +30,52 @@ _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,80}[A-Za-z0-9])?")
 
 def load_pretrained(
     build: Build[Network],
-    source: str | os.PathLike[str],
+    folder: Path,
     *,
     num_classes: int | None,
-    revision: str | None,
+    in_chans: int | None,
 ) -> Network:
-    """A saved model; the arguments and errors of ``from_pretrained``."""
-    folder = find_folder(source, revision)
+    """The model of a folder; the arguments and errors of ``from_pretrained``."""
     config, info = _read(read_config(folder), str(folder))
     dtype = check_layout(lambda: build(config, info), read_layout(folder), str(folder))
     model = build(config, info).to(dtype)
     load_weights(model, read_tensors(folder), str(folder))
-    if num_classes is not None and num_classes != config.num_classes:
-        fresh = build(
-            replace(config, num_classes=num_classes),
-            replace(
-                info, classes=None, dataset=None, training_images=None, metrics={}, recipe=None
-            ),
+    classes, channels = num_classes or config.num_classes, config.backbone.in_channels
+    if (changed := classes != config.num_classes) or in_chans not in (None, channels):
+        wanted = channels if in_chans is None else in_chans
+        other = replace(
+            config, num_classes=classes, backbone=replace(config.backbone, in_channels=wanted)
         )
-        model = _with_weights(fresh.to(dtype), model.state_dict())
+        told = replace(
+            info,
+            classes=None if changed else info.classes,
+            preprocessing=converted_preprocessing(info.preprocessing, wanted),
+            dataset=None,
+            training_images=None,
+            metrics={},
+            recipe=None,
+        )
+        model = _with_weights(build(other, told).to(dtype), model.state_dict())
+        _say(folder, config, other)
+    return model.eval()
+
+
+def _say(folder: Path, before: DynamicConfig, after: DynamicConfig) -> None:
+    """What was replaced."""
+    if after.num_classes != before.num_classes:
         logger.warning(
             "%s: replaced the head for %d classes by a fresh one for %d; train it before use",
-            source,
-            config.num_classes,
-            num_classes,
+            folder,
+            before.num_classes,
+            after.num_classes,
         )
-    return model.eval()
+    channels = before.backbone.in_channels, after.backbone.in_channels
+    if channels[0] != channels[1]:
+        logger.warning(
+            "%s: made the first convolution for %d channels into one for %d; train it before use",
+            folder,
+            *channels,
+        )
 
 
 def load_weights(model: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
@@ -137,11 +158,15 @@ def _check_installed(saved: dict[str, Any], source: str) -> None:
 
 
 def _with_weights(fresh: Network, weights: Mapping[str, Tensor]) -> Network:
-    """``fresh`` with these weights; what has another shape, the head, stays fresh."""
-    head = {
-        name: tensor
-        for name, tensor in fresh.state_dict().items()
-        if tensor.shape != weights[name].shape
-    }
-    fresh.load_state_dict({**weights, **head})
+    """``fresh`` with these weights; the head, of another shape, stays fresh.
+
+    A first convolution of other images' channels has weights made of these.
+    """
+    new = {}
+    for name, tensor in fresh.state_dict().items():
+        old = weights[name]
+        if tensor.shape != old.shape:
+            same_but_channels = tensor.ndim == 4 and len(tensor) == len(old)
+            new[name] = converted_weight(old, tensor.shape[1]) if same_but_channels else tensor
+    fresh.load_state_dict({**weights, **new})
     return fresh

@@ -40,6 +40,7 @@ def model_config(
     name: str,
     *,
     num_classes: int | None = None,
+    in_chans: int = 3,
     router: Mapping[str, Any] | None = None,
     gate: Mapping[str, Any] | None = None,
 ) -> DynamicConfig:
@@ -47,7 +48,8 @@ def model_config(
     method, backbone, paths = _parse(name)
     if num_classes is None:
         num_classes = 10 if "-cifar" in backbone else 1000
-    config = method.configure(backbone_config(backbone), paths, num_classes)
+    images = replace(backbone_config(backbone), in_channels=in_chans)
+    config = method.configure(images, paths, num_classes)
     return replace(
         config,
         router=_override("routers", config.router, router, name),
@@ -59,16 +61,20 @@ def create_model(
     name: str,
     *,
     num_classes: int | None = None,
+    in_chans: int = 3,
     router: Mapping[str, Any] | None = None,
     gate: Mapping[str, Any] | None = None,
 ) -> DynamicNetwork:
     """A freshly initialised model, e.g. ``create_model("dmnn-resnet50-n2", num_classes=1000)``.
 
-    ``num_classes`` defaults to 1000, for CIFAR forms to 10. ``router`` and ``gate`` change single
+    ``num_classes`` defaults to 1000, for CIFAR forms to 10. ``in_chans`` are the channels of its
+    images. ``router`` and ``gate`` change single
     fields of the method's parts: ``router={"decay": 0.25}``; with a ``"name"`` they choose another
     part. Raises ValueError, listing what is known, for an unknown name or field.
     """
-    config = model_config(name, num_classes=num_classes, router=router, gate=gate)
+    config = model_config(
+        name, num_classes=num_classes, in_chans=in_chans, router=router, gate=gate
+    )
     return DynamicNetwork(config, ModelInfo(method=name.partition("-")[0], model=name))
 
 

@@ -1,7 +1,7 @@
 """Evaluation on hard paths, image by image."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,11 +186,13 @@ def evaluate(
     accelerator: Accelerator,
     *,
     rates: tuple[float, ...] = (),
+    classes: Sequence[int] | None = None,
 ) -> Evaluation:
     """Run ``model`` on every batch with hard decisions and gather all processes' rows.
 
-    With ``rates``, one per path, a network takes random paths in place of its own. The model is put
-    into evaluation mode and left there.
+    With ``rates``, one per path, a network takes random paths in place of its own. ``classes`` are
+    the numbers that its classes have in the data; None: the same. The model is put into evaluation
+    mode and left there.
     """
     model.eval()
     columns: dict[str, list[Tensor]] = {}
@@ -200,6 +202,9 @@ def evaluate(
             output = _at_random(model, images, batch, rates) if rates else model(images)
         for name, value in _rows(batch, output, table).items():
             columns.setdefault(name, []).append(value)
+    if classes is not None and columns:
+        numbers = torch.tensor(classes, device=accelerator.device)
+        columns["prediction"] = [numbers[predicted] for predicted in columns["prediction"]]
     gathered = {}
     for name, values in columns.items():
         column = torch.cat(values)

@@ -18,6 +18,9 @@ class RunOptions:
     skip_corrupt: bool = False
     """Read every image once before training and leave out, with a warning, what cannot be read;
     otherwise the first such image stops the run."""
+    size: int | None = None
+    """Height and width that images are brought to; default: what most of a set of small images
+    are, else 224."""
     output: str = "runs"
     """Folder in which the run's own folder, named after the recipe, is made."""
     epochs: float | None = None
@@ -64,6 +67,8 @@ class RunOptions:
         for name in ("accumulate", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size must be at least 1 pixel, not {self.size}")
         if self.workers < 0:
             raise ValueError(f"workers must not be negative, not {self.workers}")
         if self.epochs is not None and not 0 < self.epochs < inf:

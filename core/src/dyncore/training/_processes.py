@@ -25,6 +25,20 @@ def check_processes(accelerator: Accelerator, recipe: Recipe, options: RunOption
         )
 
 
+def check_norms(
+    module: nn.Module, accelerator: Accelerator, recipe: Recipe, options: RunOptions
+) -> None:
+    """Raise ValueError where a norm over vectors, as routers have, would see one image alone."""
+    processes, parts = accelerator.num_processes, options.accumulate
+    images = recipe.batch_size // (parts if options.sync_batch_norm else processes * parts)
+    if images < 2 and any(isinstance(norm, nn.BatchNorm1d) for norm in module.modules()):
+        raise ValueError(
+            f"batch norm needs two images at once, but of a batch of {recipe.batch_size} "
+            f"--accumulate {parts} leaves each of {processes} processes {images}: lower "
+            "--accumulate, or raise --batch-size"
+        )
+
+
 def synchronise_norms(module: TrainingStep) -> None:
     """Let every norm, teachers' included, use the statistics of the batch of all processes."""
     nn.SyncBatchNorm.convert_sync_batchnorm(module)

@@ -15,6 +15,12 @@ from dyncore.training._options import RunOptions
 
 def fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:
     """The recipe as it will run: its classes are the data's, its length the option's."""
+    wanted, channels = recipe.network.backbone.in_channels, len(dataset.preprocessing.mean)
+    if wanted != channels:
+        raise ValueError(
+            f"network.backbone.in_channels is {wanted}, but data sets are read as images of "
+            f"{channels} channels: leave it at {channels}"
+        )
     network = replace(recipe.network, num_classes=len(dataset.classes))
     recipe = replace(recipe, network=network)
     return recipe if options.epochs is None else recipe.with_epochs(options.epochs)

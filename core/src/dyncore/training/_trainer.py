@@ -33,7 +33,12 @@ from dyncore.training._heap import keep_freed_memory
 from dyncore.training._log import MetricsLog
 from dyncore.training._options import RunOptions
 from dyncore.training._plan import PlannedPhase, plan_phases
-from dyncore.training._processes import check_processes, share_buffers, synchronise_norms
+from dyncore.training._processes import (
+    check_norms,
+    check_processes,
+    share_buffers,
+    synchronise_norms,
+)
 from dyncore.training._recalibrate import recalibrate
 from dyncore.training._reporter import Reporter
 from dyncore.training._run_folder import (
@@ -101,7 +106,7 @@ class Trainer:
         check_trackers(self.accelerator, options)
         check_processes(self.accelerator, recipe, options)
         self.dataset = load_dataset(
-            options.data or recipe.dataset, skip_corrupt=options.skip_corrupt
+            options.data or recipe.dataset, skip_corrupt=options.skip_corrupt, size=options.size
         )
         self.data = fingerprint(self.dataset)
         self.recipe = fit(recipe, options, self.dataset)
@@ -112,8 +117,11 @@ class Trainer:
         set_seed(options.seed)
         self.model = build_model(self.recipe, options, self.dataset)
         check_rates(self.recipe, self.model)
+        check_norms(self.model, self.accelerator, self.recipe, options)
         size = self.dataset.preprocessing.size
-        self.table: CostTable = cost_table(self.model, (3, size, size))
+        self.table: CostTable = cost_table(
+            self.model, (self.recipe.network.backbone.in_channels, size, size)
+        )
         parts = {
             key: config.build(self.model, self.table)
             for key, config in self.recipe.objective.items()

@@ -77,7 +77,7 @@ class Twin(nn.Module):
     @torch.no_grad()
     def teach(
         self,
-        images: Float[Tensor, "batch 3 height width"],
+        images: Float[Tensor, "batch channel height width"],
         noise: Float[Tensor, "batch total logit"] | None = None,
     ) -> tuple[Float[Tensor, "batch total"], list[Float[Tensor, "batch classes"]]]:
         """The weights of its execution path, and the logits of its exits."""

@@ -7,12 +7,19 @@ something else than zeros) stays a module and runs as it is.
 import copy
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dyncore.backbones import Backbone, HeadLayers, StemLayers
-from dyncore.blocks import Layer, Path, ProjectionShortcut, identity, relu, relu6
+from dyncore.blocks import (
+    Activation,
+    Layer,
+    Path,
+    ProjectionShortcut,
+    does_nothing,
+    rectifies,
+    rectifies_to_six,
+)
 from dyncore.engine.plan._layers import (
     ActivationKind,
     FoldedHead,
@@ -22,15 +29,14 @@ from dyncore.engine.plan._layers import (
 )
 from dyncore.gating import describes, is_plain
 
-KINDS: dict[object, ActivationKind] = {
-    relu: ActivationKind.RELU,
-    F.relu: ActivationKind.RELU,
-    torch.relu: ActivationKind.RELU,
-    relu6: ActivationKind.RELU6,
-    F.relu6: ActivationKind.RELU6,
-    identity: ActivationKind.NONE,
-}
-"""The functions that are known."""
+
+def kind_of(activation: Activation) -> ActivationKind | None:
+    """None: it is none that every backend knows, and is called."""
+    if rectifies(activation):
+        return ActivationKind.RELU
+    if rectifies_to_six(activation):
+        return ActivationKind.RELU6
+    return ActivationKind.NONE if does_nothing(activation) else None
 
 
 def fold(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | None:
@@ -50,12 +56,14 @@ def fold(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | None:
 def fold_layer(layer: Layer) -> FoldedLayer | None:
     """``layer`` as one; None where it cannot be."""
     conv = fold(layer.conv, layer.norm)
-    kind = KINDS.get(layer.activation)
+    kind = kind_of(layer.activation)
     return None if conv is None or kind is None else FoldedLayer(conv, kind)
 
 
 def fold_path(path: Path) -> FoldedPath | None:
     """``path`` layer by layer; None where one of them cannot be folded."""
+    if not path.is_chain:
+        return None
     layers = tuple(map(fold_layer, path.layers))
     known = tuple(layer for layer in layers if layer is not None)
     return FoldedPath(known) if len(known) == len(layers) else None
@@ -74,7 +82,26 @@ def fold_stem(backbone: Backbone) -> FoldedStem | None:
         return None
     described: StemLayers | None = backbone.stem_layers
     layer = None if described is None else fold_layer(described.layer)
-    return None if described is None or layer is None else FoldedStem(layer, described.max_pool)
+    if described is None or layer is None:
+        return None
+    if described.pool is None or is_plain(described.pool, nn.Identity):
+        return FoldedStem(layer, max_pool=False)
+    return FoldedStem(layer, max_pool=True) if _is_usual(described.pool) else None
+
+
+def _is_usual(pool: nn.Module) -> bool:
+    """Whether it is a maximum over 3×3 pixels with stride 2 and padding 1."""
+    if not is_plain(pool, nn.MaxPool2d):
+        return False
+    numbers = (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
+    return [_both(number) for number in numbers] == [(3, 3), (2, 2), (1, 1), (1, 1)] and not (
+        pool.ceil_mode or pool.return_indices
+    )
+
+
+def _both(number: object) -> object:
+    """Of height and width."""
+    return number if isinstance(number, tuple) else (number, number)
 
 
 def fold_head(backbone: Backbone) -> FoldedHead | None:
@@ -82,7 +109,12 @@ def fold_head(backbone: Backbone) -> FoldedHead | None:
     if not describes(backbone, "head_layers", "head"):
         return None
     described: HeadLayers | None = backbone.head_layers
-    if described is None or not is_plain(described.linear, nn.Linear):
+    if (
+        described is None
+        or not is_plain(described.linear, nn.Linear)
+        or not is_plain(described.pool, nn.AdaptiveAvgPool2d)
+        or _both(described.pool.output_size) != (1, 1)
+    ):
         return None
     if described.layer is None:
         return FoldedHead(None, described.linear)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from dyncore.blocks import GatedBlock, Path
 from dyncore.data import Preprocessing
 from dyncore.engine.plan._fold import (
-    KINDS,
     agree,
     fold_head,
     fold_path,
     fold_shortcut,
     fold_stem,
+    kind_of,
 )
 from dyncore.engine.plan._layers import (
     ActivationKind,
@@ -93,7 +93,7 @@ def plan(
     *,
     first: int | None = None,
 ) -> Plan:
-    """Plan ``model``, in evaluation, for images like ``image`` (1, 3, H, W), on its device.
+    """Plan ``model``, in evaluation, for images like ``image`` (1, C, H, W), on its device.
 
     With ``preprocessing`` they are in [0, 1], and the stem normalises them. The plan holds parts of
     ``model`` itself. What was folded is compared with its modules on ``image``; where the two
@@ -118,7 +118,8 @@ def plan(
             router, state = _router(site.router, x.mean((2, 3)), state)
             gate = _gate(site.gate)
         out = block(x)
-        activation = KINDS.get(block.activation, block.activation)
+        kind = kind_of(block.activation)
+        activation = block.activation if kind is None else kind
         unchanged = (ActivationKind.NONE, *(before.activation for before in blocks[-1:]))
         blocks.append(
             BlockPlan(

@@ -1,0 +1,166 @@
+"""Quantised, pruned and sharded networks.
+
+Their modules are called as they are; an engine, which packs weights, refuses what is no plain
+weight. Networks with masks or other weights are saved before they get them, or afterwards.
+"""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.nn.utils import prune
+
+import dyncore
+from dyncore import DynamicNetwork, Engine, run_skipped
+from dyncore.kernels import install_kernels
+
+
+def pruned(network: DynamicNetwork) -> DynamicNetwork:
+    network = copy.deepcopy(network)
+    for module in list(network.backbone.modules()):
+        if isinstance(module, nn.Conv2d):
+            prune.l1_unstructured(module, "weight", amount=0.5)
+    return network
+
+
+@pytest.mark.situation("`torch.nn.utils.prune`: evaluation, `run_skipped`, an engine")
+@pytest.mark.parametrize("name", ["blend", "n2-basic", "channels-basic"])
+@torch.no_grad()
+def test_a_pruned_network_is_that_of_the_masked_weights(networks, images, name):
+    network, plain = pruned(networks[name]), copy.deepcopy(networks[name])
+    for key, module in plain.backbone.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.copy_(network.backbone.get_submodule(key).weight)
+            assert (module.weight == 0).float().mean() >= 0.4
+    expected = plain(images)
+    for found in (network(images), run_skipped(network, images), Engine(network, images)(images)):
+        torch.testing.assert_close(found.logits, expected.logits, rtol=0, atol=1e-9)
+        assert found.path.on.equal(expected.path.on)
+
+
+@pytest.mark.situation("`torch.nn.utils.prune`: training; masked weights stay zero")
+@pytest.mark.parametrize("name", ["blend", "n2-basic"])
+def test_a_pruned_network_trains(networks, images, name):
+    network = pruned(networks[name]).train()
+    install_kernels(network)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
+    conv = network.backbone.blocks[0].paths[0].layers[0].conv
+    zero, before = conv.weight == 0, conv.weight.detach().clone()
+    network(images).logits.square().mean().backward()
+    optimiser.step()
+    network(images)
+    assert zero.any()
+    assert (conv.weight[zero] == 0).all()
+    assert not conv.weight.equal(before)
+
+
+@pytest.mark.situation("`torch.nn.utils.prune.remove`, then `save_pretrained`")
+def test_what_is_pruned_for_good_is_saved(networks, images, tmp_path):
+    network = pruned(networks["blend"]).float()
+    for module in network.backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            prune.remove(module, "weight")
+    network.save_pretrained(tmp_path)
+    loaded = dyncore.from_pretrained(tmp_path)
+    assert (loaded.backbone.conv1.weight == 0).float().mean() >= 0.4
+    torch.testing.assert_close(loaded(images.float()).logits, network(images.float()).logits)
+
+
+class Doubled(Tensor):
+    """Stands for another tensor, as torchao's and DTensor do."""
+
+    @staticmethod
+    def __new__(cls, inner: Tensor) -> "Doubled":
+        return Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+
+    def __init__(self, inner: Tensor) -> None:
+        self.inner = inner
+
+    def __tensor_flatten__(self):
+        return ["inner"], None
+
+    @staticmethod
+    def __tensor_unflatten__(inner, *_):
+        return Doubled(inner["inner"])
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.detach.default:
+            return cls(args[0].inner)
+        raise NotImplementedError(func)
+
+
+@pytest.mark.situation(
+    "an engine of quantised or sharded weights",
+    refused="backbone.fc.weight is a …: an engine packs plain weights; build it from the network "
+    "before it was quantised or sharded",
+)
+def test_an_engine_of_other_weights(networks, images):
+    network = copy.deepcopy(networks["blend"])
+    weight = Doubled(network.backbone.fc.weight.detach())
+    network.backbone.fc.weight = nn.Parameter(weight, requires_grad=False)
+    Engine(network, images)
+
+
+@pytest.mark.situation("torchao: weights of 8 bits (`Int8WeightOnlyConfig`)")
+@torch.no_grad()
+def test_weights_of_eight_bits(networks, images):
+    torchao = pytest.importorskip("torchao.quantization", reason="torchao is not installed")
+    network = copy.deepcopy(networks["blend"]).float()
+    quantised = copy.deepcopy(network)
+    torchao.quantize_(quantised, torchao.Int8WeightOnlyConfig())
+    path = network(images.float()).path
+    expected = network(images.float(), path=path).logits
+    found = quantised(images.float(), path=path).logits
+    assert not found.equal(expected)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02 * float(expected.abs().max()))
+    with pytest.raises(ValueError, match="an engine packs plain weights"):
+        Engine(quantised, images.float())
+
+
+@pytest.mark.situation("torchao: static quantisation of a static network (PT2E)")
+def test_a_quantised_graph():
+    """In a process of its own: the shape checks of the tests cannot be exported."""
+    pytest.importorskip("torchao", reason="torchao is not installed")
+    script = Path(__file__).with_name("quantised.py")
+    ended = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
+    error, largest, quantised = json.loads(ended.stdout.splitlines()[-1])
+    assert 0 < error < 0.05 * largest
+    assert quantised > 20
+
+
+@pytest.fixture
+def group():
+    """A group of one process."""
+    store = dist.HashStore()
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+@pytest.mark.situation("FSDP2: `fully_shard` on stages and on the network, training and evaluation")
+@pytest.mark.parametrize("name", ["blend", "n2-basic"])
+def test_a_sharded_network_trains_as_it_does_alone(networks, images, name, group):
+    from torch.distributed.fsdp import fully_shard
+
+    alone, sharded = (copy.deepcopy(networks[name]).train() for _ in range(2))
+    for stage in (sharded.backbone.layer1, sharded.backbone.layer2, sharded):
+        fully_shard(stage, mesh=group)
+    for network in (alone, sharded):
+        output = network(images)
+        (output.logits.square().mean() + output.path.weight.mean()).backward()
+    gradients = {n: p.grad for n, p in sharded.named_parameters() if p.grad is not None}
+    for key, parameter in alone.named_parameters():
+        if parameter.grad is not None:
+            found = gradients[key].full_tensor()
+            torch.testing.assert_close(found, parameter.grad, msg=key)
+    with torch.no_grad():
+        found, expected = sharded.eval()(images), alone.eval()(images)
+    torch.testing.assert_close(found.logits, expected.logits)
