@@ -6,6 +6,7 @@ Each begins with what was measured on what; the names of ``PARTS`` are those of 
 
 from collections.abc import Callable
 
+from page_as_printed import as_printed
 from page_cascade import (
     cascade,
     cascade_clock,
@@ -158,4 +159,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "soak-resume": soak_resume,
     "soak-engine": soak_engine,
     "compatibility": compatibility,
+    "as-printed": as_printed,
 }

@@ -4,14 +4,17 @@ import importlib
 import io
 import json
 import re
+import shlex
 import shutil
 import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
 
 from dyncore.cli import main
+from dyncore.recipes import find_recipe
+from dyncore.training import parse_arguments
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -99,6 +102,29 @@ def test_a_part_says_what_its_measurement_says(pages, results, file, edit, part,
     assert shown in pages.PARTS[part]()
 
 
+def test_runs_of_the_print_are_averaged_over_their_seeds(pages, tmp_path, monkeypatch):
+    module = importlib.import_module("page_as_printed")
+    copy = Path(shutil.copytree(module.CAMPAIGNS, tmp_path / "campaigns"))
+    monkeypatch.setattr(module, "CAMPAIGNS", copy)
+    folder = copy / "as_printed_digits"
+    shutil.rmtree(folder, ignore_errors=True)
+    assert pages.PARTS["as-printed"]().count("no run has ended yet") >= 1
+    folder.mkdir()
+    for run, seed, accuracy in (
+        ("rdinet-printed", 0, 0.9),
+        ("rdinet-printed", 1, 0.94),
+        ("static", 0, 0.99),
+    ):
+        metrics = {"accuracy": accuracy, "macs_ratio": 0.5, "execution_rate": 0.5}
+        result = {"run": run, "seed": seed, "metrics": metrics | {"distinct_paths": 3.0}}
+        file = folder / f"{run}-s{seed}.json"
+        file.write_text(json.dumps(result), encoding="utf-8")
+    shown = pages.PARTS["as-printed"]()
+    assert "| `static` | 1 | 0.9900 | 0.500 | 0.500 | 3 |\n" in shown
+    assert "| `rdinet-printed` | 2 | 0.9200 ± 0.0283 | 0.500 ± 0.000 |" in shown
+    assert shown.index("`static`") < shown.index("`rdinet-printed`")
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -146,3 +172,43 @@ def test_a_page_names_options_that_the_command_line_knows(page, options):
     text = page.read_text(encoding="utf-8")
     named = re.findall(r"--(?:network|objective|optimizer|phases)\.[\w.-]+", text)
     assert not set(named) - options
+
+
+METHODS = {
+    "cdb": ["cdb-resnet50-n2-imagenet-b0.7"],
+    "dmnn": ["dmnn-resnet50-n2-imagenet-b0.7"],
+    "lcnet": ["lcnet-resnet18-cifar10", "lcnet-resnet18-cifar10-b0.5"],
+    "rdinet": ["rdinet-resnet110-cifar10-b0.5", "rdinet-resnet110-cifar10-b0.5-tuned"],
+    "spnet": ["spnet-resnet110-cifar10-b0.6", "spnet-resnet110-cifar10-b0.6-tuned"],
+}
+EVERY = [name for names in METHODS.values() for name in names] + [
+    "cdb-mobilenetv2-n2-imagenet-b0.7"
+]
+SWITCH = re.compile(r"`(--(?:network|objective|optimizer|phases|batch-size)[^`]*)`")
+
+
+def recipes_of(page: Path) -> list[str]:
+    """Those that a page's switches are for."""
+    return METHODS.get(page.parent.name, EVERY)
+
+
+SWITCHES = [
+    pytest.param(page, switch, id=f"{page.relative_to(ROOT).as_posix()} {switch}")
+    for page in PAGES
+    for switch in dict.fromkeys(SWITCH.findall(page.read_text(encoding="utf-8")))
+]
+
+
+@pytest.mark.parametrize(("page", "switch"), SWITCHES)
+def test_a_switch_works_as_it_is_written(page, switch):
+    """For one recipe at least of those that the page is about; and it changes something."""
+    changed = False
+    for name in recipes_of(page):
+        with suppress(SystemExit, ValueError), redirect_stderr(io.StringIO()):
+            found = parse_arguments(name, shlex.split(switch), prog="dyn").recipe
+            changed = changed or found != find_recipe(name)
+    assert changed
+
+
+def test_switches_are_found():
+    assert len(SWITCHES) > 15

@@ -15,4 +15,4 @@ def test_choices_are_those_of_the_rooms():
 
 
 def test_every_command_with_fixed_options_has_them():
-    assert {*OPTIONS, "list", "train"} == set(COMMANDS)
+    assert {*OPTIONS, "list", "show", "train"} == set(COMMANDS)

@@ -15,6 +15,9 @@ from target import Target, perhaps, surely
 import dyncore
 from dyncore.training import Evaluation
 
+OPTIONAL = ("index", "channels", "parallel_macs", "in_top5")
+"""Columns that a file can be without."""
+
 
 def whole_evaluation(folder: Path) -> bytes:
     random = np.random.default_rng(0)
@@ -27,6 +30,8 @@ def whole_evaluation(folder: Path) -> bytes:
         blocks=np.array([0, 1, 1, 2]),
         gated=np.array([False, True, True, True]),
         static_macs=50,
+        parallel_macs=random.integers(1, 99, 9),
+        in_top5=random.random(9) < 0.5,
     ).save(folder / "evaluation.parquet")
     return (folder / "evaluation.parquet").read_bytes()
 
@@ -46,12 +51,12 @@ def rewritten(change: Callable[[Random, pa.Table], pa.Table]) -> damage.Bytes:
 
 
 def evaluation_column_missing(random: Random, table: pa.Table) -> pa.Table:
-    names = [name for name in table.column_names if name not in ("index", "channels")]
+    names = [name for name in table.column_names if name not in OPTIONAL]
     return table.drop_columns(random.sample(names, random.choice([1, 2])))
 
 
 def evaluation_column_retyped(random: Random, table: pa.Table) -> pa.Table:
-    name = random.choice(["label", "prediction", "macs", "path", "channels"])
+    name = random.choice([name for name in table.column_names if name != "index"])
     wrong: list[Any] = [
         ["x"] * 9, [None] * 9, [float("nan")] * 9, [0.5] * 9, [[True]] * 8 + [[]],
         [[True] * 3] * 9, [[None] * 4] * 9, [["x"] * 4] * 9, [{"a": 1}] * 9, [-1] * 9,

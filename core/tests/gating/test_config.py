@@ -28,9 +28,24 @@ def test_config_to_dict_names_parts_and_gives_json_types():
         },
         "num_classes": 3,
         "granularity": {"paths": 2, "channels": False},
-        "router": {"name": "context", "dim": 6, "previous": True, "norm": True},
-        "gate": {"name": "straight-through", "temperature": 1.0, "noise": "gaussian"},
+        "router": {
+            "name": "context",
+            "dim": 6,
+            "previous": True,
+            "norm": False,
+            "initial_weights": "torch",
+            "bias_before_norm": False,
+        },
+        "gate": {
+            "name": "straight-through",
+            "temperature": 1.0,
+            "initial_weights": "torch",
+            "initial_biases": None,
+            "noise": "gaussian",
+        },
         "combine": "additive",
+        "nested": [],
+        "frozen": [],
     }
     assert json.loads(json.dumps(as_dict)) == as_dict
 
@@ -39,6 +54,16 @@ def test_config_to_dict_reaches_into_containers():
     part = ContextRouterConfig(dim=6)
 
     assert config_to_dict({"parts": (part, None), "rate": 0.5}) == {
-        "parts": [{"name": "context", "dim": 6, "previous": True, "norm": True}, None],
+        "parts": [
+            {
+                "name": "context",
+                "dim": 6,
+                "previous": True,
+                "norm": False,
+                "initial_weights": "torch",
+                "bias_before_norm": False,
+            },
+            None,
+        ],
         "rate": 0.5,
     }

@@ -107,10 +107,11 @@ def test_without_blocks_only_channels_have_scores_and_paths_are_on(relaxed):
 
 @given(st.integers(1, 9) | st.just(2**40), st.integers(1, 11), st.booleans(), st.booleans())
 def test_neighbouring_channels_of_a_group_share_a_score(group, channels, blocks, relaxed):
-    config = ReLU1GateConfig(blocks=blocks, channel_group=group)
+    config = ReLU1GateConfig(blocks=blocks, channel_group=group, initial_bias=1.0)
     gate = config.build(4, paths=1, channels=channels, keep_one=False).double()
     torch.nn.init.normal_(gate.head.weight)
-    single = ReLU1GateConfig(blocks=blocks).build(4, paths=1, channels=channels, keep_one=False)
+    alone = ReLU1GateConfig(blocks=blocks, initial_bias=1.0)
+    single = alone.build(4, paths=1, channels=channels, keep_one=False)
     first = 1 if blocks else 0
     assert gate.head.out_features == first + math.ceil(channels / group)
     with torch.no_grad():
@@ -139,12 +140,23 @@ def test_something_must_be_decided():
 
 
 def test_nothing_is_dead_at_the_start():
-    gate = ReLU1GateConfig().build(4, paths=1, channels=6, keep_one=False)
+    """With biases of 1; torch's, which are the default, lie around 0."""
+    gate = ReLU1GateConfig(initial_bias=1.0).build(4, paths=1, channels=6, keep_one=False)
 
     decision = gate(torch.zeros(2, 4), relaxed=False)
 
     assert decision.weight.eq(1).all()
     assert decision.channels.weight.eq(1).all()
+    torch.manual_seed(0)
+    default = ReLU1GateConfig().build(4, paths=1, channels=6, keep_one=False)
+    torch.manual_seed(0)
+    assert torch.equal(default.head.bias, torch.nn.Linear(4, 7).bias)
+
+
+@pytest.mark.parametrize("bias", [float("nan"), float("inf")])
+def test_an_initial_bias_is_a_number(bias):
+    with pytest.raises(ValueError, match=f"initial_bias must be a number, not {bias}"):
+        ReLU1GateConfig(initial_bias=bias)
 
 
 def test_keep_one_keeps_the_path_with_the_highest_score():

@@ -155,11 +155,17 @@ def test_out_features_is_dim_and_dim_must_be_positive(config):
         config(dim=0)
 
 
-@pytest.mark.parametrize("config", [ContextRouterConfig(), ShortRangeRouterConfig()])
+@pytest.mark.parametrize(
+    "config",
+    [
+        ContextRouterConfig(norm=True, initial_weights="he"),
+        ShortRangeRouterConfig(initial_weights="he"),
+    ],
+)
 def test_no_path_of_a_deep_network_starts_stuck(config):
     """Noise decides at first: every path is on for some images and off for others."""
     torch.manual_seed(0)
-    gate_config, state = StraightThroughGateConfig(), ()
+    gate_config, state = StraightThroughGateConfig(initial_weights="he"), ()
     for index in range(16):
         router = config.build(64, index)
         gate = gate_config.build(router.out_features, paths=2, channels=0, keep_one=False)
@@ -169,3 +175,28 @@ def test_no_path_of_a_deep_network_starts_stuck(config):
         rate = gate(feature, noise, relaxed=True).on.float().mean(0)
 
         assert ((rate > 0.02) & (rate < 0.98)).all(), f"block {index}: {rate.tolist()}"
+
+
+@pytest.mark.parametrize("config", [ContextRouterConfig, ShortRangeRouterConfig])
+def test_a_bias_that_the_norm_takes_away_is_not_created(config):
+    layer = {ContextRouterConfig: "context", ShortRangeRouterConfig: "align"}[config]
+    for norm, old, expected in ((True, False, False), (False, False, True), (True, True, True)):
+        router = config(dim=DIM, norm=norm, bias_before_norm=old).build(3, 0)
+        assert (getattr(router, layer).bias is not None) == expected
+
+
+@pytest.mark.parametrize("config", [ContextRouterConfig, ShortRangeRouterConfig])
+def test_weights_start_as_torch_makes_them_or_he_normal(config):
+    """W2 of a context router is torch's in any case."""
+    torch.manual_seed(0)
+    routers = {
+        start: config(dim=400, initial_weights=start).build(300, 1) for start in ("torch", "he")
+    }
+    layer = "context" if config is ContextRouterConfig else "align"
+    plain, he = (getattr(routers[start], layer).weight for start in ("torch", "he"))
+    assert plain.abs().max() <= 300**-0.5
+    assert plain.var().item() == pytest.approx(1 / (3 * 300), rel=0.02)
+    assert he.var().item() == pytest.approx(2 / 300, rel=0.02)
+    if config is ContextRouterConfig:
+        history = routers["he"].history.weight
+        assert history.var().item() == pytest.approx(1 / (3 * 400), rel=0.02)

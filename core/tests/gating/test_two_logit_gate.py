@@ -186,3 +186,16 @@ def test_temperature_must_be_positive(config, temperature):
 def test_channels_are_refused_with_a_way_out(config):
     with pytest.raises(ValueError, match=rf"'{config.name}'.*granularity.channels.*'relu1'"):
         config().build(4, paths=1, channels=8, keep_one=False)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_biases_of_the_off_and_on_logits_start_where_they_are_set(config):
+    gate = gate_of(config(initial_biases=(0.25, 2.0)))
+    feature = torch.zeros(IMAGES, FEATURES, dtype=torch.float64)
+    logits = gate.head(feature).unflatten(1, (-1, 2))
+    assert logits[0].tolist() == [[0.25, 2.0]] * PATHS
+    default = gate_of(config()).head.bias
+    torch.manual_seed(0)
+    assert torch.equal(default, nn.Linear(FEATURES, 2 * PATHS).bias.double())
+    with pytest.raises(ValueError, match="initial_biases must be two numbers"):
+        config(initial_biases=(0.0, float("nan")))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from dyncore import create_model
 from dyncore.cost import cost_table
 from dyncore.data import Batch, Preprocessing
 from dyncore.gating import ExecutionPath
@@ -49,7 +50,32 @@ def test_macs_are_those_of_each_image_alone(evaluated):
             channel_on = torch.from_numpy(evaluation.channels[image : image + 1])
         path = ExecutionPath.of(on, per_block, channel_on, channels_per_block)
         assert table.macs(path).item() == macs
+        if evaluation.parallel_macs is not None:
+            parallel = table.macs(path, accounting="parallel").item()
+            assert evaluation.parallel_macs[image] == parallel >= macs
     assert evaluation.static_macs == table.static
+    gates_channels = network.config.granularity.channels
+    assert (evaluation.parallel_macs is not None) == gates_channels
+    assert ("parallel_macs_ratio" in evaluation.metrics()) == gates_channels
+
+
+@pytest.mark.parametrize("classes", [5, 6, 12])
+def test_top_5_is_among_the_five_largest_logits(images, classes):
+    network = create_model("static-resnet20-cifar", num_classes=classes).double().eval()
+    torch.nn.init.normal_(network.backbone.fc.weight)
+    table = cost_table(network, (3, 13, 16))
+    found = evaluate(network, batches(images), AS_IS, table, Accelerator())
+    if classes == 5:
+        assert found.in_top5 is None
+        assert "top5_accuracy" not in found.metrics()
+        return
+    above = [
+        sum(logit > row[label] for logit in row)
+        for row, label in zip(network(images).logits.tolist(), LABELS.tolist(), strict=True)
+    ]
+    assert found.in_top5.tolist() == [rank < 5 for rank in above]
+    assert found.metrics()["top5_accuracy"] == pytest.approx(found.in_top5.mean())
+    assert found.metrics()["top5_accuracy"] >= found.accuracy
 
 
 def test_columns_know_their_block(evaluated):

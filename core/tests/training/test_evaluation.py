@@ -1,6 +1,7 @@
 """The figures of an evaluation against counting, and its file."""
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from math import log2
 
@@ -34,6 +35,8 @@ def evaluations(draw):
         blocks=np.repeat(np.arange(len(widths)), widths),
         gated=np.repeat(np.array(gated), widths),
         static_macs=draw(st.integers(1, 10**10)),
+        parallel_macs=array(np.int64, elements=st.integers(1, 10**12)) if channels else None,
+        in_top5=draw(st.sampled_from([None, array(np.bool_)])),
     )
 
 
@@ -49,7 +52,14 @@ def test_summary_equals_counting(evaluation):
     channels = [[]] * len(rows) if evaluation.channels is None else evaluation.channels.tolist()
     counts = Counter((*row, *more) for row, more in zip(rows, channels, strict=True))
     entropy = -sum(n / len(rows) * log2(n / len(rows)) for n in counts.values())
-    assert evaluation.metrics() == {
+    applies = {}
+    if evaluation.in_top5 is not None:
+        applies["top5_accuracy"] = pytest.approx(sum(evaluation.in_top5.tolist()) / len(rows))
+    if evaluation.parallel_macs is not None:
+        parallel = Fraction(sum(evaluation.parallel_macs.tolist()), len(rows))
+        ratio = float(parallel / evaluation.static_macs)
+        applies["parallel_macs_ratio"] = pytest.approx(ratio)
+    assert evaluation.metrics() == applies | {
         "accuracy": pytest.approx(right / len(rows)),
         "mean_macs": pytest.approx(float(macs)),
         "macs_ratio": pytest.approx(float(macs / evaluation.static_macs)),
@@ -112,3 +122,24 @@ def test_a_file_of_another_kind_is_named(evaluation, tmp_path):
             Evaluation.load(file)
     with pytest.raises(FileNotFoundError, match=r"missing\.parquet"):
         Evaluation.load(tmp_path / "missing.parquet")
+
+
+def test_a_file_from_before_has_no_top_5(evaluation, tmp_path):
+    """Nor parallel MACs: it says what it knows."""
+    file = tmp_path / "e.parquet"
+    newer = replace(evaluation, in_top5=np.array([True, False]), parallel_macs=np.array([11, 22]))
+    newer.save(file)
+    assert Evaluation.load(file).metrics()["top5_accuracy"] == 0.5
+    table = pq.read_table(file).drop_columns(["in_top5", "parallel_macs"])
+    pq.write_table(table, file)
+    assert Evaluation.load(file).metrics() == evaluation.metrics()
+
+
+@pytest.mark.parametrize("column", ["in_top5", "parallel_macs"])
+def test_a_column_of_another_type_is_refused(evaluation, tmp_path, column):
+    file = tmp_path / "e.parquet"
+    evaluation.save(file)
+    table = pq.read_table(file).append_column(column, pa.array(["x", "y"]))
+    pq.write_table(table, file)
+    with pytest.raises(ValueError, match=f"its column {column} holds string"):
+        Evaluation.load(file)

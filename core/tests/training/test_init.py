@@ -56,3 +56,19 @@ def test_other_shapes_name_the_tensor(static_model, vanilla, tmp_path):
 def test_a_missing_folder_is_named(vanilla, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*nothing"):
         Trainer(vanilla(), RunOptions(output=str(tmp_path), init=str(tmp_path / "nothing")))
+
+
+def test_a_recipe_that_starts_from_a_model_says_so_before_anything_is_written(vanilla, tmp_path):
+    recipe = replace(vanilla(), start="static-resnet20-cifar")
+    message = r"starts from a trained model: give it with --init FOLDER, .*'static-resnet20-cifar'"
+    with pytest.raises(ValueError, match=message):
+        Trainer(recipe, RunOptions(output=str(tmp_path / "runs"), data="no such data"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_recipe_that_starts_from_a_model_trains_with_one(static_model, vanilla, tmp_path):
+    recipe = replace(vanilla(), start="static-resnet20-cifar")
+    init = str(tmp_path / "static")
+    started = Trainer(recipe, RunOptions(output=str(tmp_path), init=init))
+    found = started.model.backbone.state_dict()
+    assert torch.equal(found["fc.weight"], static_model.backbone.state_dict()["fc.weight"])

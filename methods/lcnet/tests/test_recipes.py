@@ -20,7 +20,7 @@ from dyncore.registry import model_config
 
 GRAMMAR = re.compile(
     r"lcnet-(?P<backbone>resnet\d+)-(?P<dataset>cifar10|imagenet|digits)"
-    r"(-b(?P<budget>0\.\d+))?(-(?P<start>pretrained))?(-(?P<switch>l-only|c-only))?(-short)?"
+    r"(-b(?P<budget>0\.\d+))?(-(?P<start>pretrained))?(-(?P<switch>l-only|c-only))?(-tuned|-short)?"
 )
 SCRATCH, PRETRAINED = "lcnet-resnet18-cifar10", "lcnet-resnet18-cifar10-pretrained"
 SWITCHED = (
@@ -51,28 +51,40 @@ def test_name_says_what_is_trained(name):
     norm = isinstance(recipe.network.router, PooledNormRouterConfig)
     assert norm == bool(parts["budget"])  # only where the budget is ours
     blocks, channels = parts["switch"] != "c-only", parts["switch"] != "l-only"
-    assert recipe.network.gate == ReLU1GateConfig(leak=0.01, blocks=blocks)
+    ours = parts["budget"] or "digits" in name or name.endswith("-tuned")
+    bias = 1.0 if ours else None
+    assert recipe.network.gate == ReLU1GateConfig(leak=0.01, blocks=blocks, initial_bias=bias)
     assert recipe.network.granularity == Granularity(channels=channels)
 
 
 def test_there_is_a_recipe_for_every_row():
     """Names that two recipes share would leave fewer."""
     switched = {f"{name}-{switch}" for name in SWITCHED for switch in ("l-only", "c-only")}
-    names = {"lcnet-resnet50-imagenet", *SWITCHED} | switched
+    rows = {"lcnet-resnet50-imagenet", SCRATCH, PRETRAINED}
+    names = rows | {f"{name}-tuned" for name in rows} | {*SWITCHED} | switched
     assert set(RECIPES) == names | {f"{name}-short" for name in names if "20-cifar10" in name}
 
 
 def test_rows_of_the_paper_say_so():
-    places = {r.name: r.source.place for r in RECIPES.values() if r.source.paper == "LC-Net"}
+    rows = [r for r in RECIPES.values() if r.source.paper == "LC-Net"]
+    places = {r.name: r.source.place for r in rows if r.source.setup == "paper"}
+    assert {r.name for r in rows} == {*places} | {f"{name}-tuned" for name in places}
     assert places == {
         SCRATCH: "Table 1, LC-Net: 0.33 GFLOPs",
         PRETRAINED: "Table 1, LC-Net pre-trained: 0.19 GFLOPs (parallel), 0.06 (sequential)",
         "lcnet-resnet50-imagenet": "Table 2, LC-Net: 2.89 GFLOPs",
     }
-    assert "--init FOLDER" in RECIPES[PRETRAINED].source.borrowed
     for name, recipe in RECIPES.items():
-        assert "augmentation: CDB" in recipe.source.borrowed, name
-        assert (recipe.source.paper == "ours") == (name not in places)
+        digits = "digits" in name
+        assert ("CDB section 4: augmentation.name" in recipe.source.borrowed) == (not digits), name
+        assert (recipe.source.paper == "ours") == (name.removesuffix("-tuned") not in places)
+
+
+def test_recipes_that_start_from_a_trained_model_say_which():
+    for name, recipe in RECIPES.items():
+        backbone = name.split("-")[1]
+        expected = f"static-{backbone}-cifar" if "-pretrained" in name else None
+        assert recipe.start == expected, name
 
 
 @pytest.mark.parametrize("backbone", METHOD.backbones)
@@ -140,10 +152,13 @@ def difference(recipe: Recipe, base: Recipe) -> set[str]:
 
 def test_a_variant_changes_what_it_says_and_nothing_else():
     base = RECIPES[SCRATCH]
-    assert difference(RECIPES[PRETRAINED], base) == {"objective"}
+    assert difference(RECIPES[PRETRAINED], base) == {"objective", "start"}
     budgeted = RECIPES["lcnet-resnet18-cifar10-b0.5"]
     assert difference(budgeted, base) == {"objective", "network"}
-    assert replace(budgeted.network, router=base.network.router) == base.network
+    gate = replace(base.network.gate, initial_bias=1.0)
+    assert budgeted.network.gate == gate
+    same = {"router": base.network.router, "gate": base.network.gate}
+    assert replace(budgeted.network, **same) == base.network
     for name in SWITCHED:
         for switch in ("l-only", "c-only"):
             assert difference(RECIPES[f"{name}-{switch}"], RECIPES[name]) == {"network"}

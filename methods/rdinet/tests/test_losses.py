@@ -11,6 +11,7 @@ from torch import Tensor
 
 import dyncore
 from dyn_rdinet import RankingConfig, image_histogram, ranking_loss
+from dyn_rdinet.losses import Ranking
 from dyncore.data import Batch
 from dyncore.gating import Choice, Decision, ExecutionPath
 from dyncore.network import DynamicNetwork, Output
@@ -214,3 +215,42 @@ def test_images_of_other_processes_are_ranked_too(model, monkeypatch):
 def test_bad_fields_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         RankingConfig(**fields)
+
+
+@pytest.mark.parametrize("size", [(9, 7), (1, 1), (4, 12)])
+def test_a_padded_image_has_the_histogram_of_the_image(size):
+    """Whatever the margins, at whichever sides; the image itself may be black inside."""
+    generator = torch.Generator().manual_seed(3)
+    image = torch.rand(2, 3, *size, generator=generator, dtype=torch.float64)
+    image[0, :, size[0] // 2] = 0.0 if size[0] > 2 else image[0, :, size[0] // 2]
+    for margins in ((0, 0, 0, 0), (3, 0, 0, 2), (0, 4, 1, 1)):
+        padded = torch.nn.functional.pad(image, margins)
+        found = image_histogram(padded, 8, padding=False)
+        torch.testing.assert_close(found, image_histogram(image, 8), rtol=0, atol=1e-12)
+        counted = image_histogram(padded, 8)
+        assert torch.equal(counted, found) == (sum(margins) == 0)
+
+
+def test_every_pixel_of_a_black_image_counts():
+    black = torch.zeros(1, 3, 4, 4)
+    assert torch.equal(image_histogram(black, 4, padding=False), image_histogram(black, 4))
+
+
+def test_the_ranking_leaves_padding_out_unless_told_otherwise():
+    """An image padded at different sides is the same image, and ranks the others alike."""
+    generator = torch.Generator().manual_seed(5)
+    images = torch.rand(5, 3, 6, 6, generator=generator)
+    moved = torch.stack(
+        [torch.nn.functional.pad(x[:, : 6 - n], (0, 0, n, 0)) for n, x in enumerate(images)]
+    )
+    weights = torch.rand(5, 4, generator=generator)
+    path = ExecutionPath((Decision(Choice(weights > 0.5, weights)),))
+    for padding in (False, True):
+        part = Ranking(RankingConfig(bins=4, padding=padding))
+        batch = Batch(moved, torch.zeros(5, dtype=torch.long), torch.arange(5))
+        expected = ranking_loss(weights, image_histogram(moved, 4, padding=padding), margin=0.5)
+        output = Output(logits=torch.zeros(5, 2), path=path, router_features=(), pooled=())
+        assert part(batch, output)["rank"] == pytest.approx(0.2 * expected.item())
+    assert not torch.equal(
+        image_histogram(moved, 4, padding=False), image_histogram(moved, 4, padding=True)
+    )

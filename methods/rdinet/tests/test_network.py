@@ -22,7 +22,7 @@ def tiny() -> DynamicNetwork:
     config = DynamicConfig(
         backbone=BACKBONE,
         num_classes=CLASSES,
-        router=RelationalRouterConfig(dim=DIM, decay=GAMMA),
+        router=RelationalRouterConfig(dim=DIM, decay=GAMMA, bias_before_norm=True),
         gate=method.gate,
         combine=method.combine,
     )

@@ -53,9 +53,8 @@ def by_the_equations(routers, inputs, r, edge) -> list[np.ndarray]:
     """Image by image: the stacked S_n, the matrix A transposed, and the last row."""
     features: list[list[np.ndarray]] = []
     for router, x in zip(routers, inputs, strict=True):
-        w0, b0, w1 = (
-            p.detach().numpy() for p in (router.align.weight, router.align.bias, router.mix.weight)
-        )
+        w0, w1 = (p.detach().numpy() for p in (router.align.weight, router.mix.weight))
+        b0 = np.zeros(DIM) if router.align.bias is None else router.align.bias.detach().numpy()
         rows = []
         for image in range(BATCH):
             aligned = np.maximum(normed(router.norm, w0 @ x[image].numpy() + b0), 0)

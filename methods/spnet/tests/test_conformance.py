@@ -10,7 +10,7 @@ CASES = [
     for name in (
         "spnet-resnet20-digits-b0.6",
         "spnet-resnet50-imagenet-b0.8",
-        "spnet-resnet110-cifar10-b0.8-evolution-blocks",
+        "spnet-resnet110-cifar10-b0.93-evolution-blocks",
     )
 ]
 

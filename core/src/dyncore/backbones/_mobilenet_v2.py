@@ -1,8 +1,8 @@
 """MobileNetV2 at any width (Sandler et al. 2018)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,10 +34,10 @@ STAGES = (
 """(expansion, output channels at width 1, repeats, stride of the first), Table 2 of the paper."""
 
 
-def _round_channels(channels: float) -> int:
-    """The nearest multiple of 8 that is not more than 10 % below ``channels``."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * channels else rounded + 8
+def _round_channels(channels: float, step: int) -> int:
+    """The nearest multiple of ``step`` that is not more than 10 % below ``channels``."""
+    rounded = max(step, int(channels + step / 2) // step * step)
+    return rounded if rounded >= 0.9 * channels else rounded + step
 
 
 def _conv_norm_relu6(
@@ -76,10 +76,14 @@ class MobileNetV2Config(BackboneConfig):
     """MobileNetV2; a block with N paths has N expansions of 6/N (DMNN Figure 2a)."""
 
     name: ClassVar[str] = "mobilenetv2"
+    when_absent: ClassVar[Mapping[str, Any]] = {"dropout": 0.2}
     width: float = 1.0
     """Multiplier of every stage's channels."""
-    dropout: float = 0.2
-    """Dropout before the classifier in training."""
+    dropout: float = 0.0
+    """Dropout before the classifier in training; torchvision's is 0.2, CDB and DMNN print none."""
+    multiple_of: int = 8
+    """Channels are rounded to multiples of this; torchvision's 8. The size that CDB and DMNN print
+    for width 1.4 is that of multiples of 4."""
 
     def __post_init__(self) -> None:
         check_in_channels(self.in_channels)
@@ -87,6 +91,8 @@ class MobileNetV2Config(BackboneConfig):
             raise ValueError(f"width must be positive, e.g. 1.0 or 1.4, not {self.width}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
+        if self.multiple_of < 1:
+            raise ValueError(f"multiple_of must be at least 1, not {self.multiple_of}")
 
     def build(
         self,
@@ -124,11 +130,15 @@ class MobileNetV2(Backbone):
                 "granularity.channels is not defined for mobilenetv2, whose second convolution "
                 "is depthwise: use a ResNet backbone"
             )
-        channels = _round_channels(32 * config.width)
+
+        def rounded(channels: int) -> int:
+            return _round_channels(channels * config.width, config.multiple_of)
+
+        channels = rounded(32)
         features: list[nn.Module] = [_conv_norm_relu6(config.in_channels, channels, 3, stride=2)]
         stages: list[int] = []
         for expansion, width, repeats, first_stride in STAGES:
-            out_channels = _round_channels(width * config.width)
+            out_channels = rounded(width)
             for index in range(repeats):
                 stride = first_stride if index == 0 else 1
                 paths = granularity.paths if expansion > 1 else 1
@@ -150,7 +160,7 @@ class MobileNetV2(Backbone):
                 )
                 stages.append((stages[-1] if stages else 0) + (stride == 2))
                 channels = out_channels
-        last = _round_channels(1280 * max(1.0, config.width))
+        last = max(1280, rounded(1280))
         features.append(_conv_norm_relu6(channels, last, 1))
         self.features = _Features(*features)
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))

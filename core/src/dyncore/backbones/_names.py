@@ -37,9 +37,10 @@ BACKBONES: dict[str, BackboneConfig] = {
     **{f"resnet{n}-cifar": _resnet(n, "cifar") for n in (18, 50, 101)},
     "resnet50-cifar2": _resnet(50, "cifar2"),
     "mobilenetv2": MobileNetV2Config(),
-    "mobilenetv2-1.4": MobileNetV2Config(width=1.4),
+    "mobilenetv2-1.4": MobileNetV2Config(width=1.4, multiple_of=4),
 }
-"""Every named backbone. ``resnet20b-cifar`` is the 6n+2 net with shortcut option B."""
+"""Every named backbone. ``resnet20b-cifar`` is the 6n+2 net with shortcut option B,
+``mobilenetv2-1.4`` has the size that CDB and DMNN print."""
 
 
 def backbone_config(name: str) -> BackboneConfig:

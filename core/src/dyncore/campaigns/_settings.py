@@ -5,6 +5,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any
 
 from dyncore.campaigns._campaign import Entry
+from dyncore.gating import PartConfig
 from dyncore.recipes import Recipe
 from dyncore.training import Arguments
 
@@ -40,7 +41,8 @@ def changes(now: Any, then: Any, option: str = "") -> Iterator[str]:
     """What a configuration ``now`` sets otherwise than its record ``then``, which is JSON types.
 
     Reads ``option = new (old)``. A field that the record lacks was added since, and had its default
-    value then. A recipe's name and source are not compared.
+    value then, or what its absence means in saved models. A recipe's name and source are not
+    compared, nor which model it has to start from: what it did start from is.
     """
     if is_dataclass(now) and isinstance(then, Mapping):
         yield from _fields(now, then, option)
@@ -63,17 +65,22 @@ def _fields(now: Any, then: Mapping[str, Any], option: str) -> Iterator[str]:
     if gone := sorted(then.keys() - known.keys() - {"name"}):
         yield f"{option} has no {', '.join(gone)} any more"
     for name, field in known.items():
-        if isinstance(now, Recipe) and name in ("name", "source"):
+        if isinstance(now, Recipe) and name in ("name", "source", "start"):
             continue
         value, inner = getattr(now, name), _inner(option, name)
         if name in then:
             yield from changes(value, then[name], inner)
-        elif value != _default(field):
+        elif value not in (_default(field), _when_absent(now, field)):
             yield f"{inner} = {_short(value)} (not recorded)"
 
 
 def _default(field: "Field[Any]") -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _when_absent(now: Any, field: "Field[Any]") -> Any:
+    absent = now.when_absent if isinstance(now, PartConfig) else {}
+    return absent.get(field.name, _default(field))
 
 
 def _inner(option: str, name: str) -> str:

@@ -1,8 +1,12 @@
 """``dyn list``."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dyncore.cli._remembered import remembered
+
+if TYPE_CHECKING:
+    from dyncore.recipes import Source
 
 KINDS = ("methods", "models", "recipes")
 
@@ -30,32 +34,50 @@ def _names(kind: str) -> list[str]:
     return list_methods() if kind == "methods" else list_models()
 
 
+KIND_STYLES = {"as printed": "bold green", "tuned": "yellow", "short": "cyan"}
+"""How the kinds of recipes look; others, which are ours, are plain."""
+
+
 def _rows() -> list[list[str]]:
-    """Name, paper, set-up and place of every recipe."""
+    """Name, kind, paper and place of every recipe."""
     from dyncore.recipes import recipes
 
-    sources = {name: recipe.source for name, recipe in recipes().items()}
     return [
-        [name, source.paper, _setup(source.setup, len(source.changes)), source.place]
-        for name, source in sources.items()
+        [name, _kind(recipe.source), recipe.source.paper, recipe.source.place]
+        for name, recipe in recipes().items()
     ]
 
 
-def _setup(setup: str, changes: int) -> str:
-    """Whose settings a recipe has; how many of them we changed, where its name does not say so."""
-    if setup != "paper" or not changes:
-        return setup
-    return f"{setup}, {changes} change{'s' if changes > 1 else ''}"
+def _kind(source: "Source") -> str:
+    """A paper's row as printed, a variant of ours, or a set-up of ours.
+
+    ``ours, 5 changes``: on data that no paper has, with what we changed in the set-up.
+    """
+    if source.setup != "paper":
+        return source.setup
+    if source.paper != "ours":
+        return "as printed"
+    changes = len(source.changes)
+    return f"ours, {changes} change{'s' if changes > 1 else ''}" if changes else "ours"
 
 
 def _print_recipes(prefix: str) -> None:
+    from collections import Counter
+
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("recipe", "paper", "set-up", "table and row", box=None, pad_edge=False)
-    for name, paper, setup, place in remembered("recipes", _rows):
+    table = Table("recipe", "kind", "paper", "table and row", box=None, pad_edge=False)
+    counts: Counter[str] = Counter()
+    for name, kind, paper, place in remembered("recipes", _rows):
         if name.startswith(prefix):
-            table.add_row(name, paper, setup, escape(place))
+            style = KIND_STYLES.get(kind)
+            table.add_row(name, kind, paper, escape(place), style=style)
+            counts[kind.partition(",")[0]] += 1
     console = Console()
-    console.print(table) if console.is_terminal else Console(width=200).print(table)
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)
+    total = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    console.print(f"\n{counts.total()} recipes: {total}; 'dyn show RECIPE' compares with the print")

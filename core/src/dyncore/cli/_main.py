@@ -9,6 +9,7 @@ from dyncore.cli._guard import fail, guard
 
 COMMANDS = {
     "list": "list methods, models or recipes",
+    "show": "show a recipe beside what its paper prints: dyn show RECIPE",
     "train": "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ...",
     "reproduce": "run a campaign of recipes, and go on with it: dyn reproduce CAMPAIGN",
     "eval": "evaluate a saved model: dyn eval MODEL --data DATA",
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(command: str, arguments: Sequence[str]) -> None:
     """Run a command. Where its options are fixed they are read before its module is imported."""
     given: Any = arguments
-    if command not in ("list", "train"):
+    if command not in ("list", "show", "train"):
         given = import_module("dyncore.cli._options").parse(command, arguments)
     import_module(f"dyncore.cli._{command}").run(given)
 

@@ -14,7 +14,7 @@ from dyncore.gating._gates import (
     StraightThroughGateConfig,
     TwoLogitGate,
 )
-from dyncore.gating._linear import he_linear
+from dyncore.gating._linear import InitialWeights, linear_layer
 from dyncore.gating._plain import describes, is_plain
 from dyncore.gating._pytree import register_result
 from dyncore.gating._router import Router, RouterConfig
@@ -46,6 +46,7 @@ __all__ = [
     "GumbelSoftmaxGateConfig",
     "IdentityRouter",
     "IdentityRouterConfig",
+    "InitialWeights",
     "PartConfig",
     "ReLU1Gate",
     "ReLU1GateConfig",
@@ -60,7 +61,7 @@ __all__ = [
     "TwoLogitGate",
     "config_to_dict",
     "describes",
-    "he_linear",
     "is_plain",
+    "linear_layer",
     "register_result",
 ]

@@ -1,6 +1,7 @@
 """The common form of everything that is found by name."""
 
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +14,9 @@ class PartConfig(ABC):
     """
 
     name: ClassVar[str]
+    when_absent: ClassVar[Mapping[str, Any]] = {}
+    """What a saved model means by not having a field, where that is not the field's default: the
+    field is younger than the model, or its default is."""
 
 
 def config_to_dict(config: Any) -> Any:

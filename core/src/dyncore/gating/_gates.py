@@ -1,7 +1,9 @@
 """The gates of the five papers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from math import isfinite
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 
 from dyncore.gating._decision import Choice, Decision, Relaxation
 from dyncore.gating._gate import Gate, GateConfig
-from dyncore.gating._linear import he_linear
+from dyncore.gating._linear import InitialWeights, linear_layer
 from dyncore.gating._weights import (
     Affine,
     GateWeights,
@@ -53,9 +55,14 @@ class TwoLogitGate(Gate):
         temperature: float,
         straight_through: bool,
         keep_one: bool,
+        initial_weights: InitialWeights = "torch",
+        initial_biases: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
-        self.head = he_linear(in_features, 2 * paths)
+        self.head = linear_layer(in_features, 2 * paths, initial_weights=initial_weights)
+        if initial_biases is not None:
+            with torch.no_grad():
+                self.head.bias.copy_(torch.tensor(initial_biases).repeat(paths))
         self.base_temperature = temperature
         self.register_buffer("temperature", torch.tensor(float(temperature)), persistent=False)
         self.straight_through = straight_through
@@ -108,12 +115,22 @@ def _straight_through(
 
 @dataclass(frozen=True, kw_only=True)
 class _TwoLogitGateConfig(GateConfig):
+    when_absent: ClassVar[Mapping[str, Any]] = {
+        "initial_weights": "he",
+        "initial_biases": (0.0, 0.0),
+    }
     temperature: float = 1.0
     """Temperature τ of the softmax."""
+    initial_weights: InitialWeights = "torch"
+    """How its weights start: as torch makes them, or He-normal."""
+    initial_biases: tuple[float, float] | None = None
+    """Where the biases of the off-logit and of the on-logit start; None: as torch makes them."""
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise ValueError(f"temperature must be positive, not {self.temperature}")
+        if self.initial_biases is not None and not all(map(isfinite, self.initial_biases)):
+            raise ValueError(f"initial_biases must be two numbers, not {self.initial_biases}")
 
     def _build(
         self, in_features: int, paths: int, channels: int, keep_one: bool, straight_through: bool
@@ -129,6 +146,8 @@ class _TwoLogitGateConfig(GateConfig):
             temperature=self.temperature,
             straight_through=straight_through,
             keep_one=keep_one,
+            initial_weights=self.initial_weights,
+            initial_biases=self.initial_biases,
         )
 
 
@@ -169,7 +188,7 @@ class ReLU1Gate(Gate):
 
     One score per path, then one per channel of the block's first convolution, or per group of
     ``channel_group`` neighbours. Without ``blocks`` there are scores for channels only, and every
-    path is on with weight 1. The relaxed form leaks on both sides. Biases start at 1, so that
+    path is on with weight 1. The relaxed form leaks on both sides. With biases that start at 1
     nothing is dead at the start.
     """
 
@@ -185,12 +204,14 @@ class ReLU1Gate(Gate):
         blocks: bool,
         channel_group: int,
         keep_one: bool,
+        initial_bias: float | None = None,
     ) -> None:
         super().__init__()
         self.channel_group = min(channel_group, max(1, channels))
         groups = -(-channels // self.channel_group)
         self.head = nn.Linear(in_features, groups + (paths if blocks else 0))
-        nn.init.ones_(self.head.bias)
+        if initial_bias is not None:
+            nn.init.constant_(self.head.bias, initial_bias)
         self.paths = paths
         self.channels = channels
         self.leak = leak
@@ -246,18 +267,23 @@ class ReLU1GateConfig(GateConfig):
     """LC-Net's L-Net and C-Net: (leaky) ReLU-1 scores."""
 
     name: ClassVar[str] = "relu1"
+    when_absent: ClassVar[Mapping[str, Any]] = {"initial_bias": 1.0}
     leak: float = 0.01
     """Slope outside [0, 1] in training."""
     blocks: bool = True
     """Decide paths (L-Net); off: channels only (C-Net), every path is on with weight 1."""
     channel_group: int = 1
     """Neighbouring channels that share a score; 1, as in the paper: each has its own."""
+    initial_bias: float | None = None
+    """Where all biases start; None: as torch makes them. At 1 nothing is dead at the start."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.leak < 1:
             raise ValueError(f"leak must be in [0, 1), not {self.leak}")
         if self.channel_group < 1:
             raise ValueError(f"channel_group must be at least 1, not {self.channel_group}")
+        if self.initial_bias is not None and not isfinite(self.initial_bias):
+            raise ValueError(f"initial_bias must be a number, not {self.initial_bias}")
 
     def build(self, in_features: int, *, paths: int, channels: int, keep_one: bool) -> Gate:
         if not self.blocks and not channels:
@@ -273,6 +299,7 @@ class ReLU1GateConfig(GateConfig):
             blocks=self.blocks,
             channel_group=self.channel_group,
             keep_one=keep_one,
+            initial_bias=self.initial_bias,
         )
 
     def draw_noise(

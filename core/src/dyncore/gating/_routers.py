@@ -1,13 +1,14 @@
 """Routers that more than one method uses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.gating._linear import he_linear
+from dyncore.gating._linear import InitialWeights, linear_layer
 from dyncore.gating._router import Router, RouterConfig
 from dyncore.gating._weights import Affine, RouterState, RouterWeights
 
@@ -49,14 +50,24 @@ class ShortRangeRouter(Router):
 
     This is RDI-Net's router (Eq. 5–7) without relations, the "vanilla" baseline of RDI-Net and
     SP-Net. The norm is not printed; the authors' public code has it. Without it the pooled
-    features of different images are so alike that every image takes the same path.
+    features of different images are so alike that every image takes the same path. A norm takes
+    b0 away again: it is left out then.
     """
 
-    def __init__(self, in_channels: int, dim: int, *, norm: bool) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        *,
+        norm: bool,
+        initial_weights: InitialWeights = "torch",
+        bias_before_norm: bool = False,
+    ) -> None:
         super().__init__()
-        self.align = he_linear(in_channels, dim)
+        bias = not norm or bias_before_norm
+        self.align = linear_layer(in_channels, dim, bias=bias, initial_weights=initial_weights)
         self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
-        self.mix = he_linear(dim, dim, bias=False)
+        self.mix = linear_layer(dim, dim, bias=False, initial_weights=initial_weights)
         self.out_features = dim
 
     def forward(
@@ -75,28 +86,50 @@ class ShortRangeRouterConfig(RouterConfig):
     """Decides from the block's own input only."""
 
     name: ClassVar[str] = "short-range"
+    when_absent: ClassVar[Mapping[str, Any]] = {"initial_weights": "he", "bias_before_norm": True}
     dim: int = 256
     """Width d of the router feature."""
     norm: bool = True
     """Normalise the aligned features over the batch (not printed; the authors' code does)."""
+    initial_weights: InitialWeights = "torch"
+    """How its weights start: as torch makes them, or He-normal."""
+    bias_before_norm: bool = False
+    """A bias that the norm takes away again: in models that were saved before it was left out."""
 
     def __post_init__(self) -> None:
         _check_dim(self.dim)
 
     def build(self, in_channels: int, index: int) -> ShortRangeRouter:
-        return ShortRangeRouter(in_channels, self.dim, norm=self.norm)
+        return ShortRangeRouter(
+            in_channels,
+            self.dim,
+            norm=self.norm,
+            initial_weights=self.initial_weights,
+            bias_before_norm=self.bias_before_norm,
+        )
 
 
 class ContextRouter(Router):
     """``h_l = relu(norm(W1 pooled + b1)) + relu(W2 h_{l-1} + b2)`` (CDB Eq. 4–6, DMNN Eq. 5–7).
 
-    The first router has no history term; its W2 is not created. The norm is ours. W2 starts at
-    torch's smaller default: at He's, h grows from block to block, and deep gates start stuck.
+    The first router has no history term; its W2 is not created. The norm is ours; it takes b1 away
+    again, which is left out then. W2 always starts at torch's smaller default: with He's, h grows
+    from block to block, and deep gates start stuck.
     """
 
-    def __init__(self, in_channels: int, dim: int, *, has_history: bool, norm: bool) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        *,
+        has_history: bool,
+        norm: bool,
+        initial_weights: InitialWeights = "torch",
+        bias_before_norm: bool = False,
+    ) -> None:
         super().__init__()
-        self.context = he_linear(in_channels, dim)
+        bias = not norm or bias_before_norm
+        self.context = linear_layer(in_channels, dim, bias=bias, initial_weights=initial_weights)
         self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
         self.history = nn.Linear(dim, dim) if has_history else None
         self.out_features = dim
@@ -123,16 +156,31 @@ class ContextRouterConfig(RouterConfig):
     """The context controller of CDB and DMNN."""
 
     name: ClassVar[str] = "context"
+    when_absent: ClassVar[Mapping[str, Any]] = {
+        "norm": True,
+        "initial_weights": "he",
+        "bias_before_norm": True,
+    }
     dim: int = 32
     """Width d of the hidden feature."""
     previous: bool = True
     """Add the previous router's feature (the switch PREV of DMNN Table 4, CA of CDB Table 5)."""
-    norm: bool = True
+    norm: bool = False
     """Normalise the embedded input over the batch (ours)."""
+    initial_weights: InitialWeights = "torch"
+    """How W1 starts: as torch makes it, or He-normal."""
+    bias_before_norm: bool = False
+    """A bias that the norm takes away again: in models that were saved before it was left out."""
 
     def __post_init__(self) -> None:
         _check_dim(self.dim)
 
     def build(self, in_channels: int, index: int) -> ContextRouter:
-        has_history = self.previous and index > 0
-        return ContextRouter(in_channels, self.dim, has_history=has_history, norm=self.norm)
+        return ContextRouter(
+            in_channels,
+            self.dim,
+            has_history=self.previous and index > 0,
+            norm=self.norm,
+            initial_weights=self.initial_weights,
+            bias_before_norm=self.bias_before_norm,
+        )

@@ -16,7 +16,7 @@ from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import read_config, read_layout, read_tensors
 from dyncore.network._info import FORMAT, ModelInfo
 from dyncore.network._layout import check_layout, check_sizes, differences, layout_of, require
-from dyncore.parts import decode, look_up
+from dyncore.parts import as_saved, decode, look_up
 
 logger = logging.getLogger("dyncore")
 
@@ -40,8 +40,7 @@ def load_pretrained(
     dtype = check_layout(lambda: build(config, info), read_layout(folder), str(folder))
     model = build(config, info).to(dtype)
     load_weights(model, read_tensors(folder), str(folder))
-    classes = config.num_classes if num_classes is None else num_classes
-    channels = config.backbone.in_channels
+    classes, channels = num_classes or config.num_classes, config.backbone.in_channels
     if (changed := classes != config.num_classes) or in_chans not in (None, channels):
         wanted = channels if in_chans is None else in_chans
         other = replace(
@@ -124,7 +123,7 @@ def _read(saved: dict[str, Any], source: str) -> tuple[DynamicConfig, ModelInfo]
     _check_installed(saved, source)
     try:
         check_sizes(saved.get("network"))
-        config = decode(DynamicConfig, saved.get("network"), "network")
+        config = decode(DynamicConfig, as_saved(saved.get("network")), "network")
         info = decode(ModelInfo, saved.get("info"), "info")
         _check_classes(config, info)
     except ValueError as error:

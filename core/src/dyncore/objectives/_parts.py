@@ -112,9 +112,9 @@ class ExecutionRateConfig(ObjectiveConfig):
     """Weight of the term."""
     leak: float = 0.0
     """Gradient in its margin that a gate keeps here though it is sure of every image (ours)."""
-    reads: Reads = "noise-free"
-    """What is held to the target: what evaluation would decide (ours), or the noisy weights of
-    training, as printed."""
+    reads: Reads = "training"
+    """What is held to the target: the noisy or relaxed weights of training, as printed, or what
+    evaluation would decide (ours)."""
 
     def __post_init__(self) -> None:
         _check_fraction("target", self.target)
@@ -151,9 +151,9 @@ class FlopsRatioConfig(ObjectiveConfig):
     """Target ratio r of executed over all gated MACs."""
     weight: float = 1.0
     """Weight of the term."""
-    reads: Reads = "noise-free"
-    """What is held to the target: what evaluation would decide (ours), or the noisy weights of
-    training, as printed."""
+    reads: Reads = "training"
+    """What is held to the target: the noisy or relaxed weights of training, as printed, or what
+    evaluation would decide (ours)."""
     latency: str = ""
     """File of an engine's profile (``dyn bench MODEL --output FILE``), whose times then stand in
     the place of MACs (ours); empty: MACs."""

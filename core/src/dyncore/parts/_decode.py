@@ -103,6 +103,22 @@ def part_config(group: str, data: Any) -> Any:
     return decode(look_up(group, name), options, f"{group[:-1]} {name!r}")
 
 
+def as_saved(network: Any) -> Any:
+    """A saved network's parts with the fields that they lack, as these were meant in it.
+
+    See :attr:`dyncore.gating.PartConfig.when_absent`. What is no part stays as it is: decode() says
+    what is wrong with it.
+    """
+    if not isinstance(network, Mapping):
+        return network
+    completed = dict(network)
+    for group, key in (("backbones", "backbone"), ("routers", "router"), ("gates", "gate")):
+        part = completed.get(key)
+        if isinstance(part, Mapping) and isinstance(part.get("name"), str):
+            completed[key] = {**look_up(group, part["name"]).when_absent, **part}
+    return completed
+
+
 def decode(config: type[Config], data: Any, what: str) -> Config:
     """``data``, made of JSON types, as a configuration of the given class.
 

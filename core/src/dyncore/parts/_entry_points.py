@@ -49,6 +49,11 @@ def registered(group: str) -> dict[str, Any]:
     return loaded
 
 
+def package_in(group: str, name: str) -> str:
+    """The importable package of what is registered under ``dyncore.<group>`` by this name."""
+    return _declared(group)[name].module.rpartition(".")[0]
+
+
 def look_up(group: str, name: str, *, saved_with: str = "") -> Any:
     """What is registered under ``dyncore.<group>`` by this name.
 

@@ -7,14 +7,19 @@ from dyncore.recipes._context import (
     context_optimizer,
     context_recipes,
     context_short,
+    context_tuned,
 )
-from dyncore.recipes._installed import find_recipe, recipes
+from dyncore.recipes._installed import find_print, find_recipe, recipes
 from dyncore.recipes._make import make_recipe
 from dyncore.recipes._means import MEANS, with_means, without_routers
 from dyncore.recipes._phases import CONTEXT_PHASES, STEP_PHASES
+from dyncore.recipes._print import Compared, Print, Statement, shown
 from dyncore.recipes._recipe import SGD, Phase, Recipe, Source
 from dyncore.recipes._schedule import Annealing, Constant, Cosine, Schedule, Steps
+from dyncore.recipes._settings import settings, with_settings
 from dyncore.recipes._variants import (
+    HE_START,
+    HELD,
     ON_DIGITS,
     SHORT_ANNEALING,
     SHORT_RUN,
@@ -28,6 +33,8 @@ from dyncore.recipes._variants import (
 __all__ = [
     "BENCHMARKS",
     "CONTEXT_PHASES",
+    "HELD",
+    "HE_START",
     "MEANS",
     "ON_DIGITS",
     "SGD",
@@ -37,13 +44,16 @@ __all__ = [
     "Annealing",
     "Benchmark",
     "Change",
+    "Compared",
     "Constant",
     "ContextRow",
     "Cosine",
     "Phase",
+    "Print",
     "Recipe",
     "Schedule",
     "Source",
+    "Statement",
     "Steps",
     "Variant",
     "annealed",
@@ -51,14 +61,19 @@ __all__ = [
     "context_optimizer",
     "context_recipes",
     "context_short",
+    "context_tuned",
     "differences",
+    "find_print",
     "find_recipe",
     "finetuned",
     "make_recipe",
     "narrowed",
     "recipes",
+    "settings",
     "short",
+    "shown",
     "tuned",
     "with_means",
+    "with_settings",
     "without_routers",
 ]

@@ -12,11 +12,20 @@ from dyncore.objectives import (
     FlopsRatioConfig,
     ObjectiveConfig,
 )
-from dyncore.recipes._change import Variant, changed
+from dyncore.recipes._change import Change, Variant, changed
 from dyncore.recipes._make import make_recipe
 from dyncore.recipes._phases import CONTEXT_PHASES
+from dyncore.recipes._print import Print
 from dyncore.recipes._recipe import SGD, Recipe, Source
-from dyncore.recipes._variants import ON_DIGITS, SHORT_ANNEALING, annealed, short
+from dyncore.recipes._settings import with_settings
+from dyncore.recipes._variants import (
+    HE_START,
+    HELD,
+    ON_DIGITS,
+    SHORT_ANNEALING,
+    annealed,
+    short,
+)
 from dyncore.registry import Method
 
 _CATEGORIES = {
@@ -68,10 +77,19 @@ def context_optimizer(backbone: str, benchmark: str) -> SGD:
     return SGD(nesterov=True, weight_decay=4e-5 if backbone.startswith("mobilenet") else 1e-4)
 
 
+NORMED = Change(
+    "without a norm early routers give all images nearly the same on-probabilities",
+    lambda recipe: with_settings(recipe, {"network.router.norm": True}),
+)
+
+context_tuned = Variant("tuned", (HELD, HE_START, NORMED))
+"""``tuned`` for straight-through gates, which keep their temperature and learning rate."""
+
 context_short = Variant(
     "short",
     (
         *short.changes,
+        NORMED,
         annealed(
             replace(SHORT_ANNEALING, start=1.0, end=1.0),
             "straight-through gates keep their temperature",
@@ -82,25 +100,35 @@ context_short = Variant(
 
 
 def context_recipes(
-    method: Method, paper: str, rows: Iterable[ContextRow], *, borrowed: str
+    method: Method, paper: str, rows: Iterable[ContextRow], *, printed: Print | None
 ) -> dict[str, Recipe]:
     """The recipes of a method with context routers, by name.
 
-    One for each row of its paper, and small ones that are ours: N = 2 on basic blocks.
+    Two for each row of its paper, as printed and tuned, and small ones that are ours: N = 2 on
+    basic blocks. ``printed`` says what of their settings is borrowed, and from where.
     """
-    found = [_recipe(method, row, paper, borrowed) for row in rows]
+
+    def made(row: ContextRow, paper: str) -> Recipe:
+        recipe = _recipe(method, row, paper)
+        return recipe if printed is None else printed.credited(recipe)
+
+    found = []
+    for row in rows:
+        as_printed = made(row, paper)
+        found += [as_printed, context_tuned(as_printed)]
     place = f"{paper}'s set-up on a smaller network"
     for backbone, benchmark in _SMALL:
         for budget in _SMALL_BUDGETS:
             row = ContextRow(place, backbone, backbone, benchmark, 2, budget)
-            recipe = _recipe(method, row, "ours", borrowed)
-            found.append(changed(recipe, *ON_DIGITS) if benchmark == "digits" else recipe)
+            recipe = made(row, "ours")
+            on_digits = benchmark == "digits"
+            found.append(changed(recipe, *ON_DIGITS, NORMED) if on_digits else recipe)
             if (backbone, benchmark) in _SHORT:
                 found.append(context_short(recipe))
     return {recipe.name: recipe for recipe in found}
 
 
-def _recipe(method: Method, row: ContextRow, paper: str, borrowed: str) -> Recipe:
+def _recipe(method: Method, row: ContextRow, paper: str) -> Recipe:
     """All losses weigh 1."""
     objective: dict[str, ObjectiveConfig] = {
         "classification": CrossEntropyConfig(),
@@ -116,7 +144,6 @@ def _recipe(method: Method, row: ContextRow, paper: str, borrowed: str) -> Recip
         source=Source(
             paper=paper,
             place=f"{row.table}, {row.model}, N = {row.paths}, target {row.budget}",
-            borrowed=borrowed,
         ),
         objective=objective,
         phases=(CONTEXT_PHASES[row.benchmark],),

@@ -1,9 +1,11 @@
 """The installed recipes by name."""
 
+from contextlib import suppress
 from difflib import get_close_matches
 
-from dyncore.parts import RegistryError, look_up, registered
+from dyncore.parts import RegistryError, look_up, package_in, registered
 from dyncore.recipes._means import with_means
+from dyncore.recipes._print import Print
 from dyncore.recipes._recipe import Recipe
 
 
@@ -39,3 +41,13 @@ def find_recipe(name: str) -> Recipe:
     near = get_close_matches(name, known, n=5, cutoff=0.5)
     advice = f"did you mean {', '.join(near)}? " if near else ""
     raise ValueError(f"unknown recipe {name!r}; {advice}'dyn list recipes' shows all")
+
+
+def find_print(recipe: str) -> Print | None:
+    """What the package of an installed recipe says of its settings; None: nothing."""
+    plain = recipe.partition("+")[0]
+    for entry, package in registered("recipes").items():
+        if plain in package:
+            with suppress(FileNotFoundError):
+                return Print.of(package_in("recipes", entry))
+    return None

@@ -12,13 +12,13 @@ _DIGITS = Phase(name="train", epochs=30.0, schedule=Cosine())
 """No paper trains on digits: ours."""
 
 STEP_PHASES = {
-    "cifar10": _steps(320.0, 150.0, 250.0),
-    "cifar100": _steps(320.0, 150.0, 250.0),
+    "cifar10": _steps(320.0, 250.0, 300.0),
+    "cifar100": _steps(320.0, 250.0, 300.0),
     "imagenet": _steps(90.0, 30.0, 60.0),
     "digits": _DIGITS,
 }
-"""RDI-Net's main phase (epochs: section 4.1; milestones, which it does not print: SP-Net section
-4.2)."""
+"""RDI-Net's main phase (epochs: section 4.1; milestones, which it does not print: its public
+code)."""
 
 CONTEXT_PHASES = {
     "cifar10": _steps(200.0, 100.0, 150.0),

@@ -24,7 +24,7 @@ class Source:
     place: str
     """Table and row, figure and point, or section."""
     borrowed: str = ""
-    """What the paper does not print, and where it was taken from."""
+    """What the paper does not print, and where it was taken from; see :class:`Print`."""
     setup: str = "paper"
     """Whose settings these are: the paper's, or those of the variant that the name ends in."""
     changes: tuple[str, ...] = ()
@@ -123,6 +123,8 @@ class Recipe:
     """Images per step, over all processes."""
     optimizer: SGD = field(default_factory=SGD)
     """The optimiser."""
+    start: tyro.conf.Suppress[str | None] = None
+    """The trained model, by its name, whose folder ``--init`` must give; None: it need not."""
     augmentation: CropFlip | RandomResizedCropFlip | None = None
     """What training images go through; None: nothing."""
     detached_routers: bool = False

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from dyncore.gating import RouterConfig
 from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
 from dyncore.recipes._change import Change, Variant
 from dyncore.recipes._recipe import SGD, Phase, Recipe
-from dyncore.recipes._schedule import Annealing, Cosine
+from dyncore.recipes._schedule import Annealing, Cosine, Steps
+from dyncore.recipes._settings import with_settings
 
 
 def _in_routed_phases(edit: Callable[[Phase], Phase]) -> Callable[[Recipe], Recipe]:
@@ -31,11 +31,11 @@ def annealed(annealing: Annealing, why: str) -> Change:
     return Change(why, _where_gated(anneal))
 
 
-def narrowed(router: RouterConfig) -> Change:
+def narrowed(dim: int) -> Change:
     """Narrower routers for 8×8 images."""
     return Change(
         "routers of width 256 would cost a quarter of the network on 8×8 images",
-        lambda recipe: replace(recipe, network=replace(recipe.network, router=router)),
+        lambda recipe: with_settings(recipe, {"network.router.dim": dim}),
     )
 
 
@@ -48,14 +48,55 @@ SLOW_ROUTERS = Change(
     ),
 )
 
+HELD = Change(
+    "what is held to the target is what evaluation will run: hard decisions, without noise",
+    lambda recipe: with_settings(
+        recipe, {"objective.rate.reads": "noise-free", "objective.flops.reads": "noise-free"}
+    ),
+)
+"""Of budgets."""
+
+HE_START = Change(
+    "torch's start leaves logits far below the gates' noise: for long no decision depends on the "
+    "image",
+    lambda recipe: with_settings(
+        recipe,
+        {
+            "network.router.initial_weights": "he",
+            "network.gate.initial_weights": "he",
+            "network.gate.initial_biases": (0.0, 0.0),
+        },
+    ),
+)
+"""Of routers, and of gates of two logits."""
+
+
+def _earlier(phase: Phase) -> Phase:
+    """Milestones as early as SP-Net's, where the first one would be in the second half."""
+    schedule = phase.schedule
+    if not isinstance(schedule, Steps) or schedule.milestones[0] <= phase.epochs / 2:
+        return phase
+    shares = tuple(milestone / 320 for milestone in (150.0, 250.0))
+    milestones = tuple(share * phase.epochs for share in shares)
+    return replace(phase, schedule=replace(schedule, milestones=milestones))
+
+
+EARLIER = Change(
+    "gates are cold from the middle on: by then the learning rate is low",
+    _where_gated(_in_routed_phases(_earlier)),
+)
+
 tuned = Variant(
     "tuned",
     (
+        HELD,
+        HE_START,
         SLOW_ROUTERS,
         annealed(
             Annealing(),
             "blocks learn from a smooth average first, and later what hard decisions will run",
         ),
+        EARLIER,
     ),
 )
 """Gates that are trained more calmly; all else is the paper's."""
@@ -68,6 +109,8 @@ _FADING = (
 )
 
 ON_DIGITS = (
+    HELD,
+    HE_START,
     SLOW_ROUTERS,
     annealed(replace(SHORT_ANNEALING, start=8.0), f"{_FADING}; digits have few steps to fall in"),
 )
@@ -79,8 +122,8 @@ def _shared(recipe: Recipe) -> Recipe:
     rate = recipe.objective.get("rate")
     if not isinstance(rate, ExecutionRateConfig):
         return recipe
-    loose = ExecutionRateConfig(target=rate.target, tolerance=0.35, weight=10.0, leak=0.01)
-    macs = FlopsRatioConfig(target=rate.target, weight=40.0)
+    loose = replace(rate, tolerance=0.35, weight=10.0, leak=0.01)
+    macs = FlopsRatioConfig(target=rate.target, weight=40.0, reads=rate.reads)
     return replace(recipe, objective={**recipe.objective, "rate": loose, "flops": macs})
 
 
@@ -98,6 +141,8 @@ short = Variant(
     "short",
     (
         *SHORT_RUN,
+        HELD,
+        HE_START,
         SLOW_ROUTERS,
         annealed(SHORT_ANNEALING, _FADING),
         Change("in six epochs one rate for every block costs accuracy", _shared),
@@ -114,8 +159,9 @@ finetuned = Variant(
                 _in_routed_phases(lambda phase: replace(phase, schedule=Cosine()))(recipe),
                 batch_size=128,
                 optimizer=SGD(learning_rate=0.02, nesterov=True, weight_decay=5e-4),
+                start=f"static-{recipe.model.partition('-')[2]}",
             ).with_epochs(4.0),
         ),
     ),
 )
-"""From weights that ``--init`` reads, on CIFAR: four epochs."""
+"""From weights of the static network, which ``--init`` reads, on CIFAR: four epochs."""

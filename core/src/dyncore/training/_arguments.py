@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from dyncore.recipes import Recipe, find_recipe
+from dyncore.training._left_out import with_parts
 from dyncore.training._options import RunOptions
 
 
@@ -24,10 +25,11 @@ def parse_arguments(recipe: str, options: Sequence[str], *, prog: str) -> Argume
     Raises ValueError for an unknown recipe, and exits after help, and with status 2 and a message
     that begins with ``prog`` for options that are wrong.
     """
+    default, rest = with_parts(find_recipe(recipe), options)
     return tyro.cli(
         Arguments,
         prog=prog,
-        args=list(options),
-        default=Arguments(run=RunOptions(), recipe=find_recipe(recipe)),
+        args=rest,
+        default=Arguments(run=RunOptions(), recipe=default),
         config=(tyro.conf.AvoidSubcommands,),
     )

@@ -1,7 +1,7 @@
 """Evaluation on hard paths, image by image."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from dyncore.network import DynamicNetwork, Output
 from dyncore.training._random import paths_of_test
 
 Array = np.ndarray
+
+TOP = 5
+"""Of how many likely classes the label is one in ``top5_accuracy``."""
 
 _DESCRIBED = ("blocks", "gated", "static_macs")
 """Keys of the file's metadata."""
@@ -43,11 +46,20 @@ class Evaluation:
     gated: Array
     """(path,) bool: whether the column is decided at all."""
     static_macs: int
+    parallel_macs: Array | None = None
+    """MACs in parallel accounting; None without channel gating, where both are the same."""
+    in_top5: Array | None = None
+    """bool: whether the label is among the five largest logits; None for five classes or fewer."""
 
     @property
     def accuracy(self) -> float:
         """Share of images whose prediction is right, in 0 … 1."""
         return float((self.label == self.prediction).mean())
+
+    @property
+    def top5_accuracy(self) -> float | None:
+        """Share of images whose label is among the five likeliest classes, in 0 … 1."""
+        return None if self.in_top5 is None else float(self.in_top5.mean())
 
     @property
     def mean_macs(self) -> float:
@@ -57,6 +69,13 @@ class Evaluation:
     def macs_ratio(self) -> float:
         """Mean MACs over the static backbone's."""
         return self.mean_macs / self.static_macs
+
+    @property
+    def parallel_macs_ratio(self) -> float | None:
+        """The same in parallel accounting: LC-Net's first convolution runs while gates decide."""
+        if self.parallel_macs is None:
+            return None
+        return float(self.parallel_macs.mean()) / self.static_macs
 
     @property
     def execution_rate(self) -> float:
@@ -85,18 +104,21 @@ class Evaluation:
         return float(-(share * np.log2(share)).sum()) + 0.0
 
     def metrics(self) -> dict[str, float]:
-        """The summary that is logged and saved with the model."""
-        return {
+        """The summary that is logged and saved with the model; what does not apply is left out."""
+        found = {
             "accuracy": self.accuracy,
+            "top5_accuracy": self.top5_accuracy,
             "mean_macs": self.mean_macs,
             "macs_ratio": self.macs_ratio,
+            "parallel_macs_ratio": self.parallel_macs_ratio,
             "execution_rate": self.execution_rate,
             "path_entropy_bits": self.path_entropy,
             "distinct_paths": float(len(self.path_counts)),
         }
+        return {name: value for name, value in found.items() if value is not None}
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        """Write a parquet file: index, label, prediction, macs, path[, channels]."""
+        """Write a parquet file: index, label, prediction, macs, path; the rest where it applies."""
         columns = {
             "index": pa.array(np.arange(len(self.label))),
             "label": pa.array(self.label),
@@ -106,6 +128,9 @@ class Evaluation:
         }
         if self.channels is not None:
             columns["channels"] = _lists(self.channels)
+        for name, values in (("parallel_macs", self.parallel_macs), ("in_top5", self.in_top5)):
+            if values is not None:
+                columns[name] = pa.array(values)
         described = {
             "blocks": " ".join(map(str, self.blocks)),
             "gated": " ".join(str(int(gated)) for gated in self.gated),
@@ -145,6 +170,8 @@ def _read(table: pa.Table) -> Evaluation:
         **{name: _integers(table, name) for name in ("label", "prediction", "macs")},
         path=_rows_of(table, "path", len(blocks)),
         channels=_rows_of(table, "channels") if "channels" in table.schema.names else None,
+        parallel_macs=_if_there(table, "parallel_macs", pa.types.is_integer),
+        in_top5=_if_there(table, "in_top5", pa.types.is_boolean),
         blocks=blocks,
         gated=gated,
         static_macs=static_macs,
@@ -158,10 +185,21 @@ def _column(table: pa.Table, name: str) -> pa.Array:
 
 
 def _integers(table: pa.Table, name: str) -> Array:
-    column = _column(table, name)
-    if not pa.types.is_integer(column.type):
-        raise ValueError(f"its column {name} holds {column.type}, expected whole numbers")
-    return column.to_numpy()
+    return _plain(_column(table, name), name, pa.types.is_integer)
+
+
+def _if_there(table: pa.Table, name: str, fits: Callable[[pa.DataType], bool]) -> Array | None:
+    """A column that older files lack, and files of models that it does not apply to."""
+    if name not in table.schema.names:
+        return None
+    return _plain(_column(table, name), name, fits)
+
+
+def _plain(column: pa.Array, name: str, fits: Callable[[pa.DataType], bool]) -> Array:
+    if not fits(column.type):
+        wanted = "whole numbers" if fits is pa.types.is_integer else "booleans"
+        raise ValueError(f"its column {name} holds {column.type}, expected {wanted}")
+    return column.to_numpy(zero_copy_only=False)
 
 
 def _rows_of(table: pa.Table, name: str, width: int | None = None) -> Array:
@@ -214,13 +252,16 @@ def evaluate(
     rows = rows[np.argsort(gathered["index"][rows], kind="stable")]
     blocks = [index for index, block in enumerate(table.blocks) for _ in block.paths]
     gated = [block.gated for block in table.blocks for _ in block.paths]
-    channels = gathered.get("channels")
+    channels, in_top5 = gathered.get("channels"), gathered.get("in_top5")
+    parallel_macs = gathered.get("parallel_macs")
     return Evaluation(
         label=gathered["label"][rows],
         prediction=gathered["prediction"][rows],
         macs=gathered["macs"][rows],
         path=gathered["path"][rows].astype(bool),
         channels=None if channels is None else channels[rows].astype(bool),
+        parallel_macs=None if parallel_macs is None else parallel_macs[rows],
+        in_top5=None if in_top5 is None else in_top5[rows].astype(bool),
         blocks=np.array(blocks),
         gated=np.array(gated),
         static_macs=table.static,
@@ -246,6 +287,11 @@ def _rows(batch: Batch, output: Output, table: CostTable) -> dict[str, Tensor]:
     }
     if (channels := output.path.channel_on) is not None:
         rows["channels"] = channels.to(torch.int8)
+        if output.macs is None:
+            rows["parallel_macs"] = table.macs(output.path, accounting="parallel")
+    if output.logits.shape[1] > TOP:
+        likeliest = output.logits.topk(TOP, dim=1).indices
+        rows["in_top5"] = (likeliest == batch.labels[:, None]).any(1).to(torch.int8)
     return rows
 
 

@@ -26,7 +26,8 @@ class RunOptions:
     epochs: float | None = None
     """Length in epochs; phases and milestones are scaled in proportion."""
     init: str | None = None
-    """Folder of a saved model, e.g. a static one, whose backbone's weights are the start."""
+    """Folder of a saved model, e.g. a static one, whose backbone's weights are the start. Some
+    recipes need one, and say so."""
     resume: Resume = "never"
     """'auto' goes on from the newest whole checkpoint of the run's folder, or begins a run."""
     seed: int = 0

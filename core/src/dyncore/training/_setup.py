@@ -26,6 +26,15 @@ def fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:
     return recipe if options.epochs is None else recipe.with_epochs(options.epochs)
 
 
+def check_start(recipe: Recipe, options: RunOptions) -> None:
+    """Raise ValueError for a recipe that starts from a trained model, where none is given."""
+    if recipe.start is not None and options.init is None:
+        raise ValueError(
+            f"recipe {recipe.name!r} starts from a trained model: give it with --init FOLDER, the "
+            f"'model' folder of a run that trained {recipe.start!r}"
+        )
+
+
 def check_trackers(accelerator: Accelerator, options: RunOptions) -> None:
     """Raise ValueError for a missing package: accelerate leaves its tracker out in silence."""
     present = {"all", *map(str, accelerator.log_with)}

@@ -49,7 +49,14 @@ from dyncore.training._run_folder import (
     find_start,
     save_recipe,
 )
-from dyncore.training._setup import build_loaders, build_model, check_rates, check_trackers, fit
+from dyncore.training._setup import (
+    build_loaders,
+    build_model,
+    check_rates,
+    check_start,
+    check_trackers,
+    fit,
+)
 from dyncore.training._signals import StopRequest, TrainingStopped
 from dyncore.training._step import TrainingStep
 from dyncore.training._storage import writing
@@ -94,6 +101,7 @@ class Trainer:
     """One run of one recipe."""
 
     def __init__(self, recipe: Recipe, options: RunOptions) -> None:
+        check_start(recipe, options)
         self.options = options
         self.folder = Path(options.output) / recipe.name
         self.accelerator = Accelerator(

@@ -10,7 +10,14 @@ from dataclasses import replace
 from dyncore.gating import RouterConfig
 from dyncore.objectives import ObjectiveConfig
 from dyncore.parts import look_up, part_config
-from dyncore.recipes import ContextRow, Recipe, Source, context_recipes, context_short
+from dyncore.recipes import (
+    ContextRow,
+    Recipe,
+    Source,
+    context_recipes,
+    context_short,
+    settings,
+)
 from dyncore.registry import Method
 
 DMNN: Method = look_up("methods", "dmnn")
@@ -25,7 +32,7 @@ SLOW_PROGRESS: ObjectiveConfig = part_config(
 decisions of straight-through gates differ by 0 or 1, and at α = 1 images soon share a few paths."""
 
 SETUPS = context_recipes(
-    DMNN, "DMNN", [ContextRow("Table 1", "DMNN-50", "resnet50", "imagenet", 2, 0.7)], borrowed=""
+    DMNN, "DMNN", [ContextRow("Table 1", "DMNN-50", "resnet50", "imagenet", 2, 0.7)], printed=None
 )
 
 MIXED = (
@@ -42,7 +49,7 @@ def _mixtures(plain: Recipe) -> Iterator[Recipe]:
         plain,
         name=f"{plain.name}-relational",
         source=_source(plain, "RDI-Net's router (section 3.2)"),
-        network=replace(plain.network, router=RELATIONAL),
+        network=replace(plain.network, router=_router(plain)),
     )
     yield relational
     yield replace(
@@ -53,6 +60,13 @@ def _mixtures(plain: Recipe) -> Iterator[Recipe]:
         ),
         objective={**relational.objective, "progress": SLOW_PROGRESS},
     )
+
+
+def _router(plain: Recipe) -> RouterConfig:
+    """RDI-Net's router, which starts and is normed as the recipe's own."""
+    own = settings(plain)
+    alike = {name: own[f"network.router.{name}"] for name in ("initial_weights", "norm")}
+    return replace(RELATIONAL, **alike)
 
 
 def _source(plain: Recipe, parts: str) -> Source:

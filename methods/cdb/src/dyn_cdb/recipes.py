@@ -1,7 +1,7 @@
 """CDB's training set-ups, one per row of Tables 2 to 5, and small ones that are ours."""
 
 from dyn_cdb.method import METHOD
-from dyncore.recipes import ContextRow, context_recipes
+from dyncore.recipes import ContextRow, Print, context_recipes
 
 TABLE_2 = tuple(
     ContextRow("Table 2", f"CDB-{layers}", f"resnet{layers}", "imagenet", n, r)
@@ -46,7 +46,5 @@ RECIPES = context_recipes(
     METHOD,
     "CDB",
     TABLE_2 + TABLE_3 + TABLE_4 + TABLE_5,
-    borrowed="which row of Table 5 has which mark: DMNN Table 4; widths of N = 4, τ, members of "
-    "the 58 categories, weights of the category loss but on ResNet-50 and -101, CIFAR-100's "
-    "stem: ours",
+    printed=Print.of("dyn_cdb"),
 )

@@ -1,7 +1,7 @@
 """DMNN's training set-ups, one per row of Tables 1 to 4, and small ones that are ours."""
 
 from dyn_dmnn.method import METHOD
-from dyncore.recipes import ContextRow, context_recipes
+from dyncore.recipes import ContextRow, Print, context_recipes
 
 TABLE_1 = (
     *(ContextRow("Table 1", "DMNN-50", "resnet50", "imagenet", 2, r) for r in (0.4, 0.5, 0.6, 0.7)),
@@ -36,6 +36,5 @@ RECIPES = context_recipes(
     METHOD,
     "DMNN",
     TABLE_1 + TABLE_2 + TABLE_3 + TABLE_4,
-    borrowed="sub-block widths: CDB Table 1, for N = 4 ours; τ, members of the 58 categories, "
-    "weights of the category loss but on ResNet-50 and -101, CIFAR-100's stem: ours",
+    printed=Print.of("dyn_dmnn"),
 )

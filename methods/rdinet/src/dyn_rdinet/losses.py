@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dyncore.cost import CostTable, global_batch
@@ -17,18 +17,39 @@ Reduction = Literal["mean", "sum"]
 
 @torch.no_grad()
 def image_histogram(
-    images: Float[Tensor, "batch channel height width"], bins: int = 32
+    images: Float[Tensor, "batch channel height width"], bins: int = 32, *, padding: bool = True
 ) -> Float[Tensor, "batch feature"]:
     """The share of each image's pixels in each of ``bins`` equal bins over [0, 1], per channel.
 
     H(·) of Eq. 10. The features are channel × bins; a channel's bins sum to 1. A bin includes its
-    left edge, the last one also the value 1.
+    left edge, the last one also the value 1. Without ``padding`` the black margin, with which an
+    augmentation pads, is left out: pixels count that lie in the smallest rectangle around all that
+    is not black; in an image that is black all over, every pixel.
     """
     values = images.flatten(2)
     bin_of = (values * bins).long().clamp_(0, bins - 1)
     counts = values.new_zeros(*values.shape[:2], bins)
-    counts.scatter_add_(2, bin_of, values.new_ones(()).expand_as(bin_of))
-    return counts.flatten(1) / values.shape[2]
+    if padding:
+        counted = values.new_ones(()).expand_as(bin_of)
+    else:
+        counted = _inside(images).flatten(1).to(values.dtype)[:, None].expand_as(bin_of)
+    counts.scatter_add_(2, bin_of, counted)
+    return (counts / counts.sum(2, keepdim=True)).flatten(1)
+
+
+def _inside(images: Float[Tensor, "batch channel height width"]) -> Bool[Tensor, "batch row col"]:
+    """The pixels of the smallest rectangle around all that is not black."""
+    bright = (images > 0).any(1)
+    rows, columns = _between(bright.any(2)), _between(bright.any(1))
+    inside = rows[:, :, None] & columns[:, None, :]
+    return inside | ~bright.any((1, 2))[:, None, None]
+
+
+def _between(marked: Bool[Tensor, "batch place"]) -> Bool[Tensor, "batch place"]:
+    """From the first marked place to the last."""
+    after = marked.cumsum(1) > 0
+    before = marked.flip(1).cumsum(1).flip(1) > 0
+    return after & before
 
 
 def ranking_loss(
@@ -36,7 +57,7 @@ def ranking_loss(
     features: Float[Tensor, "batch feature"],
     *,
     margin: float,
-    near_tie: float = 0.01,
+    near_tie: float = 0.001,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""]:
     """The ranking of distances between paths should follow that between images (Eq. 10–12).
@@ -76,7 +97,7 @@ class Ranking(ObjectivePart):
         loss = ranking_loss(
             # A block that is not gated weighs 1 for every image: it changes no distance.
             global_batch(output.path.weight),
-            global_batch(image_histogram(batch.images, config.bins)),
+            global_batch(image_histogram(batch.images, config.bins, padding=config.padding)),
             margin=config.margin,
             near_tie=config.near_tie,
             reduction=config.reduction,
@@ -95,8 +116,12 @@ class RankingConfig(ObjectiveConfig):
     """Margin φ between the path distances of two neighbours in the ranking."""
     bins: int = 32
     """Bins of the histogram of each colour channel."""
-    near_tie: float = 0.01
-    """Two distances that differ by no more than this share of their mean have no order."""
+    padding: bool = False
+    """Histograms count the black margin, too, with which augmentations pad."""
+    near_tie: float = 0.001
+    """Two distances that differ by no more than this share of their mean have no order. "About the
+    same" is all that is printed; of the neighbours in a batch of 256 of CIFAR-10, this leaves out
+    one in four."""
     reduction: Reduction = "mean"
     """Mean over the triplets that count, or the printed sum."""
 

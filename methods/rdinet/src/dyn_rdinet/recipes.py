@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from dyn_rdinet.losses import RankingConfig
 from dyn_rdinet.method import METHOD
 from dyn_rdinet.router import RelationalRouterConfig
-from dyncore.gating import RouterConfig, ShortRangeRouterConfig
+from dyncore.gating import InitialWeights, RouterConfig, ShortRangeRouterConfig
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig, ObjectiveConfig
 from dyncore.recipes import (
     ON_DIGITS,
     STEP_PHASES,
     Change,
     Phase,
+    Print,
     Recipe,
     Source,
     Variant,
@@ -26,7 +27,18 @@ from dyncore.recipes import (
     narrowed,
     short,
     tuned,
+    with_settings,
 )
+
+PRINT = Print.of("dyn_rdinet")
+
+INITIAL_WEIGHTS: dict[str, InitialWeights] = {
+    "cifar10": "he",
+    "cifar100": "he",
+    "imagenet": "torch",
+    "digits": "he",
+}
+"""Of routers and gates, by benchmark: as the authors' public code has them."""
 
 WARM_UP_EPOCHS = {"cifar10": 30.0, "cifar100": 30.0, "imagenet": 10.0, "digits": 3.0}
 """Epochs of USW (section 4.1; digits: ours, in the same proportion to the main phase)."""
@@ -53,13 +65,6 @@ GMACs of the cost table, rounded to 2 decimals: what remains of the printed cost
 head, shortcuts and routers, as a share of all gated blocks. A test computes each of them again.
 """
 
-NOT_PRINTED = (
-    "optimiser and milestones: SP-Net section 4.2; augmentation: CDB section 4; r: peak of "
-    "Figure 7(a); g, τ, histogram bins, near-tie threshold, warm-up's learning rate: ours"
-)
-SWEPT = f"t: SP-Net section 4.3, and 0.5 and 0.6; {NOT_PRINTED}"
-COMPUTED = f"t: from the printed GFLOPs; {NOT_PRINTED}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Modules:
@@ -77,9 +82,7 @@ ALL_ON = Modules()
 
 MORE_RANKING = Change(
     "with the paper's α = 0.2 a short run leaves few distinct paths",
-    lambda recipe: replace(
-        recipe, objective={**recipe.objective, "rank": RankingConfig(weight=0.3)}
-    ),
+    lambda recipe: with_settings(recipe, {"objective.rank.weight": 0.3}),
 )
 SHORT = Variant("short", (*short.changes, MORE_RANKING))
 
@@ -104,8 +107,8 @@ def _recipe(
         paths="uniform",
         objective=("classification",),
     )
-    main = STEP_PHASES[benchmark]
-    return make_recipe(
+    main, weights = STEP_PHASES[benchmark], INITIAL_WEIGHTS[benchmark]
+    recipe = make_recipe(
         METHOD,
         backbone,
         benchmark,
@@ -116,6 +119,8 @@ def _recipe(
         budget=budget,
         variant=variant,
     )
+    start = {f"network.{part}.initial_weights": weights for part in ("router", "gate")}
+    return PRINT.credited(with_settings(recipe, start))
 
 
 def _sweeps() -> Iterator[Recipe]:
@@ -128,7 +133,7 @@ def _sweeps() -> Iterator[Recipe]:
         ("resnet32-cifar", "cifar10", "section 4.1, no result printed"),
         ("resnet32-cifar", "cifar100", "section 4.1, no result printed"),
     ):
-        source = Source(paper="RDI-Net", place=place, borrowed=SWEPT)
+        source = Source(paper="RDI-Net", place=place)
         for budget in BUDGETS:
             yield _recipe(backbone, benchmark, budget, source)
 
@@ -141,7 +146,7 @@ def _printed(
     variant: str = "",
     modules: Modules = ALL_ON,
 ) -> Recipe:
-    source = Source(paper="RDI-Net", place=f"{place}: {gflops} GFLOPs", borrowed=COMPUTED)
+    source = Source(paper="RDI-Net", place=f"{place}: {gflops} GFLOPs")
     budget = PRINTED_BUDGETS[backbone, gflops]
     return _recipe(backbone, benchmark, budget, source, variant, modules)
 
@@ -194,16 +199,17 @@ def _ranking_weights() -> Iterator[Recipe]:
 
 
 def _rows() -> Iterator[Recipe]:
-    """All of the paper, with our changes, which the sources say."""
+    """All of the paper, as printed and tuned."""
     for rows in (_sweeps, _quoted, _modules, _relations, _ranking_weights):
         for recipe in rows():
-            yield changed(recipe, *tuned.changes)
+            yield recipe
+            yield tuned(recipe)
 
 
 def _small() -> Iterator[Recipe]:
     """Ours: a smaller network."""
     place = "RDI-Net's set-up on a smaller network"
-    source = Source(paper="ours", place=place, borrowed=SWEPT)
+    source = Source(paper="ours", place=place)
     for budget in BUDGETS:
         for benchmark in ("cifar10", "cifar100"):
             recipe = _recipe("resnet20-cifar", benchmark, budget, source)
@@ -211,7 +217,7 @@ def _small() -> Iterator[Recipe]:
             yield SHORT(recipe)
         digits = replace(source, place=f"{place}, on digits")
         recipe = _recipe("resnet20-cifar", "digits", budget, digits)
-        yield changed(recipe, narrowed(RelationalRouterConfig(dim=32)), *ON_DIGITS)
+        yield changed(recipe, narrowed(32), *ON_DIGITS)
 
 
 RECIPES = {recipe.name: recipe for recipes in (_rows, _small) for recipe in recipes()}

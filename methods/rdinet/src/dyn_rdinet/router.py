@@ -1,7 +1,8 @@
 """The relational router: a router that sees the features of earlier ones (section 3.2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 
 from dyncore.gating import (
     Affine,
+    InitialWeights,
     Router,
     RouterConfig,
     RouterState,
     RouterWeights,
-    he_linear,
     is_plain,
+    linear_layer,
 )
 
 Edges = Literal["decay", "cosine"]
@@ -51,19 +53,28 @@ class RelationalRouter(Router):
     """``s_n = relu((Σ_m A_mn S_n[m]) W1)`` with ``S_n = (s_{n-r}, …, s_{n-1}, s̃_n)`` (Eq. 5–7).
 
     ``s̃_n = relu(norm(W0 pooled + b0))`` aligns the widths of the blocks; A holds the edges into
-    this router. The norm is not printed; the authors' public code has it. A router with fewer
-    than r predecessors sees those that exist, the first one none. The state is the last r features
-    s, newest last. Without history or with γ = 0 this is
-    :class:`dyncore.gating.ShortRangeRouter`, whose parameter names it shares.
+    this router. The norm is not printed; the authors' public code has it, and it takes b0 away
+    again, which is left out then. A router with fewer than r predecessors sees those that exist,
+    the first one none. The state is the last r features s, newest last. Without history or with
+    γ = 0 this is :class:`dyncore.gating.ShortRangeRouter`, whose parameter names it shares.
     """
 
     def __init__(
-        self, in_channels: int, dim: int, history: int, edges: nn.Module, *, norm: bool
+        self,
+        in_channels: int,
+        dim: int,
+        history: int,
+        edges: nn.Module,
+        *,
+        norm: bool,
+        initial_weights: InitialWeights = "torch",
+        bias_before_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.align = he_linear(in_channels, dim)
+        bias = not norm or bias_before_norm
+        self.align = linear_layer(in_channels, dim, bias=bias, initial_weights=initial_weights)
         self.norm = nn.BatchNorm1d(dim) if norm else nn.Identity()
-        self.mix = he_linear(dim, dim, bias=False)
+        self.mix = linear_layer(dim, dim, bias=False, initial_weights=initial_weights)
         self.edges = edges
         self.history = history
         self.out_features = dim
@@ -95,6 +106,7 @@ class RelationalRouterConfig(RouterConfig):
     """Decides from the block's input and from what the last routers saw."""
 
     name: ClassVar[str] = "relational"
+    when_absent: ClassVar[Mapping[str, Any]] = {"initial_weights": "he", "bias_before_norm": True}
     dim: int = 256
     """Width d of the router feature."""
     history: int = 6
@@ -105,6 +117,10 @@ class RelationalRouterConfig(RouterConfig):
     """How much an earlier router counts: γ^distance, or cosine similarity ("Auto" of Table 3)."""
     norm: bool = True
     """Normalise the aligned features over the batch (not printed; the authors' code does)."""
+    initial_weights: InitialWeights = "torch"
+    """How its weights start: as torch makes them, or He-normal."""
+    bias_before_norm: bool = False
+    """A bias that the norm takes away again: in models that were saved before it was left out."""
 
     def __post_init__(self) -> None:
         if self.dim < 1:
@@ -117,4 +133,12 @@ class RelationalRouterConfig(RouterConfig):
     def build(self, in_channels: int, index: int) -> RelationalRouter:
         """The router of a block; how many predecessors it has, it learns from its state."""
         edges = CosineEdges() if self.edges == "cosine" else DecayEdges(self.history, self.decay)
-        return RelationalRouter(in_channels, self.dim, self.history, edges, norm=self.norm)
+        return RelationalRouter(
+            in_channels,
+            self.dim,
+            self.history,
+            edges,
+            norm=self.norm,
+            initial_weights=self.initial_weights,
+            bias_before_norm=self.bias_before_norm,
+        )

@@ -3,20 +3,22 @@
 from collections.abc import Iterator
 
 from dyncore.methods.nested.method import METHOD
-from dyncore.methods.static.recipes import BORROWED
 from dyncore.objectives import CrossEntropyConfig, NestedConfig
-from dyncore.recipes import STEP_PHASES, Recipe, Source, finetuned, make_recipe
+from dyncore.recipes import STEP_PHASES, Print, Recipe, Source, finetuned, make_recipe
+
+PRINT = Print.of("dyncore.methods.nested")
 
 
 def _recipe(backbone: str, benchmark: str, place: str) -> Recipe:
-    return make_recipe(
+    recipe = make_recipe(
         METHOD,
         backbone,
         benchmark,
-        source=Source(paper="ours", place=place, borrowed=BORROWED),
+        source=Source(paper="ours", place=place),
         objective={"classification": CrossEntropyConfig(), "nested": NestedConfig()},
         phases=(STEP_PHASES[benchmark],),
     )
+    return PRINT.credited(recipe)
 
 
 def _recipes() -> Iterator[Recipe]:

@@ -9,6 +9,7 @@ from dyncore.recipes import (
     SGD,
     STEP_PHASES,
     Phase,
+    Print,
     Recipe,
     Source,
     context_optimizer,
@@ -17,17 +18,28 @@ from dyncore.recipes import (
     short,
 )
 
-BASELINES = (
-    *(
-        (f"resnet{layers}-cifar", benchmark)
-        for layers in (32, 110)
-        for benchmark in ("cifar10", "cifar100")
-    ),
-    *((f"resnet{layers}", "imagenet") for layers in (50, 101)),
-)
-"""(backbone, benchmark) of the baselines of RDI-Net and SP-Net."""
+PRINT = Print.of("dyncore.methods.static")
 
-BORROWED = "optimiser and milestones: SP-Net section 4.2; augmentation: CDB section 4"
+FIGURE_5 = {
+    ("resnet110-cifar", "cifar10"): "Figure 5(a)",
+    ("resnet110-cifar", "cifar100"): "Figure 5(b)",
+    ("resnet50", "imagenet"): "Figure 5(c)",
+}
+"""(backbone, benchmark) → where RDI-Net draws its baselines."""
+
+BASELINES = (
+    *FIGURE_5,
+    ("resnet32-cifar", "cifar10"),
+    ("resnet32-cifar", "cifar100"),
+    ("resnet101", "imagenet"),
+)
+"""(backbone, benchmark) of the baselines of RDI-Net and SP-Net, drawn or not."""
+
+
+def baseline_place(backbone: str, benchmark: str, row: str) -> str:
+    """Where RDI-Net shows the baseline called ``row``."""
+    figure = FIGURE_5.get((backbone, benchmark))
+    return f"{figure}, {row}" if figure else "section 4.1, no result printed"
 
 
 def _stepped(backbone: str, benchmark: str, source: Source) -> Recipe:
@@ -36,24 +48,28 @@ def _stepped(backbone: str, benchmark: str, source: Source) -> Recipe:
 
 def _baselines() -> Iterator[Recipe]:
     """Of RDI-Net and SP-Net."""
-    source = Source(paper="RDI-Net", place="Figure 5, ResNet", borrowed=BORROWED)
     for backbone, benchmark in BASELINES:
-        yield _stepped(backbone, benchmark, source)
-
-
-FROM_WEIGHTS = Source(paper="ours", place="from trained weights, for cascades", borrowed=BORROWED)
+        place = baseline_place(backbone, benchmark, "ResNet")
+        recipe = _stepped(backbone, benchmark, Source(paper="RDI-Net", place=place))
+        yield recipe
+        if recipe.name == "static-resnet32-cifar10":
+            yield finetuned(recipe)  # for cascades
 
 
 def _small() -> Iterator[Recipe]:
     """Ours: what the dynamic ones are compared with."""
     for benchmark in ("cifar10", "cifar100"):
         place = "RDI-Net's set-up on a smaller network"
-        source = Source(paper="ours", place=place, borrowed=BORROWED)
+        source = Source(paper="ours", place=place)
         recipe = _stepped("resnet20-cifar", benchmark, source)
         yield recipe
         yield short(recipe)
-    for layers in (20, 32, 56):
-        yield finetuned(_stepped(f"resnet{layers}-cifar", "cifar10", FROM_WEIGHTS))
+        if benchmark == "cifar10":
+            yield finetuned(recipe)
+    source = Source(paper="ours", place="RDI-Net's set-up on another network, for cascades")
+    recipe = _stepped("resnet56-cifar", "cifar10", source)
+    yield recipe
+    yield finetuned(recipe)
     yield _stepped("resnet20-cifar", "digits", Source(paper="ours", place="ResNet-20 on digits"))
 
 
@@ -71,7 +87,7 @@ def _context(backbone: str, benchmark: str, place: str, variant: str) -> Recipe:
     return _recipe(
         backbone,
         benchmark,
-        Source(paper="CDB", place=place, borrowed="that it trains as the dynamic networks do"),
+        Source(paper="CDB", place=place),
         CONTEXT_PHASES[benchmark],
         context_optimizer(backbone, benchmark),
         variant,
@@ -86,7 +102,6 @@ def _start(backbone: str) -> Recipe:
         Source(
             paper="LC-Net",
             place=f"Table 1, {backbone.removesuffix('-cifar').replace('resnet', 'Res')}",
-            borrowed="everything but the network: RDI-Net's set-up",
         ),
     )
 
@@ -99,7 +114,7 @@ def _recipe(
     optimizer: SGD | None = None,
     variant: str = "",
 ) -> Recipe:
-    return make_recipe(
+    recipe = make_recipe(
         METHOD,
         backbone,
         benchmark,
@@ -109,6 +124,7 @@ def _recipe(
         optimizer=optimizer,
         variant=variant,
     )
+    return PRINT.credited(recipe)
 
 
 RECIPES = {

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from dyncore.gating import ShortRangeRouterConfig
-from dyncore.methods.static.recipes import BASELINES
+from dyncore.methods.static.recipes import BASELINES, baseline_place
 from dyncore.methods.vanilla.method import METHOD
 from dyncore.objectives import CrossEntropyConfig, ExecutionRateConfig
 from dyncore.recipes import (
     ON_DIGITS,
     STEP_PHASES,
+    Print,
     Recipe,
     Source,
     changed,
@@ -16,37 +16,40 @@ from dyncore.recipes import (
     narrowed,
     short,
     tuned,
+    with_settings,
 )
+
+PRINT = Print.of("dyncore.methods.vanilla")
 
 BUDGETS = (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
 """Target rates t: SP-Net's (section 4.3), and 0.5 and 0.6."""
 
 
 def _recipe(backbone: str, benchmark: str, budget: float, paper: str, place: str) -> Recipe:
-    return make_recipe(
+    recipe = make_recipe(
         METHOD,
         backbone,
         benchmark,
         budget=budget,
-        source=Source(
-            paper=paper,
-            place=place,
-            borrowed="t: SP-Net section 4.3; optimiser and milestones: SP-Net section 4.2; "
-            "augmentation: CDB section 4",
-        ),
+        source=Source(paper=paper, place=place),
         objective={
             "classification": CrossEntropyConfig(),
             "rate": ExecutionRateConfig(target=budget),
         },
         phases=(STEP_PHASES[benchmark],),
     )
+    weights = "torch" if benchmark == "imagenet" else "he"
+    start = {f"network.{part}.initial_weights": weights for part in ("router", "gate")}
+    return PRINT.credited(with_settings(recipe, start))
 
 
 def _baselines(budget: float) -> Iterator[Recipe]:
-    """Of RDI-Net and SP-Net; with our changes, which their sources say."""
+    """Of RDI-Net and SP-Net, as printed and tuned."""
     for backbone, benchmark in BASELINES:
-        recipe = _recipe(backbone, benchmark, budget, "RDI-Net", "Figure 5, Vanilla")
-        yield changed(recipe, *tuned.changes)
+        place = baseline_place(backbone, benchmark, "Vanilla")
+        recipe = _recipe(backbone, benchmark, budget, "RDI-Net", place)
+        yield recipe
+        yield tuned(recipe)
 
 
 def _small(budget: float) -> Iterator[Recipe]:
@@ -57,7 +60,7 @@ def _small(budget: float) -> Iterator[Recipe]:
         yield recipe
         yield short(recipe)
     digits = _recipe("resnet20-cifar", "digits", budget, "ours", f"{place}, on digits")
-    yield changed(digits, narrowed(ShortRangeRouterConfig(dim=32)), *ON_DIGITS)
+    yield changed(digits, narrowed(32), *ON_DIGITS)
 
 
 RECIPES = {
