@@ -200,7 +200,7 @@ class DynamicNetwork(nn.Module):
         describes, e.g. since a layer was replaced: it could not be loaded.
         """
         weights = unwrapped(self.state_dict())
-        check_loadable(DynamicNetwork, self.config, self.info, weights)
+        check_loadable(self, DynamicNetwork, self.config, self.info, weights)
         save_folder(folder, describe(self.config, self.info), weights)
 
     @classmethod
