@@ -15,7 +15,7 @@ from dyncore.gating._gates import (
     TwoLogitGate,
 )
 from dyncore.gating._linear import he_linear
-from dyncore.gating._plain import describes, is_plain
+from dyncore.gating._plain import describes, does_more, is_plain
 from dyncore.gating._pytree import register_result
 from dyncore.gating._router import Router, RouterConfig
 from dyncore.gating._routers import (
@@ -60,6 +60,7 @@ __all__ = [
     "TwoLogitGate",
     "config_to_dict",
     "describes",
+    "does_more",
     "he_linear",
     "is_plain",
     "register_result",
