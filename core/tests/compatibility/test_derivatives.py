@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, jvp, vmap
 
-from dyncore import DynamicNetwork, Engine
+from dyncore import DynamicNetwork, Engine, cost_table
 from dyncore.kernels import install_kernels
 
 NAMES = ("blend", "n3-bottleneck", "channels-basic")
@@ -117,11 +117,14 @@ def test_functional_training(networks, images, kernels):
 @pytest.mark.situation("a first call in `torch.inference_mode`, then training or an engine's call")
 @pytest.mark.parametrize("kernels", [False, True])
 def test_nothing_of_inference_mode_is_kept(networks, images, kernels):
-    network = prepared(networks, "channels-basic", kernels=kernels, train=False)
+    network = prepared(networks, "blend", kernels=kernels, train=False)
     with torch.inference_mode():
         network(images)
         engine = Engine(network, images, threads=1)
         first = engine(images).logits
+        table = cost_table(network, (3, 13, 16))
+        table.expected(network(images).path)
+    table.expected(network(images, relaxed=True).path).sum().backward()
     again = engine(images).logits
     assert again.equal(first)
     assert not again.is_inference()

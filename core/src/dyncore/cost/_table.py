@@ -132,7 +132,11 @@ class CostTable:
         key = (device, dtype)
         if key not in self._cache:
             costs = [p.total if b.gated else 0 for b in self.blocks for p in b.paths]
-            self._cache[key] = torch.tensor(costs, dtype=dtype, device=device)
+            with torch.inference_mode(False):  # for training, too, whoever asks first
+                values = torch.tensor(costs, dtype=dtype, device=device)
+            if type(values) is not Tensor:  # one without values, of a trace
+                return values
+            self._cache[key] = values
         return self._cache[key]
 
     @cached_property
