@@ -116,9 +116,9 @@ def backward(loss: Tensor) -> None:
         if isinstance(variable, nn.Parameter):
             variable.grad = given[node][0]
             continue
-        inputs = node._input_metadata  # type: ignore[attr-defined]
+        inputs = node._input_metadata
         gradients: list[Tensor | None] = [given[node].get(n) for n in range(len(inputs))]
-        call: Callable[..., Tensor | tuple[Tensor | None, ...] | None] = node
+        call: Callable[..., Any] = node
         if isinstance(node, BackwardCFunction):  # gets zeros for what nothing used
             call = node.apply
             gradients = [
@@ -129,13 +129,13 @@ def backward(loss: Tensor) -> None:
         found = found if isinstance(found, tuple) else (found,)
         for (following, place), gradient in zip(node.next_functions, found, strict=False):
             if following is not None and gradient is not None:
-                meta = following._input_metadata[place]  # type: ignore[attr-defined]
+                meta = following._input_metadata[place]
                 gradient = gradient.sum_to_size(meta.shape).to(meta.dtype)
                 own = given[following].get(place)
                 given[following][place] = gradient if own is None else own + gradient
 
 
-def _from_last(last: Node) -> list[Node]:
+def _from_last(last: Node) -> list[Any]:
     """Every node before ``last``, each after all that give to it."""
     order: list[Node] = []
     seen, stack = {last}, [(last, False)]
