@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_WRAPPED = "_checkpoint_wrapped_module"
-"""Where torch's activation checkpointing keeps what it wraps; its weights' names do not show it."""
+from dyncore.network._wrappers import ANYWHERE
+
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 """They run, or hand out, whatever is put into them."""
 _WITHOUT_EFFECT = {"inplace", "device", "dtype"}
@@ -61,11 +61,11 @@ def replaced(network: nn.Module, built: nn.Module) -> Iterator[str]:
 
 
 def _modules(network: nn.Module) -> dict[str, nn.Module]:
-    found = {}
-    for name, module in network.named_modules(remove_duplicate=False):
-        parts = [part for part in name.split(".") if part != _WRAPPED]
-        found[".".join(parts)] = module  # what is wrapped comes after what wraps it
-    return found
+    """By the names without those of wrappers; what is wrapped comes after what wraps it."""
+    return {
+        ".".join(part for part in name.split(".") if part not in ANYWHERE): module
+        for name, module in network.named_modules(remove_duplicate=False)
+    }
 
 
 def _differences(name: str, found: nn.Module, wanted: nn.Module) -> Iterator[str]:
