@@ -19,7 +19,7 @@ class Profile:
     table: CostTable
     """A cost table whose unit is ns: ``table.macs(path)`` are nanoseconds of each image."""
     modules: tuple[str, ...]
-    """Paths that could not be folded and run as modules, e.g. ``block 3 path 0``."""
+    """What could not be folded and runs as a module, e.g. ``stem`` or ``block 3 path 0``."""
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the profile as JSON, e.g. for a latency budget in training."""

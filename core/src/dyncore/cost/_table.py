@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -76,6 +75,10 @@ class CostTable:
         ungated = sum(p.total for b in self.blocks if not b.gated for p in b.paths)
         return self.stem + self.head + ungated + sum(b.router + b.shortcut for b in self.blocks)
 
+    def __post_init__(self) -> None:
+        # No cached property: its lock would break a graph that is being compiled.
+        object.__setattr__(self, "_known", {})
+
     @property
     def gated(self) -> int:
         """All that decisions can save: every path of every gated block."""
@@ -129,15 +132,18 @@ class CostTable:
 
     def _path_costs(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """MACs of every path, 0 where it is not gated; copied to each device once."""
+        known: dict[tuple[torch.device, torch.dtype], Tensor] = self._known  # type: ignore[attr-defined]
         key = (device, dtype)
-        if key not in self._cache:
-            costs = [p.total if b.gated else 0 for b in self.blocks for p in b.paths]
-            self._cache[key] = torch.tensor(costs, dtype=dtype, device=device)
-        return self._cache[key]
-
-    @cached_property
-    def _cache(self) -> dict[tuple[torch.device, torch.dtype], Tensor]:
-        return {}
+        if key in known:
+            return known[key]
+        costs = [p.total if b.gated else 0 for b in self.blocks for p in b.paths]
+        if torch.compiler.is_compiling():
+            return torch.tensor(costs, dtype=dtype, device=device)
+        with torch.inference_mode(False):  # for training, too, whoever asks first
+            values = torch.tensor(costs, dtype=dtype, device=device)
+        if type(values) is Tensor:  # and not one without values, of a dry run
+            known[key] = values
+        return values
 
     @staticmethod
     def _block(

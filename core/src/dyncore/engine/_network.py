@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from dyncore.blocks import Path
 from dyncore.cost import Profile
 from dyncore.data import Preprocessing
+from dyncore.engine._agreement import check_answer
 from dyncore.engine._backend import Backend
 from dyncore.engine._comparison import Comparison, compare
 from dyncore.engine._executor import Part
@@ -43,7 +43,12 @@ class Backends:
         With ``preprocessing`` images are in [0, 1], and it is done, too, but for resizing. With
         ``first`` they are what the block of that number is given, and it is the first one to run.
         """
-        planned = plan(model, image, preprocessing, first=first)
+        made = self._backend(plan(model, image, preprocessing, first=first), image)
+        if first is None:
+            check_answer(made, model, image, preprocessing)
+        return made
+
+    def _backend(self, planned: Plan, image: Tensor) -> Backend:
         if image.is_cuda:
             return CudaBackend(planned)
         team = None if self._portable else self._team(planned, image.dtype)
@@ -86,13 +91,7 @@ class NetworkRunner(Runner):
     def profile(self, batch: int) -> Profile:
         """See :meth:`dyncore.Engine.profile`."""
         images = self._image.expand(batch, -1, -1, -1).contiguous()
-        modules = tuple(
-            f"block {index} path {n}"
-            for index, block in enumerate(self.backend.plan.blocks)
-            for n, path in enumerate(block.paths)
-            if isinstance(path, Path)
-        )
-        table = self.backend.profile(images)
+        table, modules = self.backend.profile(images), self.backend.plan.modules
         return Profile(str(images.device), self._threads, batch, table, modules)
 
     def source(self) -> tuple[object, Tensor]:

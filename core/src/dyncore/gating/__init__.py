@@ -15,7 +15,7 @@ from dyncore.gating._gates import (
     TwoLogitGate,
 )
 from dyncore.gating._linear import InitialWeights, linear_layer
-from dyncore.gating._plain import describes, is_plain
+from dyncore.gating._plain import describes, does_more, is_plain
 from dyncore.gating._pytree import register_result
 from dyncore.gating._router import Router, RouterConfig
 from dyncore.gating._routers import (
@@ -61,6 +61,7 @@ __all__ = [
     "TwoLogitGate",
     "config_to_dict",
     "describes",
+    "does_more",
     "is_plain",
     "linear_layer",
     "register_result",

@@ -8,18 +8,32 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_p
 M = TypeVar("M", bound=nn.Module)
 
 
+def does_more(module: nn.Module) -> bool:
+    """Whether calling ``module`` is more than the forward of its class: hooks, or one of its own.
+
+    Hooks on all modules at once, which torch offers for profiling, do not count: what is measured
+    runs as it does otherwise.
+    """
+    own = vars(module)
+    return "forward" in own or any(own[hooks] for hooks in HOOKS)
+
+
 def is_plain(module: nn.Module | None, *types: type[M]) -> TypeGuard[M]:
     """Whether calling ``module`` is the forward of one of ``types``, and no more.
 
-    It is not for a subclass, as a parametrised module is; for a module with hooks; and for one
-    with a forward of its own. Only what is plain may be taken apart: computed from its parameters
-    without being called. Hooks on all modules at once, which torch offers for profiling, do not
-    count: what is measured runs as it does otherwise.
+    It is not for a subclass, as a parametrised module is; for a module that ``does_more``; and for
+    one whose weights are tensors of another kind (sharded, quantised), which compute in a way of
+    their own. Only what is plain may be taken apart: computed from its parameters without being
+    called.
     """
-    if module is None or type(module) not in types:
-        return False
-    own = vars(module)
-    return "forward" not in own and not any(own[hooks] for hooks in HOOKS)
+    return (
+        module is not None
+        and type(module) in types
+        and not does_more(module)
+        and not any(
+            hasattr(weight, "__tensor_flatten__") for weight in vars(module)["_parameters"].values()
+        )
+    )
 
 
 def describes(owner: object, description: str, method: str) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -11,6 +10,7 @@ from dyncore.gating import Decision, is_plain
 from dyncore.kernels._blended_norm import blended_norm
 from dyncore.kernels._parallel import parallel, weighted_sum
 from dyncore.kernels._statistics import fuses
+from dyncore.kernels._transforms import transforms
 from dyncore.kernels._weighted_norm import activated_norm, weighted_norm
 
 
@@ -21,12 +21,12 @@ def fused_block(
 ) -> Float[Tensor, "batch out_channel out_height out_width"] | None:
     """What ``block.forward`` gives in training; None where it has to run as it stands.
 
-    That is without a decision, in a graph that is being compiled, for one image, which torch's
-    norms may refuse, for a block of which a path was removed, and where the paths' norms do more
-    or less than to normalise by the batch: see ``fuses``. In a blend x is what a ReLU gave: see
-    ``install_kernels``.
+    That is without a decision, in a graph that is being compiled, under ``torch.func``, for one
+    image, which torch's norms may refuse, for a block of which a path was removed, and where the
+    paths' norms do more or less than to normalise by the batch: see ``fuses``. In a blend x is what
+    a ReLU gave: see ``install_kernels``.
     """
-    if torch.compiler.is_compiling() or decision is None or len(x) < 2:
+    if transforms() or decision is None or len(x) < 2:
         return None
     paths = [path.layers for path in block.paths]
     channels = None if decision.channels is None else decision.channels.weight

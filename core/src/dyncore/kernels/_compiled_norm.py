@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dyncore.kernels._first_order import first_order
 from dyncore.kernels._maps import readable
-from dyncore.native import SCALARS, load
+from dyncore.native import SCALARS, check_layout, load
 
 SOURCE = Path(__file__).parent / "native" / "norms.cpp"
 MAX_PATHS = 4
@@ -47,12 +47,16 @@ class _Weights(ctypes.Structure):
     _fields_ = (("values", ctypes.c_void_p), ("each", ctypes.c_int64))
 
 
+STRUCTS = (_Maps, _Norm, _Weights)
+
+
 @functools.cache
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     """The compiled code for maps of ``dtype``; None where it cannot be had."""
     loaded = load(SOURCE, dtype, ("-fopenmp",), user="training runs")
     if loaded is None:
         return None
+    check_layout(loaded, STRUCTS, {}, what="the compiled norms")
     pointer, integer = ctypes.c_void_p, ctypes.c_int
     for name, types in {
         "weighted_forward": [pointer] * 5 + [integer, pointer],

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dyncore.kernels._first_order import first_order
 from dyncore.kernels._maps import readable
-from dyncore.native import load
+from dyncore.native import check_layout, load
 
 SOURCE = Path(__file__).parent / "native" / "grouped.cpp"
 MAX_INPUTS = 8
@@ -35,6 +35,7 @@ def library() -> ctypes.CDLL | None:
     """The compiled code; None where it cannot be had."""
     loaded = load(SOURCE, torch.float32, ("-fopenmp",), user="training runs")
     if loaded is not None:
+        check_layout(loaded, [_Shape], {}, what="the compiled grouped convolution")
         loaded.grouped_input_gradient.argtypes = [ctypes.c_void_p] * 4
         loaded.grouped_input_gradient.restype = None
     return loaded

@@ -32,7 +32,7 @@ def load(
 ) -> ctypes.CDLL | None:
     """``source`` with ``SCALAR`` for tensors of ``dtype``.
 
-    It may include files beside it, and ``vector.h``.
+    It may include files beside it, and the headers that lie here.
 
     None where there is no compiler, and, with a warning about what ``user`` does without it, where
     it does not compile. Where there is no cache to keep it in, it is compiled for this process
@@ -64,7 +64,7 @@ def _compile(compiler: str, source: Path, scalar: str, flags: Sequence[str], fol
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(version + _processor().encode() + " ".join(flags).encode())
     digest.update(source.name.encode())
-    for file in [*sorted(source.parent.iterdir()), HEADERS / "vector.h"]:
+    for file in [*sorted(source.parent.iterdir()), *sorted(HEADERS.glob("*.h"))]:
         digest.update(file.read_bytes())
     target = folder / f"{digest.hexdigest()[:32]}-{scalar}.so"
     if not target.exists():

@@ -2,6 +2,7 @@
 
 from dyncore.network._config import DynamicConfig, Subnet
 from dyncore.network._folder import read_layout, read_tensors
+from dyncore.network._independent import check_independent
 from dyncore.network._info import ModelInfo
 from dyncore.network._layout import check_layout
 from dyncore.network._nested import begins, start_subnets
@@ -20,6 +21,7 @@ __all__ = [
     "Site",
     "Subnet",
     "begins",
+    "check_independent",
     "check_layout",
     "from_pretrained",
     "load_weights",

@@ -85,13 +85,13 @@ def differences(found: Layout, wanted: Layout) -> list[str]:
     return problems
 
 
-def require(problems: Iterable[str], source: str) -> None:
+def require(problems: Iterable[str], source: str, what: str = "weights") -> None:
     """Raise :class:`dyncore.ModelFileError` with the first problems, if there are any."""
     listed = sorted(problems)
     if listed:
         more = f"; and {len(listed) - 8} more" if len(listed) > 8 else ""
         raise ModelFileError(
-            f"the weights of {source} do not fit the model: {'; '.join(listed[:8])}{more}"
+            f"the {what} of {source} do not fit the model: {'; '.join(listed[:8])}{more}"
         )
 
 

@@ -17,6 +17,7 @@ from dyncore.gating import BlindRouter, Decision, ExecutionPath, FrozenGate, is_
 from dyncore.hub import find_folder, push_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import save_folder
+from dyncore.network._independent import check_independent
 from dyncore.network._info import ModelInfo, describe
 from dyncore.network._nested import load_once, save_once, share, subnet_logits
 from dyncore.network._output import FeatureMaps, Output
@@ -200,7 +201,7 @@ class DynamicNetwork(nn.Module):
         describes, e.g. since a layer was replaced: it could not be loaded.
         """
         weights = unwrapped(self.state_dict())
-        check_loadable(DynamicNetwork, self.config, self.info, weights)
+        check_loadable(self, DynamicNetwork, self.config, self.info, weights)
         save_folder(folder, describe(self.config, self.info), weights)
 
     @classmethod
@@ -424,4 +425,5 @@ def run_skipped(
     """
     if model.training:
         raise ValueError("run_skipped needs a model in evaluation: call model.eval() first")
+    check_independent(model)
     return model.walk(images, _run_skipped, path=path)

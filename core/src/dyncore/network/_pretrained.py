@@ -1,5 +1,6 @@
 """Saved models: what fits a configuration, when it is loaded and before it is saved."""
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -14,8 +15,9 @@ from dyncore.hub import ModelFileError
 from dyncore.network._channels import converted_preprocessing, converted_weight
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import read_config, read_layout, read_tensors
-from dyncore.network._info import FORMAT, ModelInfo
+from dyncore.network._info import FORMAT, ModelInfo, describe
 from dyncore.network._layout import check_layout, check_sizes, differences, layout_of, require
+from dyncore.network._replaced import replaced, unsavable
 from dyncore.parts import as_saved, decode, look_up
 
 logger = logging.getLogger("dyncore")
@@ -96,21 +98,44 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], source: str) -> N
 
 
 def check_loadable(
-    build: Build[Network], config: DynamicConfig, info: ModelInfo, tensors: Mapping[str, Tensor]
+    network: nn.Module,
+    build: Build[Network],
+    config: DynamicConfig,
+    info: ModelInfo,
+    tensors: Mapping[str, Tensor],
 ) -> None:
-    """Raise ValueError for weights that are not those of the configuration.
+    """Raise ValueError for a network that is not what the configuration describes.
 
-    So it is when a layer was replaced: saved, they could not be loaded.
+    So it is when a layer was replaced: saved, it could not be loaded, or would answer otherwise.
     """
+    built: list[Network] = []
+
+    def build_once() -> Network:
+        built.append(build(config, info))
+        return built[0]
+
     try:
-        _check_classes(config, info)
-        check_layout(lambda: build(config, info), layout_of(tensors), "this network")
+        _check_read(config, info)
+        require(unsavable(tensors), "this network")
+        check_layout(build_once, layout_of(tensors), "this network")
+        require(replaced(network, built[0]), "this network", "modules")
     except ValueError as error:
         raise ValueError(
             f"nothing is saved, since from_pretrained could not load it: {error}. model.config and "
             "model.info must describe the network as it is: for a head of N classes use "
-            "create_model(..., num_classes=N) or from_pretrained(..., num_classes=N)"
+            "create_model(..., num_classes=N) or from_pretrained(..., num_classes=N); what "
+            "else is changed put back, build by a part of your own, or keep by torch.save"
         ) from error
+
+
+def _check_read(config: DynamicConfig, info: ModelInfo) -> None:
+    """Raise ValueError if a configuration does not come back from its file as what it is."""
+    written = json.loads(json.dumps(describe(config, info)))
+    if _read(written, "this network")[0] != config:
+        raise ValueError(
+            "config.json would describe another network: one of its parts has the name of "
+            "another installed part, or fields that are no plain values"
+        )
 
 
 def _read(saved: dict[str, Any], source: str) -> tuple[DynamicConfig, ModelInfo]:

@@ -14,6 +14,7 @@ A check returns nothing, or raises AssertionError that says what was found and w
 
 from dyncore.testing._case import Case
 from dyncore.testing._checks import CHECKS, Check
+from dyncore.testing._dry_run import check_dry_run
 from dyncore.testing._evaluation import check_batch_mates, check_determinism
 from dyncore.testing._gradients import check_gradients
 from dyncore.testing._precision import check_bf16
@@ -28,6 +29,7 @@ __all__ = [
     "check_batch_mates",
     "check_bf16",
     "check_determinism",
+    "check_dry_run",
     "check_engine",
     "check_gradients",
     "check_macs",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from dyncore.testing._case import Case
+from dyncore.testing._dry_run import check_dry_run
 from dyncore.testing._evaluation import check_batch_mates, check_determinism
 from dyncore.testing._gradients import check_gradients
 from dyncore.testing._precision import check_bf16
@@ -25,4 +26,5 @@ CHECKS: tuple[Check, ...] = (
     check_saving,
     check_processes,
     check_bf16,
+    check_dry_run,
 )

@@ -9,6 +9,7 @@ import torch
 
 from dyncore.engine.native import _structs as structs
 from dyncore.engine.plan import ActivationKind
+from dyncore.native import check_layout as check_structs
 from dyncore.native import load
 
 SOURCE = Path(__file__).parent / "cpp" / "network.cpp"
@@ -33,17 +34,6 @@ CONSTANTS = {
     "MAX_EARLIER": MAX_EARLIER,
 }
 """Those that the C++ has, too."""
-
-
-class _Entry(ctypes.Structure):
-    """See layout.h: a struct's field, a whole struct (no field), or a constant (no struct)."""
-
-    _fields_ = (
-        ("struct", ctypes.c_char_p),
-        ("field", ctypes.c_char_p),
-        ("offset", ctypes.c_int64),
-        ("size", ctypes.c_int64),
-    )
 
 
 @functools.cache
@@ -78,35 +68,6 @@ def check_layout(
 ) -> None:
     """Raises RuntimeError, with the name of what differs, unless ``code`` has the same layout.
 
-    Compared are each struct's size, the names, places and sizes of its fields, and constants.
+    See :func:`dyncore.native.check_layout`.
     """
-    compiled = _compiled_layout(code)
-    ours: dict[str, object] = {
-        structure.__name__: {
-            "": (0, ctypes.sizeof(structure)),
-            **{
-                name: (getattr(structure, name).offset, getattr(structure, name).size)
-                for name, *_ in structure._fields_
-            },
-        }
-        for structure in structures
-    }
-    ours |= {name: {"": (int(value), 0)} for name, value in constants.items()}
-    for name in sorted(compiled.keys() | ours.keys()):
-        if compiled.get(name) != ours.get(name):
-            raise RuntimeError(
-                f"{name} of the compiled engine does not fit Python's: it is {compiled.get(name)} "
-                f"there (field: place, size) and {ours.get(name)} here"
-            )
-
-
-def _compiled_layout(code: ctypes.CDLL) -> dict[str, dict[str, tuple[int, int]]]:
-    code.layout_entries.restype = ctypes.c_int64
-    code.layout.restype = ctypes.POINTER(_Entry * code.layout_entries())
-    layout: dict[str, dict[str, tuple[int, int]]] = {}
-    for entry in code.layout().contents:
-        layout.setdefault(entry.struct.decode(), {})[entry.field.decode()] = (
-            entry.offset,
-            entry.size,
-        )
-    return layout
+    check_structs(code, structures, constants, what="the compiled engine")

@@ -12,7 +12,7 @@ from dyncore.gating import GateWeights, RouterWeights, is_plain
 
 def supported(plan: Plan) -> bool:
     """Whether all of its blocks can run in compiled code."""
-    return all(map(_supports, plan.blocks))
+    return all(block.module is None and _supports(block) for block in plan.blocks)
 
 
 def routes(plan: Plan) -> bool:

@@ -1,5 +1,6 @@
 """What there is to run, for any device: nothing here knows how."""
 
+from dyncore.engine.plan._fold import agree
 from dyncore.engine.plan._layers import (
     ActivationKind,
     FoldedHead,
@@ -19,5 +20,6 @@ __all__ = [
     "FoldedStem",
     "Plan",
     "activate",
+    "agree",
     "plan",
 ]

@@ -5,10 +5,11 @@ something else than zeros) stays a module and runs as it is.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from dyncore.backbones import Backbone, HeadLayers, StemLayers
 from dyncore.blocks import (
@@ -48,9 +49,23 @@ def fold(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | None:
         return None
     if not is_plain(norm, nn.BatchNorm2d, nn.SyncBatchNorm) or norm.running_mean is None:
         return None
-    exact_conv, exact_norm = copy.deepcopy(conv).double(), copy.deepcopy(norm).double()
-    folded = fuse_conv_bn_eval(exact_conv.eval(), exact_norm.eval())
-    return folded.to(conv.weight.dtype).requires_grad_(False)
+    weight, bias = fuse_conv_bn_weights(
+        conv.weight.double(),
+        _double(conv.bias),
+        _double(norm.running_mean),
+        _double(norm.running_var),
+        norm.eps,
+        _double(norm.weight),
+        _double(norm.bias),
+    )
+    folded, dtype = copy.deepcopy(conv), conv.weight.dtype
+    folded.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+    folded.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
+    return folded
+
+
+def _double(values: Tensor | None) -> Any:
+    return None if values is None else values.double()
 
 
 def fold_layer(layer: Layer) -> FoldedLayer | None:

@@ -1,13 +1,13 @@
 """What there is to run: a trained network as stem, routers, gates, folded paths and head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from dyncore.blocks import GatedBlock, Path
+from dyncore.blocks import GatedBlock, PadShortcut, Path
 from dyncore.data import Preprocessing
 from dyncore.engine.plan._fold import (
     agree,
@@ -25,6 +25,7 @@ from dyncore.engine.plan._layers import (
     PlannedActivation,
     normalized,
 )
+from dyncore.engine.plan._refused import check_runs
 from dyncore.gating import (
     Decision,
     Gate,
@@ -33,6 +34,7 @@ from dyncore.gating import (
     RouterState,
     RouterWeights,
     describes,
+    does_more,
     is_plain,
 )
 from dyncore.network import DynamicNetwork
@@ -62,6 +64,9 @@ class BlockPlan:
     """Whether the block before ended in the same activation, so that to skip is to do nothing."""
     in_size: tuple[int, int, int]
     out_size: tuple[int, int, int]
+    module: GatedBlock | None = None
+    """The block itself, where it is more than a GatedBlock and runs as a module, every path
+    weighted by its decision; None: its parts run."""
 
     @property
     def keeps_input(self) -> bool:
@@ -84,6 +89,31 @@ class Plan:
     blocks: tuple[BlockPlan, ...]
     head: FoldedHead | Callable[[Tensor], Tensor]
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What runs as a module, since its weights do not tell what it computes."""
+        ends = {"stem": (self.stem, FoldedStem), "head": (self.head, FoldedHead)}
+        named = [name for name, (part, folded) in ends.items() if not isinstance(part, folded)]
+        for index, block in enumerate(self.blocks):
+            named += [f"block {index}{part}" for part in _modules(block)]
+        return tuple(named)
+
+
+def _modules(block: BlockPlan) -> Iterator[str]:
+    if isinstance(block.router, Router):
+        yield " router"
+    if isinstance(block.gate, Gate):
+        yield " gate"
+    if block.module is not None:
+        yield ""
+        return
+    known = (nn.Identity, nn.Conv2d, PadShortcut)
+    if block.shortcut is not None and not is_plain(block.shortcut, *known):
+        yield " shortcut"
+    for n, path in enumerate(block.paths):
+        if isinstance(path, Path):
+            yield f" path {n}"
+
 
 @torch.no_grad()
 def plan(
@@ -100,8 +130,7 @@ def plan(
     disagree, the modules run. With ``first`` it is the plan of a static network's rest: ``image``
     is what the block of that number is given, and its stem is a copy.
     """
-    if any(not path.names for site in model.sites for path in site.block.paths):
-        raise ValueError("the engine does not run networks from which paths were removed")
+    check_runs(model)
     backbone = model.backbone
     if preprocessing is not None:
         image = preprocessing.normalize(image)
@@ -133,6 +162,7 @@ def plan(
                 input_activated=isinstance(activation, ActivationKind) and activation in unchanged,
                 in_size=(x.shape[1], x.shape[2], x.shape[3]),
                 out_size=(out.shape[1], out.shape[2], out.shape[3]),
+                module=None if is_plain(block, GatedBlock) else block,
             )
         )
         x = out
@@ -159,7 +189,8 @@ def _router(
 ) -> tuple[RouterWeights | Router, RouterState]:
     """The router to run, and the state after it."""
     feature, after = router(pooled, state)
-    weights = router.as_weights() if describes(router, "as_weights", "forward") else None
+    told = describes(router, "as_weights", "forward") and not does_more(router)
+    weights = router.as_weights() if told else None
     if weights is None:
         return router, after
     ours, our_state = weights(pooled, state)
@@ -169,7 +200,8 @@ def _router(
 
 def _gate(gate: Gate) -> GateWeights | Gate:
     """Not compared: rounding may turn a decision."""
-    weights = gate.as_weights() if describes(gate, "as_weights", "forward") else None
+    told = describes(gate, "as_weights", "forward") and not does_more(gate)
+    weights = gate.as_weights() if told else None
     return gate if weights is None else weights
 
 

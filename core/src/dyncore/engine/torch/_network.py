@@ -34,6 +34,11 @@ class TorchBlock(BlockRunner):
         pooled: Tensor | None = None,
     ) -> Tensor:
         """See :meth:`BlockRunner.run`; ``x`` stays as it is."""
+        if self.plan.module is not None:
+            out = self.plan.module(x, decision)
+            if pooled is not None:
+                pooled.copy_(out.mean((2, 3)))
+            return out
         total = self._shortcut(x)
         if decision is None:
             for path in self.paths:

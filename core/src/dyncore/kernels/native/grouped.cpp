@@ -11,8 +11,10 @@
 // stay in registers while all taps and output channels go by, and each weight that is loaded serves
 // P pixels.
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
+#include "entries.h"
 #include "vector.h"
 
 static_assert(sizeof(real) == 4, "two numbers are read as one of 64 bits");
@@ -88,6 +90,21 @@ static void tile(const Shape& s, const real* from, const real* weight, int64_t g
     if (group + 1 < s.groups) std::memcpy(to + s.inputs, sorted + HALF, some);
   }
 }
+
+constexpr LayoutEntry LAYOUT[] = {
+    STRUCT(Shape),
+    FIELD(Shape, images),
+    FIELD(Shape, height),
+    FIELD(Shape, width),
+    FIELD(Shape, groups),
+    FIELD(Shape, inputs),
+    FIELD(Shape, outputs),
+};
+
+// See entries.h.
+extern "C" const LayoutEntry* layout() { return LAYOUT; }
+
+extern "C" int64_t layout_entries() { return std::size(LAYOUT); }
 
 extern "C" void grouped_input_gradient(const Shape* shape, const real* grad, const real* weight,
                                        real* out) {

@@ -6,9 +6,11 @@
 // thread in float64.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 #include <vector>
 
+#include "entries.h"
 #include "passes.h"
 
 typedef std::vector<double> Doubles;
@@ -85,7 +87,32 @@ static Found find_gradients(const Maps& maps, const Norm& norm, int64_t c, doubl
   return {scale, of_g, slope, -spread * of_g - slope * norm.mean[c]};
 }
 
+constexpr LayoutEntry LAYOUT[] = {
+    STRUCT(Maps),
+    FIELD(Maps, images),
+    FIELD(Maps, pixels),
+    FIELD(Maps, channels),
+    FIELD(Maps, paths),
+    FIELD(Maps, slices),
+
+    STRUCT(Norm),
+    FIELD(Norm, scale),
+    FIELD(Norm, shift),
+    FIELD(Norm, mean),
+    FIELD(Norm, variance),
+    FIELD(Norm, eps),
+
+    STRUCT(Weights),
+    FIELD(Weights, values),
+    FIELD(Weights, each),
+};
+
 extern "C" {
+
+// See entries.h.
+const LayoutEntry* layout() { return LAYOUT; }
+
+int64_t layout_entries() { return std::size(LAYOUT); }
 
 // See CompiledWeightedNorm.
 void weighted_forward(const Maps* maps, const real* x, const real* shortcut, const Norm* norm,

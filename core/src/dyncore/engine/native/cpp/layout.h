@@ -1,25 +1,12 @@
-// The layout of the structs that Python fills, and constants that it has, too. Python compares this
-// table with its own when the library is loaded: one field more here or there would shift all others
-// without a word.
+// The layout of the structs that Python fills, and constants that it has, too; see entries.h.
 #pragma once
-
-#include <cstddef>
 
 #include "block.h"
 #include "decide.h"
+#include "entries.h"
 #include "head.h"
 #include "network.h"
 #include "stem.h"
-
-// A field of a struct; a whole struct, whose field is ""; or a constant, whose size is 0.
-struct LayoutEntry {
-  const char *structure, *field;
-  int64_t offset, size;  // bytes; of a constant: its value
-};
-
-#define STRUCT(S) {#S, "", 0, sizeof(S)}
-#define FIELD(S, F) {#S, #F, offsetof(S, F), sizeof(S::F)}
-#define CONSTANT(C) {#C, "", C, 0}
 
 constexpr LayoutEntry LAYOUT[] = {
     STRUCT(Map),
