@@ -61,7 +61,8 @@ def test_an_unknown_part_without_a_package_lists_what_is_known(saved, damage, re
     damage("network", "router", "name", value="echo")
 
     with pytest.raises(
-        dyncore.ModelFileError, match="unknown router 'echo'; installed routers: context, identity"
+        dyncore.ModelFileError,
+        match="unknown router 'echo'; installed routers: codebook, context, identity",
     ):
         dyncore.from_pretrained(saved)
 

@@ -69,7 +69,9 @@ def begins(small: "DynamicNetwork", whole: "DynamicNetwork") -> bool:
         and len(pairs) == len(small.backbone.blocks) < len(whole.backbone.blocks)
         and stem is not None
         and whole_stem is not None
-        and stem.layer == whole_stem.layer
+        and stem.layer.conv is whole_stem.layer.conv
+        and stem.layer.norm is whole_stem.layer.norm
+        and type(stem.layer.activation) is type(whole_stem.layer.activation)
         and all(_tensors(mine) == _tensors(theirs) for mine, theirs in pairs)
     )
 

@@ -42,7 +42,8 @@ def load_pretrained(
     dtype = check_layout(lambda: build(config, info), read_layout(folder), str(folder))
     model = build(config, info).to(dtype)
     load_weights(model, read_tensors(folder), str(folder))
-    classes, channels = num_classes or config.num_classes, config.backbone.in_channels
+    classes = config.num_classes if num_classes is None else num_classes
+    channels = config.backbone.in_channels
     if (changed := classes != config.num_classes) or in_chans not in (None, channels):
         wanted = channels if in_chans is None else in_chans
         other = replace(
