@@ -39,8 +39,8 @@ class Settings:
 def changes(now: Any, then: Any, option: str = "") -> Iterator[str]:
     """What a configuration ``now`` sets otherwise than its record ``then``, which is JSON types.
 
-    Reads ``option = new (old)``. A field that the record lacks was added since, and had its default
-    value then. A recipe's name and source are not compared.
+    Reads ``option = new (old)``. A field that the record lacks was added since, and meant its
+    default then, or what the part says of its absence. A recipe's name and source are not compared.
     """
     if is_dataclass(now) and isinstance(then, Mapping):
         yield from _fields(now, then, option)
@@ -68,7 +68,7 @@ def _fields(now: Any, then: Mapping[str, Any], option: str) -> Iterator[str]:
         value, inner = getattr(now, name), _inner(option, name)
         if name in then:
             yield from changes(value, then[name], inner)
-        elif value != _default(field):
+        elif value != getattr(now, "when_absent", {}).get(name, _default(field)):
             yield f"{inner} = {_short(value)} (not recorded)"
 
 
