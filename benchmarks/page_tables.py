@@ -7,6 +7,7 @@ Each begins with what was measured on what; the names of ``PARTS`` are those of 
 from collections.abc import Callable
 
 from page_as_printed import as_printed
+from page_campaign import means, routing
 from page_cascade import (
     cascade,
     cascade_clock,
@@ -147,6 +148,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "engine-rounding": engine_rounding,
     "export": export,
     "race": race,
+    "routing": routing,
+    "means": means,
     "cascade": cascade,
     "cascade-efficiency": cascade_efficiency,
     "cascade-clock": cascade_clock,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 
@@ -71,10 +72,19 @@ class After(Before):
     decay: float = 0.0
 
 
+@dataclass(frozen=True)
+class Grown(After):
+    """What it always did has become a field whose default is something else."""
+
+    when_absent: ClassVar[dict[str, float]] = {"decay": 0.3}
+
+
 def test_a_field_that_came_later_had_its_default():
     then = config_to_dict(Before())
     assert list(changes(After(), then)) == []
     assert list(changes(After(decay=0.5), then)) == ["decay = 0.5 (not recorded)"]
+    assert list(changes(Grown(decay=0.3), then)) == []
+    assert list(changes(Grown(), then)) == ["decay = 0.0 (not recorded)"]
     assert list(changes(Before(), config_to_dict(After()), "optimizer")) == [
         "optimizer has no decay any more"
     ]

@@ -1,17 +1,21 @@
 """Targets that open, routers that teach only themselves, norms that are measured anew."""
 
 import copy
+import json
+from dataclasses import replace
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.testing import assert_close
 
 from dyncore.cost import cost_table
 from dyncore.data import Batch, Preprocessing
-from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
-from dyncore.recipes import Phase
-from dyncore.training import RunOptions
+from dyncore.network import from_pretrained
+from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig, TeacherConfig
+from dyncore.recipes import MEANS, Phase
+from dyncore.training import RunOptions, parse_arguments, train
 from dyncore.training import _update as update_module
 from dyncore.training._recalibrate import recalibrate
 from dyncore.training._trainer import Trainer
@@ -104,3 +108,24 @@ def test_a_recipe_measures_norms_at_its_end(vanilla, tmp_path):
     for key, before in states[0].items():
         new = key.startswith("backbone") and ("running" in key or key.endswith("tracked"))
         assert torch.equal(before, states[1][key]) is not new, key
+
+
+def test_all_means_together_train(tmp_path):
+    """Half an epoch of a network that listens to another one and takes one of two paths."""
+    tiny = ("--network.backbone.depths", "1", "2", "--network.backbone.widths", "4", "8")
+    usual = (*tiny, "--batch-size", "240", "--epochs", "0.5")
+    teacher = parse_arguments("static-resnet20-digits", usual, prog="test")
+    trained = train(teacher.recipe, RunOptions(epochs=0.2, output=str(tmp_path)))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    name = "vanilla-resnet20-digits-b0.5" + "".join(f"+{m}" for m in MEANS if "book" not in m)
+    recipe = parse_arguments(f"{name}+codebook2", usual, prog="test").recipe
+    part = TeacherConfig(model=str(trained.model))
+    recipe = replace(recipe, objective={**recipe.objective, "teacher": part})
+    done = train(recipe, RunOptions(epochs=1.0, output=str(tmp_path), init=str(trained.model)))
+    rows = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
+    terms = [{key for key in row if key.startswith("train/")} for row in rows if "phase" in row]
+    taught = {"train/classification", "train/full", "train/taught", "train/teacher"}
+    assert taught <= terms[0] | terms[-1]
+    assert "train/flops" in terms[-1]
+    assert done.evaluation.metrics()["distinct_paths"] <= 2
+    assert from_pretrained(done.model).config == recipe.network

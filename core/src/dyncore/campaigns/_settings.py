@@ -40,9 +40,9 @@ class Settings:
 def changes(now: Any, then: Any, option: str = "") -> Iterator[str]:
     """What a configuration ``now`` sets otherwise than its record ``then``, which is JSON types.
 
-    Reads ``option = new (old)``. A field that the record lacks was added since, and had its default
-    value then, or what its absence means in saved models. A recipe's name and source are not
-    compared, nor which model it has to start from: what it did start from is.
+    Reads ``option = new (old)``. A field that the record lacks was added since, and meant its
+    default then, or what the part says of its absence. A recipe's name and source are not compared,
+    nor which model it has to start from: what it did start from is.
     """
     if is_dataclass(now) and isinstance(then, Mapping):
         yield from _fields(now, then, option)
@@ -70,7 +70,7 @@ def _fields(now: Any, then: Mapping[str, Any], option: str) -> Iterator[str]:
         value, inner = getattr(now, name), _inner(option, name)
         if name in then:
             yield from changes(value, then[name], inner)
-        elif value not in (_default(field), _when_absent(now, field)):
+        elif value != _when_absent(now, field):
             yield f"{inner} = {_short(value)} (not recorded)"
 
 

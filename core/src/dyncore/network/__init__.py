@@ -1,6 +1,7 @@
 """The dynamic network: its two plain forms of running, and how it is saved and loaded."""
 
 from dyncore.network._config import DynamicConfig, Subnet
+from dyncore.network._divide import divide
 from dyncore.network._folder import read_layout, read_tensors
 from dyncore.network._independent import check_independent
 from dyncore.network._info import ModelInfo
@@ -23,6 +24,7 @@ __all__ = [
     "begins",
     "check_independent",
     "check_layout",
+    "divide",
     "from_pretrained",
     "load_weights",
     "read_layout",

@@ -8,7 +8,14 @@ from accelerate import Accelerator
 from dyncore.data import Dataset, Loader, MemorySplit, Split, sketch
 from dyncore.gating import config_to_dict
 from dyncore.hub import find_folder
-from dyncore.network import DynamicNetwork, ModelInfo, load_weights, read_tensors, start_subnets
+from dyncore.network import (
+    DynamicNetwork,
+    ModelInfo,
+    divide,
+    load_weights,
+    read_tensors,
+    start_subnets,
+)
 from dyncore.recipes import Recipe
 from dyncore.training._options import RunOptions
 
@@ -105,6 +112,7 @@ def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Dynami
             for key, tensor in tensors.items()
             if key.startswith("backbone.")
         }
+        backbone = divide(backbone, model.backbone)
         if recipe.network.frozen:  # what is not there needs no weights
             backbone = {name: backbone[name] for name in backbone if name in there}
         load_weights(model.backbone, backbone, options.init)

@@ -1,0 +1,69 @@
+"""A network whose blocks are split starts as the static network whose weights it is given."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from dyncore.blocks import Granularity
+from dyncore.network import DynamicNetwork, divide
+
+
+def split(static: DynamicNetwork, paths: int, **changes) -> DynamicNetwork:
+    config = replace(static.config, granularity=Granularity(paths=paths), **changes)
+    found = DynamicNetwork(config).double().eval()
+    weights = divide(static.backbone.state_dict(), found.backbone)
+    found.backbone.load_state_dict({n: weights[n] for n in found.backbone.state_dict()})
+    return found
+
+
+def test_all_paths_together_are_the_static_network(networks, images):
+    static = networks["static"]
+    found = split(static, 2)
+    assert len(found.backbone.blocks[0].paths) == 2
+    assert_close(found(images).logits, static(images).logits)
+
+
+def test_in_training_uncorrelated_paths_keep_the_size_of_the_sum(networks):
+    """Of a block whose two halves see independent noise."""
+    torch.manual_seed(0)
+    static = networks["static"]
+    block, halves = static.backbone.blocks[0], split(static, 2).backbone.blocks[0].train()
+    x = torch.randn(64, block.paths[0].layers[0].conv.in_channels, 16, 16).double()
+    whole = block.train()(x)
+    block.eval()
+    ratio = (halves(x) - x.relu()).std() / (whole - x.relu()).std()
+    assert 0.6 < ratio < 1.5
+
+
+def test_paths_take_turns_by_the_size_of_channels(networks):
+    static = networks["static"]
+    (first, second) = split(static, 2).backbone.blocks[0].paths
+    sizes = [path.layers[0].norm.weight.detach().abs() for path in (first, second)]
+    assert (sizes[0] >= sizes[1]).all()
+    together = torch.cat(sizes).sort().values
+    own = static.backbone.blocks[0].paths[0].layers[0].norm.weight.detach().abs()
+    assert_close(together, own.sort().values)
+
+
+def test_a_frozen_split_network_takes_what_is_there(networks, images):
+    static = networks["static"]
+    kept = (True, False) * len(static.backbone.blocks)
+    found = split(static, 2, frozen=kept)
+    assert found(images).path.on[0].tolist() == list(kept)
+
+
+def test_weights_that_fit_come_back_as_they_are(networks):
+    for name in ("static", "n2-basic"):
+        weights = networks[name].backbone.state_dict()
+        assert divide(weights, networks[name].backbone).keys() == weights.keys()
+
+
+def test_bottlenecks_are_refused(networks):
+    network = networks["n3-bottleneck"]
+    static = DynamicNetwork(
+        replace(network.config, router=None, gate=None, granularity=Granularity())
+    )
+    with pytest.raises(ValueError, match="only blocks of two convolutions"):
+        divide(static.backbone.state_dict(), network.backbone)
