@@ -17,8 +17,8 @@ RECIPE = "vanilla-resnet20-digits-b0.5"
     [
         (
             ["tain"],
-            "dyn: unknown command 'tain'; commands are list, train, reproduce, eval, bench, "
-            "cascade, export, push",
+            "dyn: unknown command 'tain'; commands are list, show, train, reproduce, eval, "
+            "bench, cascade, export, push",
         ),
         (["list", "layers"], "dyn: dyn list takes one of methods, models, recipes and a prefix"),
         (["list", "models", "a", "b"], "dyn: dyn list takes one of methods, models, recipes"),
