@@ -186,7 +186,7 @@ METHODS = {
     "spnet": ["spnet-resnet110-cifar10-b0.6", "spnet-resnet110-cifar10-b0.6-tuned"],
 }
 EVERY = [name for names in METHODS.values() for name in names] + [
-    "cdb-mobilenetv2-n2-imagenet-b0.7"
+    "cdb-mobilenetv2-1.4-n2-imagenet-b0.7"
 ]
 SWITCH = re.compile(r"`(--(?:network|objective|optimizer|phases|batch-size)[^`]*)`")
 

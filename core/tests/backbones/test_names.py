@@ -55,7 +55,7 @@ def test_gmacs_of_the_static_backbones(name, size, classes, printed):
         ("resnet50", 4, "25.83"),
         ("resnet101", 2, "42.77"),
         ("mobilenetv2", 2, "3.57"),
-        ("mobilenetv2-1.4", 2, "6.19"),
+        ("mobilenetv2-1.4", 2, "6.17"),
     ],
 )
 def test_parameters_of_the_networks_of_cdb_and_dmnn(name, paths, millions):

@@ -20,6 +20,7 @@ def test_config_to_dict_names_parts_and_gives_json_types():
     assert as_dict == {
         "backbone": {
             "name": "resnet",
+            "in_channels": 3,
             "block": "basic",
             "depths": [1, 1],
             "widths": [4, 8],
