@@ -25,6 +25,7 @@ TERMS = {
     "dmnn": {"classification", "rate", "flops", "category"},
     "spnet": {"classification", "rate", "exits", "path", "logits", "evolution"},
     "lcnet": {"classification", "flops"},
+    "nested": {"classification", "nested", "distilled"},
 }
 """What the routed phase of a method must have compared."""
 

@@ -20,7 +20,8 @@ def race(monkeypatch):
 
 
 def test_every_method_starts_with_its_short_recipe(race):
-    assert sorted(name.partition("-")[0] for name in race.RECIPES) == sorted(list_methods())
+    routed = sorted({*list_methods()} - {"nested"})  # which has one path for every image
+    assert sorted(name.partition("-")[0] for name in race.RECIPES) == routed
     assert {find_recipe(name).source.setup for name in race.RECIPES} == {"short"}
     assert len({find_recipe(name).batch_size for name in race.RECIPES}) == 1
 

@@ -26,6 +26,7 @@ from dyncore.training import _trainer as trainer_module
 
 RECIPES = (
     "static-resnet20-digits",
+    "nested-resnet20-digits",
     "vanilla-resnet20-digits-b0.5",
     "rdinet-resnet20-digits-b0.6",
     "cdb-resnet20-n2-digits-b0.6",

@@ -88,7 +88,12 @@ def test_config_json_says_what_it_is(saved, model):
     }
     assert config["network"]["num_classes"] == 5
     assert config["network"]["router"]["name"] == "short-range"
-    assert config["network"]["gate"] == {"name": "gumbel-softmax", "temperature": 0.7}
+    assert config["network"]["gate"] == {
+        "name": "gumbel-softmax",
+        "temperature": 0.7,
+        "initial_weights": "torch",
+        "initial_biases": None,
+    }
     assert config["network"]["backbone"]["depths"] == [1, 2]
     assert load_file(saved / "model.safetensors").keys() == model.state_dict().keys()
 
