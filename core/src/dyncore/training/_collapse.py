@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dyncore.cost import CostTable
-from dyncore.gating import ExecutionPath
+from dyncore.gating import Decision, ExecutionPath
 
 
 @torch.no_grad()
@@ -17,14 +17,13 @@ def executed_share(path: ExecutionPath) -> Float[Tensor, "total"]:
     evaluated = path.noise_free
     if path.channel_on is None:
         return evaluated.weight.mean(0)
-    return torch.cat(
-        [
-            decision.weight.mean(0)
-            if (channels := decision.channels) is None
-            else (decision.weight * channels.weight.mean(1, keepdim=True)).mean(0)
-            for decision in evaluated
-        ]
-    )
+    return torch.cat([_executed(decision) for decision in evaluated])
+
+
+def _executed(decision: Decision) -> Float[Tensor, "path"]:
+    if decision.channels is None:
+        return decision.weight.mean(0)
+    return (decision.weight * decision.channels.weight.mean(1, keepdim=True)).mean(0)
 
 
 class CollapseWatch:
