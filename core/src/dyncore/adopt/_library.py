@@ -5,10 +5,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from dyncore.data import Preprocessing
 
@@ -106,6 +108,20 @@ def _torchvision(library: Library, pretrained: bool) -> LibraryNetwork:
     return LibraryNetwork(network, preprocessing, names if usable else None)
 
 
+class _NothingDrawn(TorchFunctionMode):
+    """Weights without memory are not drawn: for that, torch would import its compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "uniform_"):
+            weight = args[0] if args else kwargs["tensor"]
+            if weight.is_meta:
+                return weight
+        return func(*args, **kwargs)
+
+
 @contextmanager
 def _weightless() -> Iterator[None]:
     """Where the meta device is asked for, put weights there, and nothing else.
@@ -126,7 +142,7 @@ def _weightless() -> Iterator[None]:
 
     hook = register_module_parameter_registration_hook(to_meta)  # type: ignore[arg-type]
     try:
-        with torch.device("cpu"):
+        with torch.device("cpu"), _NothingDrawn():
             yield
     finally:
         hook.remove()
