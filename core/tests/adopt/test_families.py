@@ -13,7 +13,7 @@ from dyncore.cost import count_macs
 from dyncore.gating import ExecutionPath
 
 FAMILIES = {
-    # network: (height and width, residual branches, how many become dynamic)
+    # network: (height and width, residual branches, all of which become dynamic)
     "torchvision:resnet18": (32, 8),
     "torchvision:resnext50_32x4d": (32, 16),
     "torchvision:wide_resnet50_2": (32, 16),
