@@ -21,6 +21,7 @@ ROOMS = {
             ("parts",),
             ("network",),
             ("registry",),
+            ("adopt",),
             ("cost",),
             ("objectives",),
             ("cascade",),

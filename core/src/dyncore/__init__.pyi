@@ -1,5 +1,6 @@
 """What dyncore exports, for type checkers and for ``lazy_loader``."""
 
+from . import adopt as adopt
 from . import backbones as backbones
 from . import blocks as blocks
 from . import cascade as cascade
@@ -11,6 +12,8 @@ from . import hub as hub
 from . import network as network
 from . import parts as parts
 from . import registry as registry
+from .adopt import AdoptError as AdoptError
+from .adopt import make_dynamic as make_dynamic
 from .cascade import Cascade as Cascade
 from .cascade import from_pretrained as from_pretrained
 from .cost import CostTable as CostTable

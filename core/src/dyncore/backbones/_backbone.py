@@ -45,22 +45,20 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def stem(
         self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+    ) -> Float[Tensor, "batch *map"]:
         """What runs before the first block."""
 
     @abstractmethod
-    def head(
-        self, x: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch classes"]:
+    def head(self, x: Float[Tensor, "batch *map"]) -> Float[Tensor, "batch classes"]:
         """What runs after the last block: logits."""
 
     def trunk(
         self,
-        x: Float[Tensor, "batch channel height width"],
+        x: Float[Tensor, "batch *map"],
         *,
         route: Route | None = None,
         stages: int | None = None,
-    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+    ) -> Float[Tensor, "batch *out_map"]:
         """The blocks of the first so many stages, one after the other; None: of all."""
         count = len(self.stages) if stages is None else bisect_left(self.stages, stages)
         return run_blocks(self.blocks[:count], x, route)

@@ -14,6 +14,7 @@ from dyncore.blocks._block import (
     PadShortcut,
     PathBuilder,
     ProjectionShortcut,
+    mean_over_places,
 )
 from dyncore.blocks._path import Layer, Norm, Path
 from dyncore.blocks._split import Granularity, bottleneck_width, even_width
@@ -34,6 +35,7 @@ __all__ = [
     "does_nothing",
     "even_width",
     "identity",
+    "mean_over_places",
     "rectifies",
     "rectifies_to_six",
 ]

@@ -63,6 +63,9 @@ class GatedBlock(nn.Module):
     """Asked before the block runs as it stands. A function of a module, so that copies and pickles
     of the block have it, too; ``dyncore.kernels`` puts it here for training."""
 
+    channel_axis: int = 1
+    """Of its input: 1, or -1 for sequences of tokens and maps with channels last."""
+
     def __init__(
         self,
         paths: list[PathBuilder],
@@ -95,25 +98,29 @@ class GatedBlock(nn.Module):
     @property
     def gated_channels(self) -> int:
         """Output channels of the first convolution: what channel gating decides."""
-        return self.paths[0].layers[0].conv.out_channels
+        return self.paths[0].gated_channels
+
+    def pool(self, x: Float[Tensor, "batch *map"]) -> Float[Tensor, "batch channel"]:
+        """What a router reads: the mean over pixels, or over tokens."""
+        return mean_over_places(x, self.channel_axis)
 
     def remove_path(self, index: int) -> None:
         """Take a path out for good, with its parameters; it must be off for every image."""
         self.paths = (*self.paths[:index], self.paths[index].removed(), *self.paths[index + 1 :])
 
     def forward(
-        self, x: Float[Tensor, "batch channel height width"], decision: Decision | None = None
-    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        self, x: Float[Tensor, "batch *map"], decision: Decision | None = None
+    ) -> Float[Tensor, "batch *out_map"]:
         """Masked form: every path runs and is weighted. Without a decision: the static block."""
         if self.fused is not None and (out := self.fused(self, x, decision)) is not None:
             return out
         shortcut = None if self.downsample is None else self.downsample(x)
         chosen = None if decision is None else decision.channels
         channels = None if chosen is None else chosen.weight
-        kept = [n for n, path in enumerate(self.paths) if path.names]
+        kept = [n for n, path in enumerate(self.paths) if path.exists]
         residuals = [self.paths[n](x, channels) for n in kept]
         if decision is not None and residuals:
-            weights = [decision.weight[:, n, None, None, None] for n in kept]
+            weights = [_over(decision.weight[:, n], residuals[0]) for n in kept]
             if self.combine == "blend" and shortcut is not None:
                 executed = self.activation(shortcut + residuals[0])
                 weight = weights[0].to(executed.dtype)
@@ -123,8 +130,8 @@ class GatedBlock(nn.Module):
         return self.activation(functools.reduce(torch.add, terms))
 
     def run_skipped(
-        self, x: Float[Tensor, "batch channel height width"], decision: Decision | None
-    ) -> Float[Tensor, "batch out_channel out_height out_width"]:
+        self, x: Float[Tensor, "batch *map"], decision: Decision | None
+    ) -> Float[Tensor, "batch *out_map"]:
         """Skipping form, for hard decisions in evaluation: an unchosen path sees no image."""
         if decision is None:
             return self.forward(x)
@@ -140,8 +147,21 @@ class GatedBlock(nn.Module):
                 continue
             residual = _residual(path, x[images], decision.images(images))
             weight = decision.weight[images, n].to(residual.dtype)
-            out = out.index_add(0, images, residual * weight[:, None, None, None])
+            out = out.index_add(0, images, residual * _over(weight, residual))
         return self.activation(out)
+
+
+def mean_over_places(
+    x: Float[Tensor, "batch *map"], channel_axis: int = 1
+) -> Float[Tensor, "batch channel"]:
+    """The mean over all axes but those of images and channels."""
+    channels = channel_axis % x.ndim
+    return x.mean([axis for axis in range(1, x.ndim) if axis != channels])
+
+
+def _over(weight: Tensor, maps: Tensor) -> Tensor:
+    """A number per image, to multiply its map."""
+    return weight.reshape(-1, *(1,) * (maps.ndim - 1))
 
 
 def _residual(path: Path, x: Tensor, decision: Decision) -> Tensor:

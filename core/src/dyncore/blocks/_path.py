@@ -36,6 +36,21 @@ class Path:
     whole: str | None = None
     """Name of a module that is all of its layers, if there is one: it is called in their place."""
 
+    @property
+    def exists(self) -> bool:
+        """Whether it was not removed."""
+        return bool(self.names)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of its input."""
+        return self.layers[0].conv.in_channels
+
+    @property
+    def gated_channels(self) -> int:
+        """Output channels of the first convolution: what channel gating decides; 0: nothing."""
+        return self.layers[0].conv.out_channels
+
     def removed(self) -> "Path":
         """In the place of the path, whose modules leave their owner."""
         known = {name.partition(".")[0] for names in self.names for name in names if name}
@@ -45,6 +60,7 @@ class Path:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
+        """All that it computes; none: it does not tell, and is called as a whole."""
         module = self.owner.get_submodule
         return tuple(
             Layer(module(conv), module(norm), identity if act is None else module(act))  # type: ignore[arg-type]

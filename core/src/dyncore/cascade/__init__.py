@@ -1,5 +1,6 @@
 """Several networks asked in order: the images that one is unsure of go on to the next."""
 
+from dyncore.adopt import Library
 from dyncore.cascade._asked import Said, in_turn
 from dyncore.cascade._calibration import Aim, Calibration, Setting, Unit, calibration, shown, wilson
 from dyncore.cascade._cascade import Cascade
@@ -9,7 +10,7 @@ from dyncore.cascade._cost import cascade_cost_table
 from dyncore.cascade._front import Front, front
 from dyncore.cascade._kept import Kept, keys_of, predict_kept, users_cache
 from dyncore.cascade._library import library_member
-from dyncore.cascade._member import Library, Member
+from dyncore.cascade._member import Member
 from dyncore.cascade._monitor import Monitor
 from dyncore.cascade._onnx import onnx_member
 from dyncore.cascade._outcomes import Outcomes, Rule, outcomes

@@ -11,23 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dyncore.adopt import Library
 from dyncore.cascade._asked import Said
 from dyncore.cascade._rest import Rest
 from dyncore.cost import CostTable, cost_table, count_macs
 from dyncore.data import Preprocessing, transforms_v2
 from dyncore.network import DynamicNetwork, Output
-
-
-@dataclass(frozen=True, kw_only=True)
-class Library:
-    """Where a network that is not ours comes from, so that it can be saved and built again."""
-
-    package: str
-    """``timm`` or ``torchvision``."""
-    model: str
-    """The name that the package builds it by."""
-    num_classes: int
-    """Number of logits."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from dyncore.adopt import Library
 from dyncore.cascade._cascade import Cascade
 from dyncore.cascade._library import build_network
-from dyncore.cascade._member import Library, Member
+from dyncore.cascade._member import Member
 from dyncore.cascade._saving import (
     FORMAT,
     MAX_MEMBERS,

@@ -11,7 +11,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from dyncore.cascade._member import Library, Member
+from dyncore.adopt import Library
+from dyncore.cascade._member import Member
 from dyncore.cascade._policy import Policy
 from dyncore.data import Preprocessing
 from dyncore.files import replacing

@@ -25,6 +25,7 @@ def cost_table(model: nn.Module, input_size: tuple[int, int, int]) -> CostTable:
 
 
 @cost_table.register
+@torch.no_grad()
 def _of_network(model: DynamicNetwork, input_size: tuple[int, int, int]) -> CostTable:
     channels = model.config.backbone.in_channels
     if len(input_size) != 3 or input_size[0] != channels or min(input_size) < 1:
@@ -39,7 +40,7 @@ def _of_network(model: DynamicNetwork, input_size: tuple[int, int, int]) -> Cost
     for site in network.sites:
         state, router = _route(site, x, state)
         paths = tuple(
-            PathCost(_layers(path, x), site.channels if path.names else 0)
+            PathCost(_layers(path, x), site.channels if path.exists else 0)
             for path in site.block.paths
         )
         shortcut = site.block.downsample
@@ -61,7 +62,7 @@ def _route(site: Site, x: Tensor, state: RouterState) -> tuple[RouterState, int]
     def route() -> RouterState:
         if site.router is None or site.gate is None:
             return state
-        feature, after = site.router(x.mean((2, 3)), state)
+        feature, after = site.router(site.block.pool(x), state)
         site.gate(feature, relaxed=False)
         return after
 
@@ -69,6 +70,8 @@ def _route(site: Site, x: Tensor, state: RouterState) -> tuple[RouterState, int]
 
 
 def _layers(path: Path, x: Tensor) -> tuple[int, ...]:
+    if path.exists and not path.layers:
+        return (count_macs(partial(path, x)),)
     costs = []
     for conv, _, _ in path.layers:
         x, macs = trace(partial(conv, x))

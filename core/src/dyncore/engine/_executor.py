@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dyncore.blocks import mean_over_places
 from dyncore.engine.plan import BlockPlan, Plan
 from dyncore.gating import Decision, ExecutionPath, RouterState
 
@@ -80,7 +81,7 @@ def walk(network: Executor, images: Tensor, path: ExecutionPath | None) -> Part:
         scales = forced_scales
         if plan.router is not None:
             if path is None:
-                seen = x.mean((2, 3)) if pooled is None else pooled
+                seen = mean_over_places(x, plan.channel_axis) if pooled is None else pooled
                 feature, state = plan.router(seen, state)
                 decision = plan.decide(feature)
                 scales = plan.scales
@@ -101,7 +102,7 @@ def repeat_torch_router(plan: BlockPlan, x: Tensor, state: RouterState, times: i
     after = state
     assert plan.router is not None
     for _ in range(times):
-        feature, after = plan.router(x.mean((2, 3)), state)
+        feature, after = plan.router(mean_over_places(x, plan.channel_axis), state)
         plan.decide(feature)
     return after
 
@@ -109,7 +110,7 @@ def repeat_torch_router(plan: BlockPlan, x: Tensor, state: RouterState, times: i
 def _next_pool(plan: Plan, index: int, x: Tensor, seen: Tensor | None) -> Tensor | None:
     """Where a block leaves what the next router reads; images it skips keep what was seen."""
     following = plan.blocks[index + 1 : index + 2]
-    if not following or following[0].router is None:
+    if not following or following[0].router is None or following[0].channel_axis != 1:
         return None
     if seen is not None and plan.blocks[index].keeps_input:
         return seen.clone()

@@ -24,7 +24,7 @@ def run_conditionally(
     block = site.block
     if decision is None or site.frozen or block.downsample is None:
         return block(x, None if site.frozen else decision)
-    paths = [n for n, path in enumerate(block.paths) if path.names]
+    paths = [n for n, path in enumerate(block.paths) if path.exists]
     fixed = site.gate.fixed if isinstance(site.gate, FrozenGate) else (None,) * len(block.paths)
     out = block.downsample(x)
     for n in paths:

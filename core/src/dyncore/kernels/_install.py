@@ -23,7 +23,8 @@ def install_kernels(module: nn.Module) -> None:
     plain: set[GatedBlock] = set()
     for network in module.modules():
         if isinstance(network, DynamicNetwork):
-            network.pool = pool
+            if all(site.block.channel_axis == 1 for site in network.sites):
+                network.pool = pool
             if not _rectified(network):
                 plain.update(s.block for s in network.sites if s.block.combine == "blend")
     for block in module.modules():

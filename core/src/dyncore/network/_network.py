@@ -60,7 +60,7 @@ class DynamicNetwork(nn.Module):
             for index, block in enumerate(self.backbone.blocks):
                 if not block.gated:
                     continue
-                in_channels = block.paths[0].layers[0].conv.in_channels
+                in_channels = block.paths[0].in_channels
                 router = config.router.build(in_channels, len(self.routers))
                 self.routers[str(index)] = router
                 self.gates[str(index)] = config.gate.build(

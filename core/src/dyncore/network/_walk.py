@@ -53,7 +53,7 @@ class Walk:
         site, state, decision = self.sites[index], self._states[index], None
         if site.router is not None and site.gate is not None:
             if self._path is None:
-                x, pooled = (x, x.mean((2, 3))) if self._pool is None else self._pool(x)
+                x, pooled = (x, site.block.pool(x)) if self._pool is None else self._pool(x)
                 seen = pooled.detach() if self._detached else pooled
                 feature, state = site.router(seen, state)
                 heard = None if self._noise is None else self._noise[:, site.columns]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dyncore.backbones import backbone_config
+from dyncore.backbones import BackboneConfig, backbone_config
 from dyncore.gating import PartConfig, config_to_dict
 from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
 from dyncore.parts import look_up, part_config, registered
@@ -50,11 +50,23 @@ def model_config(
         num_classes = 10 if "-cifar" in backbone else 1000
     images = replace(backbone_config(backbone), in_channels=in_chans)
     config = method.configure(images, paths, num_classes)
-    return replace(
-        config,
-        router=_override("routers", config.router, router, name),
-        gate=_override("gates", config.gate, gate, name),
-    )
+    return _changed(config, name, router, gate)
+
+
+def method_config(
+    method: str,
+    backbone: BackboneConfig,
+    num_classes: int,
+    *,
+    router: Mapping[str, Any] | None = None,
+    gate: Mapping[str, Any] | None = None,
+) -> DynamicConfig:
+    """A backbone of any kind with one path per block and a method's parts, by the method's name.
+
+    ``router``, ``gate`` and errors as of :func:`create_model`.
+    """
+    found: Method = look_up("methods", method)
+    return _changed(found.configure(backbone, 1, num_classes), method, router, gate)
 
 
 def create_model(
@@ -76,6 +88,19 @@ def create_model(
         name, num_classes=num_classes, in_chans=in_chans, router=router, gate=gate
     )
     return DynamicNetwork(config, ModelInfo(method=name.partition("-")[0], model=name))
+
+
+def _changed(
+    config: DynamicConfig,
+    name: str,
+    router: Mapping[str, Any] | None,
+    gate: Mapping[str, Any] | None,
+) -> DynamicConfig:
+    return replace(
+        config,
+        router=_override("routers", config.router, router, name),
+        gate=_override("gates", config.gate, gate, name),
+    )
 
 
 def _parse(name: str) -> tuple[Method, str, int]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from dyncore.adopt import Segment, chain
 from dyncore.backbones import Backbone, HeadLayers, StemLayers
 from dyncore.blocks import (
     Activation,
@@ -76,7 +77,7 @@ def fold_layer(layer: Layer) -> FoldedLayer | None:
 
 
 def fold_path(path: Path) -> FoldedPath | None:
-    """``path`` layer by layer; None where one of them cannot be folded."""
+    """``path`` layer by layer; None where one of them cannot be folded, or it shows none."""
     if not path.is_chain:
         return None
     layers = tuple(map(fold_layer, path.layers))
@@ -86,6 +87,12 @@ def fold_path(path: Path) -> FoldedPath | None:
 
 def fold_shortcut(shortcut: nn.Module) -> nn.Conv2d | None:
     """A projection as one convolution; None where it cannot be."""
+    if is_plain(shortcut, Segment):
+        names = chain(shortcut)
+        if len(names) != 1 or names[0][2] is not None:
+            return None
+        conv, norm, _ = names[0]
+        return fold(*map(shortcut.original.get_submodule, (conv, norm)))
     if not is_plain(shortcut, ProjectionShortcut):
         return None
     return fold(shortcut.conv, shortcut.norm)

@@ -62,11 +62,13 @@ class BlockPlan:
     """Gated channels; 0: none."""
     input_activated: bool
     """Whether the block before ended in the same activation, so that to skip is to do nothing."""
-    in_size: tuple[int, int, int]
-    out_size: tuple[int, int, int]
+    in_size: tuple[int, ...]
+    out_size: tuple[int, ...]
     module: GatedBlock | None = None
     """The block itself, where it is more than a GatedBlock and runs as a module, every path
     weighted by its decision; None: its parts run."""
+    channel_axis: int = 1
+    """Of the block's input: 1, or -1 for tokens."""
 
     @property
     def keeps_input(self) -> bool:
@@ -144,7 +146,7 @@ def plan(
     for site in model.sites[first:]:
         block, router, gate = site.block, None, None
         if site.router is not None and site.gate is not None:
-            router, state = _router(site.router, x.mean((2, 3)), state)
+            router, state = _router(site.router, block.pool(x), state)
             gate = _gate(site.gate)
         out = block(x)
         kind = kind_of(block.activation)
@@ -160,9 +162,10 @@ def plan(
                 activation=activation,
                 channels=site.channels,
                 input_activated=isinstance(activation, ActivationKind) and activation in unchanged,
-                in_size=(x.shape[1], x.shape[2], x.shape[3]),
-                out_size=(out.shape[1], out.shape[2], out.shape[3]),
+                in_size=tuple(x.shape[1:]),
+                out_size=tuple(out.shape[1:]),
                 module=None if is_plain(block, GatedBlock) else block,
+                channel_axis=block.channel_axis,
             )
         )
         x = out

@@ -12,7 +12,7 @@ def check_runs(model: DynamicNetwork) -> None:
 
     Hooks on a block, or on anything in it, are all right: it runs as a module.
     """
-    if any(not path.names for site in model.sites for path in site.block.paths):
+    if any(not path.exists for site in model.sites for path in site.block.paths):
         raise ValueError("the engine does not run networks from which paths were removed")
     for name, module in model.named_modules():
         if does_more(module) and _holds_blocks(module):

@@ -51,7 +51,8 @@ class TorchBlock(BlockRunner):
                     chosen = decision.images(rows)
                     residual = self._residual(n, x[rows], chosen)
                     if scales:
-                        residual = residual * chosen.weight[:, n, None, None, None].to(x.dtype)
+                        weight = chosen.weight[:, n].to(x.dtype)
+                        residual = residual * weight.reshape(-1, *(1,) * (x.ndim - 1))
                     total = total.index_add(0, rows, residual)
         if total is not x or not self.plan.input_activated:
             total = activate(total, self.plan.activation)
@@ -119,6 +120,8 @@ class TorchNetwork(Executor):
     def stem(self, images: Tensor) -> Tensor:
         """See :meth:`Executor.stem`."""
         x = self.plan.stem(images.contiguous(memory_format=torch.channels_last))
+        if self.plan.blocks[0].channel_axis != 1:
+            return x
         return x.contiguous(memory_format=torch.channels_last)
 
     def copy(self, x: Tensor) -> Tensor:

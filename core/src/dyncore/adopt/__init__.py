@@ -1,0 +1,24 @@
+"""Anybody's network made dynamic: traced, its residual branches found and gated."""
+
+from dyncore.adopt._backbone import AdoptedBackbone, AdoptedConfig
+from dyncore.adopt._library import IMAGENET, Library, LibraryNetwork, build_library
+from dyncore.adopt._listing import Adopted, Listed
+from dyncore.adopt._make import make_dynamic
+from dyncore.adopt._path import chain
+from dyncore.adopt._segment import Segment
+from dyncore.adopt._trace import AdoptError
+
+__all__ = [
+    "IMAGENET",
+    "AdoptError",
+    "Adopted",
+    "AdoptedBackbone",
+    "AdoptedConfig",
+    "Library",
+    "LibraryNetwork",
+    "Listed",
+    "Segment",
+    "build_library",
+    "chain",
+    "make_dynamic",
+]
