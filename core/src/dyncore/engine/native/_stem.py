@@ -19,8 +19,13 @@ class NativeStem:
         image: Tensor,
         out: Maps,
         store: Store,
+        *,
+        rounds: bool,
     ) -> None:
-        """``image`` (1, C, H, W) is like those to come; ``out`` gets what the stem gives."""
+        """``image`` (1, C, H, W) is like those to come; ``out`` gets what the stem gives.
+
+        ``rounds``: a block reads a copy of it that is rounded to bfloat16.
+        """
         conv, activation = stem.layer.conv, stem.layer.activation
         channels, kernel = image.shape[1], int(conv.kernel_size[0])
         placed = store.map(tuple(image.shape[1:]), channels, kernel // 2)
@@ -36,6 +41,7 @@ class NativeStem:
             out.map,
             channels,
             stem.max_pool,
+            rounds,
             None if statistics is None else self._kept(statistics.mean),
             None if statistics is None else self._kept(statistics.std),
             ctypes.addressof(self._scratch),

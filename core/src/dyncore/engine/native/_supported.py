@@ -15,6 +15,12 @@ def supported(plan: Plan) -> bool:
     return all(block.module is None and _supports(block) for block in plan.blocks)
 
 
+def can_round(block: BlockPlan) -> bool:
+    """Whether compiled code knows all of its convolutions in bfloat16, too."""
+    layers = [layer for path in block.paths if isinstance(path, FoldedPath) for layer in path.layers]
+    return not block.channels and not any(is_depthwise(layer.conv) for layer in layers)
+
+
 def routes(plan: Plan) -> bool:
     """Whether compiled code knows all routers and gates, and needs no torch between blocks."""
     routers = [block.router for block in plan.blocks if block.router is not None]

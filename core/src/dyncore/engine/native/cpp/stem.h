@@ -10,6 +10,7 @@ struct Stem {
   const Convolution* convolution;
   Map image, convolved, out;  // `convolved` is `out` without a maximum
   int32_t channels, max_pool;
+  int32_t rounds;         // see Block
   const real *mean, *std;  // [channels]: images are normalised by them; null: they are already
   real* const* scratch;  // [threads][2]: maps `image` and `convolved`
 };
@@ -32,8 +33,8 @@ INLINE vec larger(vec a, vec b) { return b > a || b != b ? b : a; }  // NaN stay
 
 // Stride 2 over a map without negative numbers, whose zeros around it change no maximum; rows first ..
 // last of what comes out.
-static void take_max_pool(const Map& in, const real* from, const Map& out, real* to, int first,
-                         int last) {
+static void take_max_pool(const Map& in, const real* from, const Result& to, int first, int last) {
+  const Map& out = to.map;
   for (int y = first; y < last; y++)
     for (ptrdiff_t c = 0; c < out.pitch; c += LANES) {
       const real* const top = from + in.at(2 * y - 1, 0) + c;
@@ -44,7 +45,7 @@ static void take_max_pool(const Map& in, const real* from, const Map& out, real*
       vec before = of_column(-1);
       for (int x = 0; x < out.width; x++) {
         const vec after = of_column(2 * x + 1);
-        store(to + out.at(y, x) + c, larger(larger(before, of_column(2 * x)), after));
+        put(to, out.at(y, x) + c, larger(larger(before, of_column(2 * x)), after));
         before = after;
       }
     }
@@ -63,11 +64,13 @@ static void run_stem_on(const Stem& stem, const real* image, const int64_t* stri
   const Convolution& conv = *stem.convolution;
   const Segment all{0, 0, conv.inputs, nullptr};
   const Map& to = stem.convolved;
-  const Result result{stem.max_pool ? convolved : out, to, false, 1, conv.activation, conv.bias, nullptr};
+  const Result given{.out = out, .map = stem.out, .rounded = stem.rounds ? copy_of(stem.out, out) : nullptr};
+  Result result{convolved, to, false, 1, conv.activation, conv.bias, nullptr};
   if (!stem.max_pool) {
+    result.out = given.out, result.rounded = given.rounded;
     convolve(conv, stem.image, placed, &all, 1, result, part, parts);
   } else {
-    const Product product{conv, stem.image, placed, taps_of(conv, stem.image), &all, 1, result};
+    const Product<real> product{conv, stem.image, placed, taps_of(conv, stem.image), &all, 1, result};
     const int height = stem.out.height, bottom = height * (part + 1) / parts;
     // Bands of maxima from top to bottom. `done` counts rows of the convolution that are there: a band
     // needs one row above its own, which the band before made, or at a thread's first band it itself.
@@ -76,7 +79,7 @@ static void run_stem_on(const Stem& stem, const real* image, const int64_t* stri
       end = std::min(bottom, y + BAND_ROWS);
       const int needed = std::min(to.height, 2 * end);
       convolve_rows(product, {0, conv.panel_count()}, done, needed);
-      take_max_pool(to, convolved, stem.out, out, y, end);
+      take_max_pool(to, convolved, given, y, end);
       done = needed;
     }
   }
