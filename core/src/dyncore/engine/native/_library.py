@@ -18,6 +18,8 @@ BFLOAT16 = "-DBFLOAT16"
 """With layers in bfloat16, and copies of the maps that they read."""
 EMULATED = "-DEMULATED"
 """The same in plain vectors, for tests on any processor."""
+MATRICES = "-DMATRICES"
+"""Emulated: with the matrices of some processors, which are used wherever they are."""
 
 IDENTITY, CONVOLUTION, PADDING, NO_SHORTCUT = range(4)
 """Kinds of shortcut; see block.h."""
@@ -68,6 +70,12 @@ def library(dtype: torch.dtype, *flags: str) -> ctypes.CDLL | None:
     loaded.run_stem.restype = None
     loaded.run_stem.argtypes = [pointer] * 4 + [integer, pointer]
     return loaded
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor does, and the compiler knows its instructions."""
+    code = library(torch.float32)
+    return code is not None and bool(code.multiplies_bfloat16())
 
 
 def check_layout(

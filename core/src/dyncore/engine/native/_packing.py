@@ -106,10 +106,11 @@ class Store:
         """``conv`` packed. ``picks``: single output channels can be asked for.
 
         ``merged``: all channels of a map are read, so that a kernel's row lies together.
-        ``rounded``: inputs and weights are bfloat16, the sums and the bias are not.
+        ``rounded``: inputs and weights are bfloat16, the sums and the bias are not. A depthwise
+        one computes in float32 whatever it reads.
         """
         stride, depthwise = int(conv.stride[0]), is_depthwise(conv)
-        merged = merged and not depthwise
+        merged, rounded = merged and not depthwise, rounded and not depthwise
         return self._packed(
             conv.weight, conv.bias, stride, activation, picks, merged, depthwise, rounded
         )
@@ -130,14 +131,17 @@ class Store:
         rounded: bool = False,
     ) -> Convolution:
         weight = weight.detach()
-        if rounded:
-            weight = F.pad(weight.bfloat16(), (0, 0, 0, 0, 0, weight.shape[1] % 2))
         outputs, inputs, kernel, _ = weight.shape
         more = self.filled(outputs) - outputs
         panels = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, more))
         panels = panels.unflatten(0, (-1, self.lanes)).permute(0, 3, 4, 2, 1)
+        if merged:
+            panels = panels.flatten(2, 3)
         if rounded:
-            panels = panels.unflatten(3, (-1, 2)).transpose(4, 5)
+            panels = F.pad(panels.bfloat16(), (0, 0, 0, panels.shape[-2] % 2))
+        terms = panels.shape[-2]
+        if rounded:
+            panels = panels.unflatten(-2, (-1, 2)).transpose(-1, -2)
         padded = F.pad(weight.new_zeros(outputs) if bias is None else bias.detach(), (0, more))
         rows = F.pad(weight.permute(0, 2, 3, 1), (0, self.filled(inputs) - inputs))
         return Convolution(
@@ -146,7 +150,7 @@ class Store:
             activation,
             merged,
             depthwise,
-            inputs * (kernel if merged else 1),
+            terms,
             outputs,
             self.keep(panels, panels.dtype if rounded else None),
             self.keep(rows) if picks else None,

@@ -47,6 +47,7 @@ class Stem(ctypes.Structure):
         ("out", Map),
         ("channels", ctypes.c_int32),
         ("max_pool", ctypes.c_int32),
+        ("rounded", ctypes.c_int32),
         ("rounds", ctypes.c_int32),
         ("mean", ctypes.c_void_p),
         ("std", ctypes.c_void_p),

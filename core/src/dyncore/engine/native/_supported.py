@@ -16,9 +16,8 @@ def supported(plan: Plan) -> bool:
 
 
 def can_round(block: BlockPlan) -> bool:
-    """Whether compiled code knows all of its convolutions in bfloat16, too."""
-    layers = [layer for path in block.paths if isinstance(path, FoldedPath) for layer in path.layers]
-    return not block.channels and not any(is_depthwise(layer.conv) for layer in layers)
+    """Whether compiled code can run it in bfloat16, too."""
+    return not block.channels
 
 
 def routes(plan: Plan) -> bool:

@@ -36,6 +36,7 @@ struct Kind {
 INLINE void add_product(vec& sum, real value, vec weights) { sum += value * weights; }
 
 INLINE vec load_real(const real* from) { return load(from); }
+INLINE void store_number(real* to, real value) { *to = value; }
 
 template <typename T, typename Number>
 INLINE T read(const Number* from) {
@@ -66,6 +67,11 @@ INLINE void add_product(vec& sum, uint32_t pair, bits weights) {
 
 INLINE rounded round_to_nearest(vec value) { return (rounded)_mm512_cvtneps_pbh((__m512)value); }
 
+INLINE Bfloat round_to_nearest(real value) {
+  const __m128i nearest = (__m128i)_mm_cvtneps_pbh(_mm_set_ss(value));
+  return {uint16_t(_mm_cvtsi128_si32(nearest))};
+}
+
 #else
 
 // Each product is exact in a float, so that it makes no difference whether it is rounded before it is added.
@@ -75,14 +81,16 @@ INLINE void add_product(vec& sum, uint32_t pair, bits weights) {
   sum += upper(pair << 16) * (vec)(weights << 16);
 }
 
-// Of two that are equally near the one whose last bit is 0.
+// Of two that are equally near the one whose last bit is 0; NaN stays NaN.
 INLINE rounded round_to_nearest(vec value) {
   const bits all = (bits)value, magnitude = all & 0x7fffffffu;
   bits nearest = all + 0x7fffu + (all >> 16 & 1u);
-  nearest = magnitude > 0x7f800000u ? (all | 0x00400000u) : nearest;  // NaN stays NaN
+  nearest = magnitude > 0x7f800000u ? (all | 0x00400000u) : nearest;
   nearest = magnitude < 0x00800000u ? (all & 0x80000000u) : nearest;
   return __builtin_convertvector(nearest >> 16, rounded);
 }
+
+INLINE Bfloat round_to_nearest(real value) { return {round_to_nearest(vec{} + value)[0]}; }
 
 #endif
 
@@ -94,6 +102,8 @@ INLINE void store_rounded(Bfloat* to, vec value) {
   const rounded nearest = round_to_nearest(value);
   __builtin_memcpy(to, &nearest, sizeof nearest);
 }
+
+INLINE void store_number(Bfloat* to, real value) { *to = round_to_nearest(value); }
 
 #else
 

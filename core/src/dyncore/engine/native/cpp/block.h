@@ -132,14 +132,9 @@ static bool by_panels(const uint8_t* on, int channels) {
   return !all;
 }
 
-// A block's input, or its copy.
-template <typename Number>
-static const Number* input_of(const Map& map, const real* x) {
-  if constexpr (std::is_same_v<Number, real>)
-    return x;
-  else
-    return copy_of(map, x);
-}
+// A block's input: its map, or the copy.
+static const real* input_of(const Map&, const real* x, real) { return x; }
+static const Bfloat* input_of(const Map& map, const real* x, Bfloat) { return copy_of(map, x); }
 
 // Where a hidden map goes.
 static void put_into(Result& result, real* map) { result.out = map; }
@@ -150,7 +145,8 @@ template <typename Number>
 static void run_image_as(const Work& work, int image, int part, int parts, int owner) {
   const Block& b = work.block;
   const Map &in = b.maps[0], &out = b.maps[b.layers];
-  const Number* x = input_of<Number>(in, work.x + image * in.with_copy());
+  const real* const image_map = work.x + image * in.with_copy();
+  const Number* x = input_of(in, image_map, Number{});
   real* total = work.total + image * out.with_copy();
   Number* const* hidden = (Number* const*)work.scratch + owner * (b.layers - 1);
   auto wait = [&] {
@@ -162,7 +158,7 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
     const Result result{total, out, false, 1, NONE, b.projection->bias, nullptr};
     convolve(*b.projection, in, x, &all, 1, result, part, parts);
   } else if (b.shortcut == PADDING && part == 0) {
-    pad(b, work.x + image * in.with_copy(), total);
+    pad(b, image_map, total);
   }
   // The last layer's share of a thread is not that of the shortcut.
   if (b.shortcut == CONVOLUTION || b.shortcut == PADDING) wait();
@@ -215,7 +211,9 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
       } else if (scaled && panels) {
         convolve_panels(conv, from, x, wanted, picked, result, part, parts);
       } else if (scaled && sparse) {
-        convolve_picked(conv, from, x, wanted, picked, result, part, parts);
+        // Only of real numbers: blocks whose channels are gated are not bfloat16.
+        if constexpr (std::is_same_v<Number, real>)
+          convolve_picked(conv, from, x, wanted, picked, result, part, parts);
       } else {
         const bool some = sparse && layer == 1;
         const Segment segment{first, 0, some ? picked : conv.inputs, some ? wanted : nullptr};

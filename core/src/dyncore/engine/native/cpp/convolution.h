@@ -6,7 +6,9 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
+#include "matrices.h"
 #include "tile.h"
 
 constexpr int PASS_PIXELS = 224;                // pixels that meet all panels before the next ones do
@@ -65,6 +67,12 @@ static void panels_by_row(const Product<Number>& product, int panel, int first, 
 
 template <int N, typename Number>
 static void panels(const Product<Number>& product, int panel, int first, int last) {
+#ifdef MULTIPLIES_MATRICES
+  if constexpr (N <= 2 && std::is_same_v<Number, Bfloat>) {
+    const MatrixShape shape(product);
+    if (has_matrices() && shape.fits(product)) return matrix_panels<N>(product, shape, panel, first, last);
+  }
+#endif
   if constexpr (MANY_REGISTERS)
     panels_by_row<N>(product, panel, first, last);
   else

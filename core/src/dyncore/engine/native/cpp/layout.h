@@ -34,6 +34,7 @@ constexpr LayoutEntry LAYOUT[] = {
     FIELD(Stem, out),
     FIELD(Stem, channels),
     FIELD(Stem, max_pool),
+    FIELD(Stem, rounded),
     FIELD(Stem, rounds),
     FIELD(Stem, mean),
     FIELD(Stem, std),

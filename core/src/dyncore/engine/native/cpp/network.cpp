@@ -27,6 +27,15 @@ int multiplies_bfloat16() {
 #endif
 }
 
+// Whether this code uses a processor's matrices, or their emulation.
+int multiplies_matrices() {
+#ifdef MULTIPLIES_MATRICES
+  return has_matrices();
+#else
+  return 0;
+#endif
+}
+
 Team* new_team(int threads) { return new Team(threads); }
 
 void delete_team(Team* team) { delete team; }

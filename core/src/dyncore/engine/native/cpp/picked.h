@@ -96,10 +96,6 @@ static void picked_rows(const Convolution& conv, const Map& in, const real* x, c
     for (int c = 0; c < result.map.width; c += TILE_PIXELS) tile(y, c);
 }
 
-// TODO
-INLINE void convolve_picked(const Convolution&, const Map&, const Bfloat*, const int32_t*, int, const Result&, int,
-                            int) {}
-
 // The share `part` of `parts` of the channels `wanted`, side by side in the result.
 static void convolve_picked(const Convolution& conv, const Map& in, const real* x,
                             const int32_t* wanted, int count, const Result& result, int part,

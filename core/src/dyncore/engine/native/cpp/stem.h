@@ -10,21 +10,23 @@ struct Stem {
   const Convolution* convolution;
   Map image, convolved, out;  // `convolved` is `out` without a maximum
   int32_t channels, max_pool;
+  int32_t rounded;        // whether the convolution is bfloat16
   int32_t rounds;         // see Block
   const real *mean, *std;  // [channels]: images are normalised by them; null: they are already
-  real* const* scratch;  // [threads][2]: maps `image` and `convolved`
+  void* const* scratch;  // [threads][2]: maps `image`, of Bfloats if rounded, and `convolved`
 };
 
 // The share of an image's rows that come into the map; `stride` of channel, row and column.
-static void place(const Stem& stem, const real* image, const int64_t* stride, real* map, int part,
+template <typename Number>
+static void place(const Stem& stem, const real* image, const int64_t* stride, Number* map, int part,
                   int parts) {
   const Map& to = stem.image;
   for (int y = to.height * part / parts; y < to.height * (part + 1) / parts; y++) {
-    real* pixel = map + to.at(y, 0);
+    Number* pixel = map + to.at(y, 0);
     for (int x = 0; x < to.width; x++, pixel += to.pitch)
       for (int c = 0; c < stem.channels; c++) {
         const real value = image[c * stride[0] + y * stride[1] + x * stride[2]];
-        pixel[c] = stem.mean ? (value - stem.mean[c]) / stem.std[c] : value;
+        store_number(pixel + c, stem.mean ? (value - stem.mean[c]) / stem.std[c] : value);
       }
   }
 }
@@ -54,8 +56,9 @@ static void take_max_pool(const Map& in, const real* from, const Result& to, int
 constexpr int BAND_ROWS = 4;  // rows of maxima, taken while what they are of is in the cache
 
 // One image; `placed` is its map, which all threads fill, `convolved` this thread's own.
-static void run_stem_on(const Stem& stem, const real* image, const int64_t* stride, real* out,
-                        real* placed, real* convolved, int part, int parts, Team& team) {
+template <typename Number>
+static void run_stem_as(const Stem& stem, const real* image, const int64_t* stride, real* out,
+                        Number* placed, real* convolved, int part, int parts, Team& team) {
   const auto wait = [&] {
     if (parts > 1) team.barrier();
   };
@@ -70,7 +73,7 @@ static void run_stem_on(const Stem& stem, const real* image, const int64_t* stri
     result.out = given.out, result.rounded = given.rounded;
     convolve(conv, stem.image, placed, &all, 1, result, part, parts);
   } else {
-    const Product<real> product{conv, stem.image, placed, taps_of(conv, stem.image), &all, 1, result};
+    const Product<Number> product{conv, stem.image, placed, taps_of(conv, stem.image), &all, 1, result};
     const int height = stem.out.height, bottom = height * (part + 1) / parts;
     // Bands of maxima from top to bottom. `done` counts rows of the convolution that are there: a band
     // needs one row above its own, which the band before made, or at a thread's first band it itself.
@@ -84,4 +87,13 @@ static void run_stem_on(const Stem& stem, const real* image, const int64_t* stri
     }
   }
   wait();  // `placed` is free for the next image
+}
+
+static void run_stem_on(const Stem& stem, const real* image, const int64_t* stride, real* out, void* placed,
+                        void* convolved, int part, int parts, Team& team) {
+#ifdef BFLOAT16
+  if (stem.rounded)
+    return run_stem_as(stem, image, stride, out, (Bfloat*)placed, (real*)convolved, part, parts, team);
+#endif
+  run_stem_as(stem, image, stride, out, (real*)placed, (real*)convolved, part, parts, team);
 }

@@ -214,6 +214,41 @@ INLINE void put(const Result& result, ptrdiff_t at, vec value) {
   if (HAS_BFLOAT16 && result.rounded) store_rounded(result.rounded + at, value);
 }
 
+// What follows the sums of N panels from `panel` on, while they are in registers: bias, scale, the shortcut
+// that is there already, the activation, a channel's salience, and the totals that the next router's averages
+// are made of.
+template <int N>
+struct Ending {
+  const Result& result;
+  vec bias[N], salience[N], total[N] = {};
+
+  template <typename Number>
+  INLINE_METHOD Ending(const Product<Number>& product, int panel) : result(product.result) {
+    for (int n = 0; n < N; n++) {
+      const int from = product.from_panel(panel + n) * LANES;
+      bias[n] = load(result.bias + from);
+      if (result.channel_scale) salience[n] = load(result.channel_scale + from);
+    }
+  }
+
+  // A sum of panel n, which goes to `at`.
+  INLINE_METHOD void put(ptrdiff_t at, int n, vec sum) {
+    vec value = (sum + bias[n]) * result.scale;  // a large bias swallows no small terms
+    if (result.add) value += load(result.out + at);
+    value = activate(value, result.activation);
+    if (result.channel_scale) value *= salience[n];
+    ::put(result, at, value);
+    total[n] += value;
+  }
+
+  INLINE_METHOD void add_totals(int panel) const {
+    for (int n = 0; n < N && result.totals; n++) {
+      real* const totals = result.totals + (panel + n) * LANES;
+      store(totals, load(totals) + total[n]);
+    }
+  }
+};
+
 // One tile, of which (y, c) is the first pixel and `panel` the first vector of output channels.
 template <int P, int N, int W, typename Number>
 static __attribute__((noinline)) void tile(const Product<Number>& product, int panel, int y, int c) {
@@ -266,26 +301,11 @@ static __attribute__((noinline)) void tile(const Product<Number>& product, int p
           accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, some);
       }
     }
-  // What follows a sum, while it is in a register: bias, scale, the shortcut that is there already, the
-  // activation, a channel's salience, and the totals that the next router's averages are made of.
-  vec total[N] = {}, bias[N];
-  for (int n = 0; n < N; n++) bias[n] = load(result.bias + (first_panel + n * apart) * LANES);
+  Ending<N> ending(product, panel);
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++)
 #pragma GCC unroll 3
-    for (int n = 0; n < N; n++) {
-      const vec sum = carries ? carried[p][n] + sums[p][n] : sums[p][n];
-      vec value = (sum + bias[n]) * result.scale;  // a large bias swallows no small terms
-      if (result.add) value += load(result.out + place(p, n));
-      value = activate(value, result.activation);
-      if (result.channel_scale)
-        value *= load(result.channel_scale + (first_panel + n * apart) * LANES);
-      put(result, place(p, n), value);
-      total[n] += value;
-    }
-  if (result.totals)
-    for (int n = 0; n < N; n++) {
-      real* const totals = result.totals + (panel + n) * LANES;
-      store(totals, load(totals) + total[n]);
-    }
+    for (int n = 0; n < N; n++)
+      ending.put(place(p, n), n, carries ? carried[p][n] + sums[p][n] : sums[p][n]);
+  ending.add_totals(panel);
 }
