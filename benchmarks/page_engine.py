@@ -90,7 +90,7 @@ def engine_bf16() -> str:
     """The same in bfloat16, with the fastest static engine of any precision first."""
     name, command = "engine-cpu-bf16", "`python benchmarks/engine.py --precision bf16`"
     if not (RESULTS / f"{name}.json").exists():
-        return f"Not measured yet: {command} writes benchmarks/results/{name}.json."
+        return f"Not measured yet: {command} measures it and writes its JSON."
     report = read(name)
     measured = [row for row in report["rows"] if not decisions(row)[1]]
 
