@@ -214,6 +214,13 @@ def run_scripts(session: nox.Session, scripts: tuple[str, ...]) -> None:
 
 
 @nox.session
+def sanitize(session: nox.Session) -> None:
+    """The engine's compiled code under sanitizers, on random networks (minutes; Linux, GCC)."""
+    session.install(*CONSTRAINTS, *editable("core"))
+    session.run("python", ".ci/sanitize.py", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Do at length what tests do briefly; with arguments after --, the script named first."""
     session.install(*CONSTRAINTS, *editable())

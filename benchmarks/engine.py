@@ -1,9 +1,11 @@
 """What skipping saves on the clock: the engine against the best static one, in one run.
 
-``python benchmarks/engine.py [--quick] [--only NAME …] [--device cuda]`` prints, per network, batch
-size and rate, efficiency = (time of the best static engine × MACs ratio) / time of ours. 1 is the
-limit: time in proportion to work. Weights are random; each gate's bias is such that it is on for
-the given share of random images, so decisions are the routers' own and differ between images.
+``python benchmarks/engine.py [--quick] [--only NAME …] [--precision bf16] [--device cuda]`` prints,
+per network, batch size and rate, first *of fastest* = time of ours / time of the fastest static
+engine of any precision, OpenVINO's own choice among them. Then efficiency = (time of the best
+static engine of the same precision × MACs ratio) / time of ours: 1 is the limit, time in
+proportion to work. Weights are random; each gate's bias is such that it is on for the given share
+of random images, so decisions are the routers' own and differ between images.
 *of dense* is our time over that of this engine for the same network without routers and with every
 block on: the static backbone, or, where blocks have several paths, one of such blocks. *no routers*
 is a run on the same decisions, which are given to it. Writes JSON to ``benchmarks/results/``.
@@ -31,7 +33,7 @@ from engine_workloads import CALIBRATION, WORKLOADS, Workload, calibrated
 from record import record
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
 import dyncore
 from dyncore.network import DynamicNetwork
@@ -55,7 +57,9 @@ class Options:
     quick: bool = False
     """Two workloads, two batch sizes, little time: under a minute."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to run: in float32 on a CPU, in bfloat16 on a GPU."""
+    """Where to run: in ``precision`` on a CPU, in bfloat16 on a GPU."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of our engine on a CPU, and of the static engines that efficiency compares it with."""
     engines: tuple[str, ...] = ()
     """Static engines; none: all that are installed."""
     traces: tuple[str, ...] = ()
@@ -150,7 +154,9 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     size = workloads[0].size
     static_model = dyncore.create_model(workloads[0].static).eval().to(device, dtype)
     example = torch.randn(1, 3, size, size, device=device, dtype=dtype)
-    dense = dyncore.Engine(static_model, example)
+    own_precision = options.precision if device.type == "cpu" else None
+    build_engine = partial(dyncore.Engine, precision=own_precision)
+    dense = build_engine(static_model, example)
     drawn = torch.randn(CALIBRATION, 3, size, size, device=device)
     evaluations = {
         "/".join(Path(file).parent.parts[-2:]): Evaluation.load(file) for file in options.traces
@@ -159,7 +165,7 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     for workload in workloads:
         for rate in workload.rates:
             model = calibrated(workload, rate, drawn).to(dtype)
-            engine = engines[workload.name, rate] = dyncore.Engine(model, example)
+            engine = engines[workload.name, rate] = build_engine(model, example)
             agreement = engine.compare(drawn[:COMPARED].to(dtype))
             agreements[workload.name, rate] = asdict(agreement)
             print(f"{workload.name}, rate {rate}: {agreement}")
@@ -167,11 +173,11 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
         if max(model.paths_per_block) > 1:
             config = replace(model.config, router=None, gate=None)
             undecided = DynamicNetwork(config).eval().to(device, dtype)
-            whole[workload.name] = dyncore.Engine(undecided, example)
+            whole[workload.name] = build_engine(undecided, example)
         for name, evaluation in evaluations.items():
             if np.bincount(evaluation.blocks).tolist() == list(model.paths_per_block):
                 traces[workload.name, name] = engine, evaluation, model.paths_per_block
-    kinds = static_engines.GPU if device.type == "cuda" else static_engines.CPU
+    kinds, others = static_kinds(options)
     rows: list[dict[str, object]] = []
     for batch in options.batches or sorted({b for w in workloads for b in w.batches}):
         shape, count = (batch, *example.shape[1:]), -(-16 // batch)
@@ -179,7 +185,7 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
         images = many[0]
         runs: dict[str, Callable[[], object]] = {"dense": partial(dense, images)}
         runs |= {f"{name} dense": partial(engine, images) for name, engine in whole.items()}
-        for name, build in kinds.items():
+        for name, build in (kinds | others).items():
             if not options.engines or name in options.engines:
                 try:
                     runs[name] = build(static_model.backbone, images)
@@ -201,11 +207,12 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
         runs |= {f"{name} {rate}": run for (name, rate), run in dynamic.items()}
         times = in_turns(runs, options.seconds, device)
         static = {name: statistics.median(times[name]) for name in kinds if name in times}
+        rest = {name: statistics.median(times[name]) for name in others if name in times}
         own = statistics.median(times["dense"])
         for workload in workloads:
             every = statistics.median(times.get(f"{workload.name} dense", times["dense"]))
             of_workload = [
-                row(run.ratios(tables[name]), times[f"{name} {rate}"], static, every)
+                row(run.ratios(tables[name]), times[f"{name} {rate}"], static, every, rest)
                 | {"rate": rate, "workload": name, "model": workload.model, "batch": batch}
                 | {"own_static_s": own}
                 | {"agreement": agreements.get((name, rate))}
@@ -217,13 +224,36 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
     return rows
 
 
+Kinds = dict[str, Callable[[nn.Module, Tensor], Callable[[], object]]]
+
+
+def static_kinds(options: Options) -> tuple[Kinds, Kinds]:
+    """Static engines of the precision that is measured, and the others."""
+    if options.device == "cuda":
+        return static_engines.GPU, {}
+    if options.precision == "bf16":
+        return static_engines.BF16, static_engines.CPU | static_engines.DEFAULT
+    return static_engines.CPU, static_engines.DEFAULT
+
+
 def row(
-    ratios: list[float], times: list[float], static: dict[str, float], dense: float
+    ratios: list[float],
+    times: list[float],
+    static: dict[str, float],
+    dense: float,
+    others: dict[str, float],
 ) -> dict[str, object]:
-    """Figures of one workload at one batch size and rate, from its runs; times in seconds."""
+    """Figures of one workload at one batch size and rate, from its runs; times in seconds.
+
+    ``static`` engines have the same precision, the ``others`` not.
+    """
     best = min(static, key=lambda name: static[name])
+    all_static = static | others
+    fastest = min(all_static, key=lambda name: all_static[name])
     per_second = [ratio / seconds for ratio, seconds in zip(ratios, times, strict=True)]
     return {
+        "over_fastest": statistics.median(times) / all_static[fastest],
+        "fastest_static": fastest,
         "macs_ratio": statistics.mean(ratios),
         "efficiency": static[best] * statistics.median(per_second),
         "over_dense": statistics.median(times) / dense,
@@ -232,7 +262,7 @@ def row(
         "p95_s": percentile(times, 0.95),
         "dense_s": dense,
         "best_static": best,
-        "static_s": static,
+        "static_s": all_static,
         "runs": len(times),
     }
 
@@ -246,10 +276,12 @@ def shown(rows: list[dict[str, object]]) -> Table:
         f"{static}; ours {1000 * float(first['own_static_s']):.2f}, "  # type: ignore[arg-type]
         f"without routers {1000 * float(first['dense_s']):.2f}"  # type: ignore[arg-type]
     )
-    for column in ("rate", "MACs ratio", "p50 ms", "p95 ms", "of static", "of dense", "efficiency"):
+    columns = ("of fastest", "rate", "MACs ratio", "p50 ms", "p95 ms", "of static", "of dense")
+    for column in (*columns, "efficiency"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
+            f"{row['over_fastest']:.3f}",
             f"{row['rate']}",
             f"{row['macs_ratio']:.3f}",
             f"{1000 * float(row['p50_s']):.2f}",  # type: ignore[arg-type]
@@ -265,13 +297,16 @@ def main(options: Options) -> None:
     """Measure, print, write the JSON."""
     chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
     if options.quick:
-        options = replace(options, seconds=0.25, batches=(1, 8), engines=("eager", "onnxruntime"))
+        options = replace(
+            options, seconds=0.25, batches=(1, 8), engines=("eager", "onnxruntime", "openvino-bf16")
+        )
         chosen = [w for w in chosen if w.name in ("blocks", "channels-18")]
     rows = []
     for static in dict.fromkeys(workload.static for workload in chosen):
         rows += measure([w for w in chosen if w.static == static], options)
     packages = ("onnxruntime", "openvino")
-    record(f"engine-{options.device}", rows, {name: installed(name) for name in packages})
+    kind = "-bf16" if options.device == "cpu" and options.precision == "bf16" else ""
+    record(f"engine-{options.device}{kind}", rows, {name: installed(name) for name in packages})
 
 
 def installed(package: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from page_markdown import BACKBONES, Row, bold, part, read, table
+from page_markdown import BACKBONES, RESULTS, Row, bold, part, read, table
 
 NETWORKS = {
     "blocks": "ResNet-50, whole blocks, routers 32 wide",
@@ -29,6 +29,8 @@ EFFICIENCY_AIMS = {
     "channels-18": {1: 0.40, 8: 0.40, 32: 0.40},
 }
 """The project's aims, by workload and batch size."""
+BF16_AIMS = {"blocks": {1: 0.80, 8: 0.85, 32: 0.85}}
+"""The same in bfloat16, where the processor has AVX512-BF16."""
 MAX_OVER_DENSE = 1.03
 """Beyond it skipping loses to the same network without routers."""
 ENGINES = {
@@ -82,6 +84,58 @@ def engine() -> str:
     head = ("network", "batch", "rates", "efficiency [aim]", "MACs ratio", "time over dense")
     count = f"{missed} of {aimed} cells with an aim miss it."
     return part("engine-cpu", report, table(head, lines), count)
+
+
+def engine_bf16() -> str:
+    """The same in bfloat16, with the fastest static engine of any precision first."""
+    name, command = "engine-cpu-bf16", "`python benchmarks/engine.py --precision bf16`"
+    if not (RESULTS / f"{name}.json").exists():
+        return f"Not measured yet: {command} measures it and writes its JSON."
+    report = read(name)
+    measured = [row for row in report["rows"] if not decisions(row)[1]]
+
+    def place(row: Row) -> tuple[int, int]:
+        return list(NETWORKS).index(row["workload"]), row["batch"]
+
+    lines = []
+    for (_, batch), group in groupby(sorted(measured, key=place), place):
+        cells = list(group)
+        workload = cells[0]["workload"]
+        aim = BF16_AIMS.get(workload, {}).get(batch)
+        reached = [
+            bold(f"{row['efficiency']:.2f}", aim is not None and round(row["efficiency"], 2) < aim)
+            for row in cells
+        ]
+        lines.append(
+            (
+                " / ".join(f"{row['over_fastest']:.2f}" for row in cells),
+                NETWORKS[workload],
+                batch,
+                " / ".join(f"{decisions(row)[0]:g}" for row in cells),
+                " / ".join(reached) + (f" [{aim:.2f}]" if aim is not None else ""),
+                " / ".join(f"{row['macs_ratio']:.2f}" for row in cells),
+                f"{cells[0]['fastest_static']} {1000 * min(cells[0]['static_s'].values()):.2f}",
+                _others(cells),
+            )
+        )
+    head = (
+        "of fastest",
+        "network",
+        "batch",
+        "rates",
+        "efficiency [aim]",
+        "MACs ratio",
+        "fastest static, ms",
+        "images on another path than in float64",
+    )
+    return part(name, report, table(head, lines))
+
+
+def _others(rows: list[Row]) -> str:
+    """Of the images that were compared, those that took another path than in float64."""
+    found = [row["agreement"] for row in rows if row["agreement"]]
+    others, images = (sum(one[key] for one in found) for key in ("other_path", "images"))
+    return f"{others} of {images}"
 
 
 def engine_static() -> str:

@@ -17,7 +17,7 @@ from page_cascade import (
     cascade_pairs,
 )
 from page_compatibility import compatibility
-from page_engine import engine, engine_rounding, engine_static
+from page_engine import engine, engine_bf16, engine_rounding, engine_static
 from page_markdown import BACKBONES, bold, part, read, table
 
 METHODS = {
@@ -145,6 +145,7 @@ def soak_engine() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "engine": engine,
     "engine-static": engine_static,
+    "engine-bf16": engine_bf16,
     "engine-rounding": engine_rounding,
     "export": export,
     "race": race,

@@ -4,6 +4,7 @@ Each ``…_engine(backbone, images)`` returns a function that runs the network o
 raises ImportError where the package is not installed.
 """
 
+import copy
 import functools
 import io
 from collections.abc import Callable
@@ -49,16 +50,26 @@ def onnxruntime(backbone: nn.Module, images: Tensor) -> Run:
     return lambda: session.run(None, feed)
 
 
-def openvino(backbone: nn.Module, images: Tensor) -> Run:
-    """OpenVINO on the CPU, told the batch size."""
+def openvino(backbone: nn.Module, images: Tensor, hint: str | None = "f32") -> Run:
+    """OpenVINO on the CPU, told the batch size; without a ``hint`` in the precision it prefers."""
     import openvino as ov
 
     model = _traced(backbone, images.shape[1:])
     model.reshape(list(images.shape))
-    settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
-    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    settings: dict[str, object] = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    if hint is not None:
+        settings["INFERENCE_PRECISION_HINT"] = hint
+    compiled_model = ov.Core().compile_model(model, "CPU", settings)
+    if hint is None:
+        print("OpenVINO's own choice:", compiled_model.get_property("INFERENCE_PRECISION_HINT"))
+    request = compiled_model.create_infer_request()
     feed = images.contiguous().numpy()
     return lambda: request.infer([feed])
+
+
+def compiled_in_bfloat16(backbone: nn.Module, images: Tensor) -> Run:
+    """``torch.compile`` with freezing of a copy in bfloat16."""
+    return compiled(copy.deepcopy(backbone).bfloat16(), images.bfloat16())
 
 
 @functools.lru_cache(maxsize=1)
@@ -82,4 +93,11 @@ def _onnx(backbone: nn.Module, image: torch.Size) -> bytes:
 
 
 CPU = {"eager": eager, "compile": compiled, "onnxruntime": onnxruntime, "openvino": openvino}
+BF16 = {
+    "compile-bf16": compiled_in_bfloat16,
+    "openvino-bf16": functools.partial(openvino, hint="bf16"),
+}
+"""ONNX Runtime has no bfloat16 on a CPU."""
+DEFAULT = {"openvino-default": functools.partial(openvino, hint=None)}
+"""What a user gets who asks for nothing."""
 GPU = {"eager": eager, "compile": compiled}

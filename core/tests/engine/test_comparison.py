@@ -16,7 +16,8 @@ def network(networks) -> DynamicNetwork:
 
 
 def test_far_from_zero_nothing_differs(network, images):
-    found = Engine(network, images.float(), threads=2).compare(images.float())
+    engine = Engine(network, images.float(), threads=2, precision="fp32")
+    found = engine.compare(images.float())
     assert (found.images, found.other_path, found.eager_other_path) == (len(images), 0, 0)
     assert found.error <= 4 * found.eager_error + 1e-6
     assert str(found).startswith(f"{len(images)} images; on another path than in float64: 0 ")
@@ -25,7 +26,7 @@ def test_far_from_zero_nothing_differs(network, images):
 @torch.no_grad()
 def test_a_decision_that_rounding_turns_is_counted_and_its_image_compared(network, images):
     gate = next(iter(network.gates.values()))
-    engine = Engine(network, images.float(), threads=1)
+    engine = Engine(network, images.float(), threads=1, precision="fp32")
     true = network.double()(images)
     feature = true.router_features[0]
     margin = torch.nn.functional.linear(feature[:1], gate.head.weight, gate.head.bias)

@@ -27,7 +27,7 @@ def network() -> DynamicNetwork:
 
 @pytest.fixture(scope="module")
 def engine(network: DynamicNetwork) -> Engine:
-    return Engine(network, torch.zeros(1, 3, 8, 8), threads=2)
+    return Engine(network, torch.zeros(1, 3, 8, 8), threads=2, precision="fp32")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_model_in_training_mode_is_planned_for_evaluation(network, engine):
     images = torch.randn(4, 3, 8, 8)
     network.train()
     try:
-        built = Engine(network, images, threads=2)
+        built = Engine(network, images, threads=2, precision="fp32")
         assert network.training, "the model itself stays as it is"
     finally:
         network.eval()

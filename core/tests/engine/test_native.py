@@ -56,7 +56,8 @@ def test_long_sums_do_not_swallow_small_terms(build_resnet, drawn_path):
     images = torch.rand(2, 3, 8, 8)
     path = drawn_path(model, 2, 1.0, torch.Generator())
     expected = model(images.double(), path=path).logits
-    found = Engine(model.float(), images[:1])(images, path=path).logits
+    engine = Engine(model.float(), images[:1], precision="fp32")
+    found = engine(images, path=path).logits
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5 * expected.abs().max())
 
 

@@ -65,7 +65,7 @@ def test_a_large_bias_swallows_no_small_terms(build_network):
     images = torch.randn(2, 3, 32, 32)
     averages = 0.5 * model(images.double()).logits.abs().max()
     linear.weight.mul_(2**-27 / averages * 1280)
-    found = Engine(copy.deepcopy(model).float(), images[:1])(images)
+    found = Engine(copy.deepcopy(model).float(), images[:1], precision="fp32")(images)
     expected = model.backbone.head(found.features.double())
     assert (expected - 1).abs().max() > 1e-6
     torch.testing.assert_close(found.logits.double(), expected, rtol=0, atol=2e-7)

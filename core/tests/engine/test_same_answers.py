@@ -29,7 +29,10 @@ def engine_for(
     if key not in BUILT:
         dtype = next(network.parameters()).dtype
         example = torch.zeros(1, 3, 13, 16, dtype=dtype)
-        BUILT[key] = Engine(network, example, portable=portable, threads=threads)
+        precision = "fp32" if dtype == torch.float32 else None
+        BUILT[key] = Engine(
+            network, example, portable=portable, threads=threads, precision=precision
+        )
     return BUILT[key]
 
 

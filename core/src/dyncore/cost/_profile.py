@@ -20,6 +20,10 @@ class Profile:
     """A cost table whose unit is ns: ``table.macs(path)`` are nanoseconds of each image."""
     modules: tuple[str, ...]
     """What could not be folded and runs as a module, e.g. ``stem`` or ``block 3 path 0``."""
+    precision: str = "fp32"
+    """What the engine computes in: bf16 where any block does, else the model's type."""
+    full: tuple[str, ...] = ()
+    """Paths that run in the model's type while others run in bf16."""
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the profile as JSON, e.g. for a latency budget in training."""
@@ -27,9 +31,10 @@ class Profile:
             temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     def __str__(self) -> str:
-        where = f"{self.device}, {self.threads} threads, batch {self.batch}"
+        where = f"{self.device}, {self.threads} threads, batch {self.batch}, {self.precision}"
         modules = f"\nrun as modules: {', '.join(self.modules)}" if self.modules else ""
-        return f"{self.table}\n{where}{modules}"
+        full = f"\nin float32: {', '.join(self.full)}" if self.full else ""
+        return f"{self.table}\n{where}{modules}{full}"
 
 
 def read_profile(file: str | os.PathLike[str]) -> Profile:
@@ -37,7 +42,8 @@ def read_profile(file: str | os.PathLike[str]) -> Profile:
     try:
         saved = parse_json(Path(file).read_bytes())
         table = CostTable.from_dict(saved.pop("table"))
-        return Profile(table=table, modules=tuple(saved.pop("modules")), **saved)
+        modules, full = tuple(saved.pop("modules")), tuple(saved.pop("full", ()))
+        return Profile(table=table, modules=modules, full=full, **saved)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{os.fspath(file)} is no profile of an engine ({error!r}): write one with "

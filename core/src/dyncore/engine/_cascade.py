@@ -13,7 +13,8 @@ from dyncore.cascade import Cascade, Member, Said, in_turn
 from dyncore.cost import BlockCost, CostTable, PathCost, Profile
 from dyncore.engine._backend import Backend
 from dyncore.engine._comparison import Comparison
-from dyncore.engine._network import Backends, output_of
+from dyncore.engine._network import Backends, output_of, precision_of
+from dyncore.engine._precision import PRECISIONS
 from dyncore.engine._runner import Runner, check_images
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
@@ -32,9 +33,10 @@ class CascadeRunner(Runner):
     def __init__(self, cascade: Cascade, example: Tensor, backends: Backends) -> None:
         if len(example) == 0:
             raise ValueError("example_input has no image: give at least one")
-        self._cascade, self._image = cascade, example[:1].detach().clone()
+        self._cascade, self._example = cascade, example.detach().clone()
+        self._image = self._example[:1]
         self._threads = backends.threads
-        self._members = _planned(cascade.members, self._image, backends)
+        self._members = _planned(cascade.members, self._example, backends)
         cascade.forward(self._image, members=self._members)  # refuses an example that is no image
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> Output:
@@ -72,33 +74,41 @@ class CascadeRunner(Runner):
         modules = tuple(
             f"member {index}" for index, m in enumerate(self._members) if isinstance(m, Member)
         )
-        return Profile(str(images.device), self._threads, batch, table, modules)
+        where = str(images.device), self._threads, batch
+        return Profile(*where, table, modules, self.precision)
+
+    @property
+    def precision(self) -> str:
+        """See :attr:`dyncore.Engine.precision`."""
+        ours = {m.precision for m in self._members if isinstance(m, EngineMember)}
+        return "bf16" if "bf16" in ours else PRECISIONS[self._image.dtype]
 
     def source(self) -> tuple[object, Tensor]:
         """See :meth:`Runner.source`."""
-        return self._cascade, self._image
+        return self._cascade, self._example
 
 
 class EngineMember:
     """A member whose network is planned, with its normalisation in the stem."""
 
     def __init__(
-        self, member: Member, image: Tensor, backends: Backends, features: Tensor | None
+        self, member: Member, images: Tensor, backends: Backends, features: Tensor | None
     ) -> None:
-        """``image`` (1, 3, H, W) is like the cascade's images to come, of any size.
+        """``images`` (B, 3, H, W) are like the cascade's images to come, of any size.
 
-        ``features`` are what the member before gives for it, if this one goes on from there.
+        ``features`` are what the member before gives for them, if this one goes on from there.
         """
         assert isinstance(member.run, DynamicNetwork)
         network = copy.deepcopy(member.run).eval().requires_grad_(False)
         weight = next(network.parameters())
-        if (image.dtype, image.device) != (weight.dtype, weight.device):
+        if (images.dtype, images.device) != (weight.dtype, weight.device):
             raise ValueError(
-                f"example_input is {image.dtype} on {image.device}, but {member.name} is "
+                f"example_input is {images.dtype} on {images.device}, but {member.name} is "
                 f"{weight.dtype} on {weight.device}: move one of them"
             )
         self._member = member
-        self._backend = backends.backend(network, member.resize(image), member.preprocessing)
+        self._backend = backends.backend(network, member.resize(images), member.preprocessing)
+        self.precision = precision_of(self._backend, images)
         self.rest: Backend | None = None
         if member.rest is not None and features is not None:
             self.rest = backends.backend(network, features, first=member.rest.first)

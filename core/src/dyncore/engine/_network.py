@@ -1,6 +1,7 @@
 """A network in an engine."""
 
 import copy
+import ctypes
 from collections.abc import Callable
 
 import torch
@@ -13,9 +14,18 @@ from dyncore.engine._agreement import check_answer
 from dyncore.engine._backend import Backend
 from dyncore.engine._comparison import Comparison, compare
 from dyncore.engine._executor import Part
+from dyncore.engine._precision import PRECISIONS, Precision, keeps_answers
 from dyncore.engine._runner import Runner, check_images
 from dyncore.engine.cuda import CudaBackend
-from dyncore.engine.native import NativeBackend, Team, library, supported
+from dyncore.engine.native import (
+    BFLOAT16,
+    NativeBackend,
+    Team,
+    can_round,
+    library,
+    multiplies_bfloat16,
+    supported,
+)
 from dyncore.engine.plan import Plan, plan
 from dyncore.engine.torch import TorchBackend
 from dyncore.gating import ExecutionPath
@@ -25,55 +35,87 @@ from dyncore.network import DynamicNetwork, Output
 class Backends:
     """Chooses what plans run on; those of compiled code share one team of threads."""
 
-    def __init__(self, threads: int, *, portable: bool) -> None:
-        """``portable``: without compiled code."""
-        self.threads, self._portable = threads, portable
-        self._teams: dict[torch.dtype, Team] = {}
+    def __init__(
+        self, threads: int, *, portable: bool = False, precision: Precision | None = None
+    ) -> None:
+        """``portable``: without compiled code. ``precision``: None: the fastest that keeps answers.
+
+        Raises ValueError for bfloat16 without compiled code.
+        """
+        if portable and precision == "bf16":
+            raise ValueError("precision 'bf16' needs compiled code: leave portable=True out")
+        self.threads, self._portable, self._precision = threads, portable, precision
+        self._teams: dict[ctypes.CDLL, Team] = {}
 
     def backend(
         self,
         model: DynamicNetwork,
-        image: Tensor,
+        images: Tensor,
         preprocessing: Preprocessing | None = None,
         *,
         first: int | None = None,
     ) -> Backend:
-        """``model``, ready for images like ``image`` (1, C, H, W).
+        """``model``, ready for images like ``images`` (B, C, H, W).
 
         With ``preprocessing`` images are in [0, 1], and it is done, too, but for resizing. With
         ``first`` they are what the block of that number is given, and it is the first one to run.
+        Raises ValueError for a precision that cannot be had.
         """
-        made = self._backend(plan(model, image, preprocessing, first=first), image)
+        if self._precision is not None and (images.is_cuda or images.dtype != torch.float32):
+            raise ValueError(
+                f"precision {self._precision!r} is for networks in float32 on a CPU, but this one "
+                f"is {images.dtype} on {images.device}: leave precision out"
+            )
+        planned = plan(model, images[:1], preprocessing, first=first)
+        exact = self._exact(planned, images)
         if first is None:
-            check_answer(made, model, image, preprocessing)
-        return made
+            check_answer(exact, model, images[:1], preprocessing)
+        rounded = self._rounded(planned, images) if isinstance(exact, NativeBackend) else None
+        if rounded is None and self._precision == "bf16":
+            raise ValueError(
+                "precision 'bf16' needs a processor with bfloat16 instructions (AVX512-BF16), a "
+                "compiler that knows them, and a network with a block that compiled code knows in "
+                "bfloat16: leave precision out to run this one here in float32"
+            )
+        if rounded is None or self._precision == "bf16":
+            return rounded or exact
+        keeps = keeps_answers(rounded(images, None), exact(images, None), planned.depth)
+        return rounded if keeps else exact
 
-    def _backend(self, planned: Plan, image: Tensor) -> Backend:
-        if image.is_cuda:
+    def _exact(self, planned: Plan, images: Tensor) -> Backend:
+        """In the model's own type."""
+        if images.is_cuda:
             return CudaBackend(planned)
-        team = None if self._portable else self._team(planned, image.dtype)
-        if team is None:
+        code = None if self._portable or not supported(planned) else library(images.dtype)
+        if code is None:
             return TorchBackend(planned, self.threads)
-        return NativeBackend(planned, image, team)
+        return NativeBackend(planned, images, self._team(code))
 
-    def _team(self, planned: Plan, dtype: torch.dtype) -> Team | None:
-        """None: the plan does not run in compiled code here."""
-        code = library(dtype) if supported(planned) else None
+    def _rounded(self, planned: Plan, images: Tensor) -> NativeBackend | None:
+        """In bfloat16; None: not wanted, not on this processor, or no block can."""
+        wanted = images.dtype == torch.float32 and self._precision != "fp32"
+        if not wanted or not any(map(can_round, planned.blocks)) or not multiplies_bfloat16():
+            return None
+        code = library(torch.float32, BFLOAT16)
         if code is None:
             return None
-        if dtype not in self._teams:
-            self._teams[dtype] = Team(code, self.threads)
-        return self._teams[dtype]
+        return NativeBackend(planned, images, self._team(code), rounds=True)
+
+    def _team(self, code: ctypes.CDLL) -> Team:
+        if code not in self._teams:
+            self._teams[code] = Team(code, self.threads)
+        return self._teams[code]
 
 
 class NetworkRunner(Runner):
     """See :class:`dyncore.Engine`."""
 
     def __init__(self, model: DynamicNetwork, example: Tensor, backends: Backends) -> None:
-        self._image = _checked_example(model, example)
+        self._example = _checked_example(model, example)
+        self._image = self._example[:1]
         self._threads = backends.threads
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.backend = backends.backend(self._model, self._image)
+        self.backend = backends.backend(self._model, self._example)
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> Output:
         """See :meth:`dyncore.Engine.__call__`."""
@@ -92,11 +134,41 @@ class NetworkRunner(Runner):
         """See :meth:`dyncore.Engine.profile`."""
         images = self._image.expand(batch, -1, -1, -1).contiguous()
         table, modules = self.backend.profile(images), self.backend.plan.modules
-        return Profile(str(images.device), self._threads, batch, table, modules)
+        return Profile(
+            str(images.device),
+            self._threads,
+            batch,
+            table,
+            modules,
+            self.precision,
+            self._full_paths() if self.precision == "bf16" else (),
+        )
+
+    @property
+    def precision(self) -> str:
+        """See :attr:`dyncore.Engine.precision`."""
+        return precision_of(self.backend, self._image)
+
+    def _full_paths(self) -> tuple[str, ...]:
+        """Paths that run in the model's own type while others are bfloat16."""
+        if not isinstance(self.backend, NativeBackend):
+            return ()
+        blocks = zip(self.backend.plan.blocks, self.backend.rounded, strict=True)
+        return tuple(
+            f"block {index} path {n}"
+            for index, (block, rounded) in enumerate(blocks)
+            for n in range(len(block.paths) if not rounded else 0)
+        )
 
     def source(self) -> tuple[object, Tensor]:
         """See :meth:`Runner.source`."""
-        return self._model, self._image
+        return self._model, self._example
+
+
+def precision_of(backend: Backend, images: Tensor) -> str:
+    """See :attr:`dyncore.Engine.precision`."""
+    rounded = isinstance(backend, NativeBackend) and any(backend.rounded)
+    return "bf16" if rounded else PRECISIONS[images.dtype]
 
 
 def output_of(parts: list[Part], images: Tensor) -> Output:
@@ -129,7 +201,7 @@ def _cat(tensors: list[Tensor | None]) -> Tensor | None:
 
 
 def _checked_example(model: DynamicNetwork, images: Tensor) -> Tensor:
-    """Its first image, if the model can take it."""
+    """A copy, if the model can take it."""
     weight = next(model.parameters())
     channels = model.config.backbone.in_channels
     if images.ndim != 4 or images.shape[1] != channels or len(images) == 0:
@@ -149,4 +221,4 @@ def _checked_example(model: DynamicNetwork, images: Tensor) -> Tensor:
             f"example_input is {images.dtype} on {images.device}, but the model is "
             f"{weight.dtype} on {weight.device}: move one of them"
         )
-    return images[:1].detach().clone()
+    return images.detach().clone()

@@ -25,6 +25,11 @@ class Runner(ABC):
     def profile(self, batch: int) -> Profile:
         """Times of its parts."""
 
+    @property
+    @abstractmethod
+    def precision(self) -> str:
+        """What it computes in."""
+
     @abstractmethod
     def source(self) -> tuple[object, Tensor]:
         """The model that it was made of, and the example: to make it again."""

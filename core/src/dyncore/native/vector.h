@@ -29,6 +29,7 @@ constexpr bool MANY_REGISTERS = false;
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 
 #define INLINE static inline __attribute__((always_inline))
+#define INLINE_METHOD inline __attribute__((always_inline))
 
 // T: a vector or, for what is left over, one number.
 template <typename T = vec>

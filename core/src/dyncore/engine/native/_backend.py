@@ -1,5 +1,6 @@
 """The backend of compiled networks: threads, portions of images."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -9,13 +10,13 @@ from dyncore.cost import CostTable
 from dyncore.engine._backend import Backend
 from dyncore.engine._executor import Part
 from dyncore.engine._measure import measure
-from dyncore.engine.native._block import NativeBlock
+from dyncore.engine.native._block import NativeBlock, Rounding
 from dyncore.engine.native._head import NativeHead
 from dyncore.engine.native._network import NativeNetwork
 from dyncore.engine.native._packing import Maps, Store
 from dyncore.engine.native._routing import Routing
 from dyncore.engine.native._stem import NativeStem
-from dyncore.engine.native._supported import routes, supports_head, supports_stem
+from dyncore.engine.native._supported import can_round, routes, supports_head, supports_stem
 from dyncore.engine.native._team import Crew, Team
 from dyncore.engine.plan import FoldedHead, FoldedStem, Plan
 from dyncore.gating import ExecutionPath
@@ -30,11 +31,16 @@ class NativeBackend(Backend):
     In a process that was forked off the network is packed again, for the threads that are there.
     """
 
-    def __init__(self, plan: Plan, images: Tensor, team: Team) -> None:
-        """``plan`` must be one that is supported, ``images`` like those to come."""
+    def __init__(self, plan: Plan, images: Tensor, team: Team, *, rounds: bool = False) -> None:
+        """``plan`` must be one that is supported, ``images`` like those to come.
+
+        ``rounds``: blocks run in bfloat16 where they can; ``team`` is then one of that code.
+        """
         self.plan = plan
+        self.rounded = tuple(rounds and can_round(block) for block in plan.blocks)
+        """Whether each block runs in bfloat16."""
         self._team, self._image = team, images[:1]
-        self._process = _Process(plan, self._image, team.here())
+        self._process = _Process(plan, self._image, team.here(), self.rounded)
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """Parts in the order of the images."""
@@ -52,7 +58,7 @@ class NativeBackend(Backend):
     def _here(self) -> "_Process":
         crew = self._team.here()
         if self._process.crew is not crew:
-            self._process = _Process(self.plan, self._image, crew)
+            self._process = _Process(self.plan, self._image, crew, self.rounded)
         return self._process
 
 
@@ -63,10 +69,10 @@ class _Process:
     caller's, as the way there and back takes some 0.1 ms.
     """
 
-    def __init__(self, plan: Plan, image: Tensor, crew: Crew) -> None:
+    def __init__(self, plan: Plan, image: Tensor, crew: Crew, rounded: Sequence[bool]) -> None:
         self.crew = crew
         store = Store(crew, image.dtype)
-        self.network = build(plan, image, store)
+        self.network = build(plan, image, store, rounded)
         sizes = (plan.blocks[0].in_size, *(block.out_size for block in plan.blocks))
         largest = max(store.map(size).numbers for size in sizes) * image.element_size()
         self._portion = max(MAX_MAP_BYTES // largest, 2 * crew.threads)
@@ -101,16 +107,17 @@ class _Process:
 
 
 @torch.no_grad()
-def build(plan: Plan, image: Tensor, store: Store) -> NativeNetwork:
-    """All parts of ``plan`` that compiled code knows, packed."""
+def build(plan: Plan, image: Tensor, store: Store, rounded: Sequence[bool]) -> NativeNetwork:
+    """All parts of ``plan`` that compiled code knows, packed; blocks ``rounded`` in bfloat16."""
     first = maps = Maps(plan.blocks[0].in_size, store)
     blocks = []
-    for block in plan.blocks:
-        blocks.append(NativeBlock(block, maps, store))
+    for index, block in enumerate(plan.blocks):
+        rounding = Rounding(rounded[index], any(rounded[index + 1 :]))
+        blocks.append(NativeBlock(block, maps, store, rounding))
         maps = blocks[-1].maps
     stem = head = None
     if isinstance(plan.stem, FoldedStem) and supports_stem(plan.stem):
-        stem = NativeStem(plan.stem, image, first, store)
+        stem = NativeStem(plan.stem, image, first, store, rounds=any(rounded))
     if isinstance(plan.head, FoldedHead) and supports_head(plan.head):
         head = NativeHead(plan.head, plan.blocks[-1].out_size, store)
     routing = Routing.of(blocks, stem, head, store) if routes(plan) else None

@@ -23,6 +23,16 @@ from dyncore.gating import Decision
 
 
 @dataclass(frozen=True)
+class Rounding:
+    """What of a block is bfloat16; sums and what is added to the shortcut never are."""
+
+    layers: bool = False
+    """Weights and inputs of its layers and of its projection."""
+    output: bool = False
+    """A copy of its output, since a later block reads one."""
+
+
+@dataclass(frozen=True)
 class _Hidden:
     """Maps between the layers of a block, which all of its paths share side by side."""
 
@@ -33,7 +43,9 @@ class _Hidden:
     """Of each map, one for each thread."""
 
 
-def _hidden(plan: BlockPlan, paths: Sequence[tuple[FoldedLayer, ...]], store: Store) -> _Hidden:
+def _hidden(
+    plan: BlockPlan, paths: Sequence[tuple[FoldedLayer, ...]], store: Store, rounded: bool
+) -> _Hidden:
     hidden = _Hidden([], [], [])
     height, width = plan.in_size[1:]
     *inner, _ = zip(*paths, strict=True)
@@ -47,7 +59,8 @@ def _hidden(plan: BlockPlan, paths: Sequence[tuple[FoldedLayer, ...]], store: St
         between = store.map((sum(widths), height, width))
         hidden.maps.append(between)
         hidden.offsets.extend(sum(widths[:n]) for n in range(len(widths)))
-        hidden.memory.append(store.scratch((index, height, width), between.numbers))
+        numbers = -(-between.numbers // 2) if rounded else between.numbers
+        hidden.memory.append(store.scratch((index, height, width), numbers))
     return hidden
 
 
@@ -58,10 +71,14 @@ def _last_biases(paths: Sequence[tuple[FoldedLayer, ...]], channels: int) -> Ten
     return F.pad(known, (0, channels - known.shape[1]))
 
 
-def _side_by_side(paths: Sequence[tuple[FoldedLayer, ...]]) -> nn.Conv2d:
-    """The last layers of all paths as one convolution of their inputs, side by side."""
+def _side_by_side(paths: Sequence[tuple[FoldedLayer, ...]], multiple: int) -> nn.Conv2d:
+    """The last layers of all paths as one convolution of their inputs, side by side.
+
+    Each path's inputs are filled up to a ``multiple``.
+    """
     convs = [path[-1].conv for path in paths]
-    one, weight = convs[0], torch.cat([conv.weight for conv in convs], 1)
+    one, more = convs[0], -convs[0].in_channels % multiple
+    weight = torch.cat([F.pad(conv.weight, (0, 0, 0, 0, 0, more)) for conv in convs], 1)
     joined = nn.Conv2d(
         weight.shape[1],
         weight.shape[0],
@@ -89,8 +106,10 @@ def _packed(
     maps: Sequence[structs.Map],
     offsets: Sequence[int],
     store: Store,
+    rounding: Rounding,
 ) -> structs.Block:
     """``plan`` as compiled code takes it; ``maps`` and ``offsets`` are those of its layers."""
+    rounded = rounding.layers
     one = not plan.channels and len(paths) == 1
     inner = [
         store.convolution(
@@ -98,11 +117,12 @@ def _packed(
             layer.activation,
             picks=plan.channels > 0 and index == 0,
             merged=one and store.whole(layer.conv.in_channels),
+            rounded=rounded,
         )
         for path in paths
         for index, layer in enumerate(path[:-1])
     ]
-    last = _side_by_side(paths)
+    last = _side_by_side(paths, 2 if rounded else 1)
     shortcut = plan.shortcut
     padding = shortcut if isinstance(shortcut, PadShortcut) else None
     projection = shortcut if isinstance(shortcut, nn.Conv2d) else None
@@ -111,45 +131,48 @@ def _packed(
         paths=len(paths),
         layers=len(maps) - 1,
         convolutions=(structs.Convolution * len(inner))(*inner),
-        last=_pointer(store, last, merged=one and store.whole(last.in_channels)),
+        last=_pointer(store, last, rounded, merged=one and store.whole(last.in_channels)),
         last_bias=store.keep(_last_biases(paths, maps[-1].pitch)),
         maps=(structs.Map * len(maps))(*maps),
         offsets=(ctypes.c_int64 * len(offsets))(*offsets),
         shortcut=_form(shortcut),
         activation=plan.activation,
         input_activated=plan.input_activated,
-        projection=None if projection is None else _pointer(store, projection),
+        projection=None if projection is None else _pointer(store, projection, rounded),
         stride=padding.stride if padding else 1,
         channels_before=padding.new_channels // 2 if padding else 0,
         in_channels=plan.in_size[0],
         out_channels=plan.out_size[0],
         gated_channels=plan.channels,
         max_picked=max_picked(plan),
+        rounded=rounded,
+        rounds=rounding.output,
     )
 
 
-def _pointer(store: Store, conv: nn.Conv2d, *, merged: bool = False) -> object:
-    return ctypes.pointer(store.convolution(conv, ActivationKind.NONE, merged=merged))
+def _pointer(store: Store, conv: nn.Conv2d, rounded: bool, *, merged: bool = False) -> object:
+    packed = store.convolution(conv, ActivationKind.NONE, merged=merged, rounded=rounded)
+    return ctypes.pointer(packed)
 
 
 class NativeBlock(BlockRunner):
     """Runs a block on the maps of a :class:`NativeNetwork`."""
 
-    def __init__(self, plan: BlockPlan, before: Maps, store: Store) -> None:
+    def __init__(self, plan: BlockPlan, before: Maps, store: Store, rounding: Rounding) -> None:
         """``before``: the maps of the block before, or of the stem."""
         self.plan = plan
         self.before = before
         self.maps = before if plan.keeps_input else Maps(plan.out_size, store)
         self._store = store
         paths = [path.layers for path in plan.paths if isinstance(path, FoldedPath)]
-        hidden = _hidden(plan, paths, store)
+        hidden = _hidden(plan, paths, store, rounding.layers)
         maps = [store.map(plan.in_size), *hidden.maps, store.map(plan.out_size)]
         self.scratch = pointers(
             row for thread in zip(*hidden.memory, strict=True) for row in thread
         )
         # Two numbers per output channel and two per channel of the first hidden map, see block.h.
         self.buffers = pointers(store.scratch("lists", 2 * (maps[-1].pitch + maps[1].pitch)))
-        self.block = _packed(plan, paths, maps, hidden.offsets, store)
+        self.block = _packed(plan, paths, maps, hidden.offsets, store, rounding)
 
     def run(
         self,

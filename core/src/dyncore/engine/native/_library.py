@@ -14,6 +14,12 @@ from dyncore.native import load
 
 SOURCE = Path(__file__).parent / "cpp" / "network.cpp"
 FLAGS = ("-pthread",)
+BFLOAT16 = "-DBFLOAT16"
+"""With layers in bfloat16, and copies of the maps that they read."""
+EMULATED = "-DEMULATED"
+"""The same in plain vectors, for tests on any processor."""
+MATRICES = "-DMATRICES"
+"""Emulated: with the matrices of some processors, which are used wherever they are."""
 
 IDENTITY, CONVOLUTION, PADDING, NO_SHORTCUT = range(4)
 """Kinds of shortcut; see block.h."""
@@ -37,13 +43,18 @@ CONSTANTS = {
 
 
 @functools.cache
-def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The compiled code for tensors of ``dtype``; None where it cannot be had."""
-    loaded = load(SOURCE, dtype, FLAGS, user="engines run")
+def library(dtype: torch.dtype, *flags: str) -> ctypes.CDLL | None:
+    """The compiled code for tensors of ``dtype``; None where it cannot be had.
+
+    ``flags`` are those of another form of it: :data:`BFLOAT16`, :data:`EMULATED`.
+    """
+    loaded = load(SOURCE, dtype, (*FLAGS, *flags), user="engines run")
     if loaded is None:
         return None
     check_layout(loaded)
     pointer, integer = ctypes.c_void_p, ctypes.c_int
+    loaded.map_numbers.restype = ctypes.c_int64
+    loaded.map_numbers.argtypes = [pointer]
     loaded.new_team.restype = pointer
     loaded.new_team.argtypes = [integer]
     loaded.delete_team.argtypes = [pointer]
@@ -59,6 +70,12 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     loaded.run_stem.restype = None
     loaded.run_stem.argtypes = [pointer] * 4 + [integer, pointer]
     return loaded
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor does, and the compiler knows its instructions."""
+    code = library(torch.float32)
+    return code is not None and bool(code.multiplies_bfloat16())
 
 
 def check_layout(

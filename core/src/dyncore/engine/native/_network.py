@@ -118,13 +118,14 @@ class NativeNetwork(Executor):
             self.native_stem.run(images, self._first.start(x))
             return x
         last = images.contiguous(memory_format=torch.channels_last)
-        return x.copy_(self.plan.stem(last))
+        return self._first.put(x, self.plan.stem(last))
 
     def copy(self, x: Tensor) -> Tensor:
         """See :meth:`Executor.copy`."""
         if x.shape[1:] not in self._maps:
             return x.clone()
-        return self._maps[x.shape[1:]].take(len(x), own=True).copy_(x)
+        maps = self._maps[x.shape[1:]]
+        return maps.put(maps.take(len(x), own=True), x)
 
     def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`Executor.head`."""

@@ -79,6 +79,10 @@ class Store:
         filled = self.filled(channels)
         return filled if filled * self.dtype.itemsize % (PAGE // 4) else filled + self.lanes
 
+    def numbers(self, size: Map) -> int:
+        """How many an image has between two blocks: the map, and perhaps its rounded copy."""
+        return int(self.code.map_numbers(ctypes.byref(size)))
+
     def empty(self, *shape: int) -> Tensor:
         """Not initialised."""
         return torch.empty(shape, dtype=self.dtype, device="cpu")
@@ -97,14 +101,19 @@ class Store:
         *,
         picks: bool = False,
         merged: bool = False,
+        rounded: bool = False,
     ) -> Convolution:
         """``conv`` packed. ``picks``: single output channels can be asked for.
 
         ``merged``: all channels of a map are read, so that a kernel's row lies together.
+        ``rounded``: inputs and weights are bfloat16, the sums and the bias are not. A depthwise
+        one computes in float32 whatever it reads.
         """
         stride, depthwise = int(conv.stride[0]), is_depthwise(conv)
-        merged = merged and not depthwise
-        return self._packed(conv.weight, conv.bias, stride, activation, picks, merged, depthwise)
+        merged, rounded = merged and not depthwise, rounded and not depthwise
+        return self._packed(
+            conv.weight, conv.bias, stride, activation, picks, merged, depthwise, rounded
+        )
 
     def affine(self, affine: Affine) -> Convolution:
         """``affine`` packed, for maps with an image's row of numbers in the place of a pixel."""
@@ -119,12 +128,20 @@ class Store:
         picks: bool = False,
         merged: bool = False,
         depthwise: bool = False,
+        rounded: bool = False,
     ) -> Convolution:
         weight = weight.detach()
         outputs, inputs, kernel, _ = weight.shape
         more = self.filled(outputs) - outputs
         panels = F.pad(weight, (0, 0, 0, 0, 0, 0, 0, more))
         panels = panels.unflatten(0, (-1, self.lanes)).permute(0, 3, 4, 2, 1)
+        if merged:
+            panels = panels.flatten(2, 3)
+        if rounded:
+            panels = F.pad(panels.bfloat16(), (0, 0, 0, panels.shape[-2] % 2))
+        terms = panels.shape[-2]
+        if rounded:
+            panels = panels.unflatten(-2, (-1, 2)).transpose(-1, -2)
         padded = F.pad(weight.new_zeros(outputs) if bias is None else bias.detach(), (0, more))
         rows = F.pad(weight.permute(0, 2, 3, 1), (0, self.filled(inputs) - inputs))
         return Convolution(
@@ -133,22 +150,23 @@ class Store:
             activation,
             merged,
             depthwise,
-            inputs * (kernel if merged else 1),
+            terms,
             outputs,
-            self.keep(panels),
+            self.keep(panels, panels.dtype if rounded else None),
             self.keep(rows) if picks else None,
             self.keep(padded),
         )
 
-    def keep(self, values: Tensor) -> int:
+    def keep(self, values: Tensor, dtype: torch.dtype | None = None) -> int:
         """The address of a copy; a run reads each weight about once, so pages matter."""
-        taken = -(-values.numel() * self.dtype.itemsize // ALIGNMENT) * ALIGNMENT
+        dtype = dtype or self.dtype
+        taken = -(-values.numel() * dtype.itemsize // ALIGNMENT) * ALIGNMENT
         if taken > self._free:
             size = max(taken, ARENA)
             self._arenas.append(_memory(size))
             self._free, self._used = size, 0
         kept = torch.frombuffer(
-            self._arenas[-1], dtype=self.dtype, count=values.numel(), offset=self._used
+            self._arenas[-1], dtype=dtype, count=values.numel(), offset=self._used
         )
         kept.copy_(values.flatten())
         self._free -= taken
@@ -162,22 +180,33 @@ class Maps:
     def __init__(self, size: tuple[int, ...], store: Store) -> None:
         self.size, self.dtype = size, store.dtype
         self.map = store.map(size)
+        self.numbers = store.numbers(self.map)
         self.row = self.map.pitch * (size[2] + 2)
         self._buffer = torch.empty(0, device="cpu")
 
     def take(self, images: int, *, own: bool = False) -> Tensor:
         """(images, channels, height, width), borders zero; ``own``: in a buffer of its own."""
-        needed = images * self.map.numbers
+        needed = images * self.numbers
         if own:
             return self._view(torch.zeros(needed, dtype=self.dtype, device="cpu"), images)
         if len(self._buffer) < needed:
             self._buffer = _zeros(needed, self.dtype)
         return self._view(self._buffer, images)
 
+    def put(self, x: Tensor, values: Tensor) -> Tensor:
+        """Set ``x``, a view into such a buffer, and its rounded copy where there is one."""
+        x.copy_(values)
+        if self.numbers > self.map.numbers:
+            strides = (2 * self.numbers, 1, self.row, self.map.pitch)
+            offset = 2 * (x.storage_offset() + self.map.numbers) - self.row - self.map.pitch
+            copy = torch.empty(0, dtype=torch.bfloat16, device="cpu")
+            copy.set_(x.untyped_storage(), offset, x.shape, strides).copy_(values)
+        return x
+
     def start(self, x: Tensor) -> int:
         """Address of the first image's border."""
         return x.data_ptr() - (self.row + self.map.pitch) * x.element_size()
 
     def _view(self, buffer: Tensor, images: int) -> Tensor:
-        strides = (self.map.numbers, 1, self.row, self.map.pitch)
+        strides = (self.numbers, 1, self.row, self.map.pitch)
         return buffer.as_strided((images, *self.size), strides, self.row + self.map.pitch)

@@ -19,8 +19,13 @@ class NativeStem:
         image: Tensor,
         out: Maps,
         store: Store,
+        *,
+        rounds: bool,
     ) -> None:
-        """``image`` (1, C, H, W) is like those to come; ``out`` gets what the stem gives."""
+        """``image`` (1, C, H, W) is like those to come; ``out`` gets what the stem gives.
+
+        ``rounds``: it is bfloat16, and a block reads a copy of what it gives that is, too.
+        """
         conv, activation = stem.layer.conv, stem.layer.activation
         channels, kernel = image.shape[1], int(conv.kernel_size[0])
         placed = store.map(tuple(image.shape[1:]), channels, kernel // 2)
@@ -30,12 +35,14 @@ class NativeStem:
         statistics = stem.preprocessing
         self._scratch = pointers(row for thread in zip(*memory, strict=True) for row in thread)
         self.form = structs.Stem(
-            ctypes.pointer(store.convolution(conv, activation, merged=True)),
+            ctypes.pointer(store.convolution(conv, activation, merged=True, rounded=rounds)),
             placed,
             convolved,
             out.map,
             channels,
             stem.max_pool,
+            rounds,
+            rounds,
             None if statistics is None else self._kept(statistics.mean),
             None if statistics is None else self._kept(statistics.std),
             ctypes.addressof(self._scratch),

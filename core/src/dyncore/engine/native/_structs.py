@@ -47,6 +47,8 @@ class Stem(ctypes.Structure):
         ("out", Map),
         ("channels", ctypes.c_int32),
         ("max_pool", ctypes.c_int32),
+        ("rounded", ctypes.c_int32),
+        ("rounds", ctypes.c_int32),
         ("mean", ctypes.c_void_p),
         ("std", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
@@ -87,6 +89,8 @@ class Block(ctypes.Structure):
         ("out_channels", ctypes.c_int32),
         ("gated_channels", ctypes.c_int32),
         ("max_picked", ctypes.c_int32),
+        ("rounded", ctypes.c_int32),
+        ("rounds", ctypes.c_int32),
     )
 
 

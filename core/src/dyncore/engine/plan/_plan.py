@@ -92,6 +92,12 @@ class Plan:
     head: FoldedHead | Callable[[Tensor], Tensor]
 
     @property
+    def depth(self) -> int:
+        """Layers of the longest way through all blocks."""
+        folded = ([p for p in block.paths if isinstance(p, FoldedPath)] for block in self.blocks)
+        return sum(max((len(path.layers) for path in paths), default=1) for paths in folded)
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """What runs as a module, since its weights do not tell what it computes."""
         ends = {"stem": (self.stem, FoldedStem), "head": (self.head, FoldedHead)}

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <type_traits>
 #include <vector>
 
 #include "convolution.h"
@@ -33,6 +34,8 @@ struct Block {
   int32_t stride, channels_before;  // of a padding shortcut
   int32_t in_channels, out_channels;
   int32_t gated_channels, max_picked;  // where more are chosen, all of them run
+  int32_t rounded;                     // whether the layers of its paths, and the projection, are bfloat16
+  int32_t rounds;                      // whether a later block is: the output's copy is written, too
 };
 
 // What the images of a batch chose, in the order of the batch; null: everything, weight 1.
@@ -51,7 +54,7 @@ struct Work {
   const real* x;
   real* total;
   real* pooled;
-  real* const* scratch;  // [threads][layers - 1]
+  void* const* scratch;  // [threads][layers - 1]: maps of real numbers, or, if rounded, of Bfloats
   real* const* buffers;  // [threads]: two numbers per output channel, two per first hidden one
   Team& team;
   bool own_pooled = false;  // whether every thread has a `pooled` of its own
@@ -75,10 +78,11 @@ static void clear(const Map& map, real* total) {
 
 static void finish(const Block& b, real* total) {
   const Map& map = b.maps[b.layers];
+  const Result result{.out = total, .map = map, .rounded = b.rounds ? copy_of(map, total) : nullptr};
   for (int y = 0; y < map.height; y++) {
-    real* row = total + map.at(y, 0);
-    for (ptrdiff_t i = 0; i < map.width * map.pitch; i += LANES)
-      store(row + i, activate(load(row + i), b.activation));
+    const ptrdiff_t row = map.at(y, 0);
+    for (ptrdiff_t i = row; i < row + map.width * map.pitch; i += LANES)
+      put(result, i, activate(load(total + i), b.activation));
   }
 }
 
@@ -128,13 +132,23 @@ static bool by_panels(const uint8_t* on, int channels) {
   return !all;
 }
 
-// One image; by the whole team, of which this is thread `part`, where parts > 1.
-static void run_image(const Work& work, int image, int part, int parts, int owner) {
+// A block's input: its map, or the copy.
+static const real* input_of(const Map&, const real* x, real) { return x; }
+static const Bfloat* input_of(const Map& map, const real* x, Bfloat) { return copy_of(map, x); }
+
+// Where a hidden map goes.
+static void put_into(Result& result, real* map) { result.out = map; }
+static void put_into(Result& result, Bfloat* map) { result.rounded = map; }
+
+// One image through layers of a kind; by the whole team, of which this is thread `part`, where parts > 1.
+template <typename Number>
+static void run_image_as(const Work& work, int image, int part, int parts, int owner) {
   const Block& b = work.block;
   const Map &in = b.maps[0], &out = b.maps[b.layers];
-  const real* x = work.x + image * in.size();
-  real* total = work.total + image * out.size();
-  real* const* hidden = work.scratch + owner * (b.layers - 1);
+  const real* const image_map = work.x + image * in.with_copy();
+  const Number* x = input_of(in, image_map, Number{});
+  real* total = work.total + image * out.with_copy();
+  Number* const* hidden = (Number* const*)work.scratch + owner * (b.layers - 1);
   auto wait = [&] {
     if (parts > 1) work.team.barrier();
   };
@@ -144,7 +158,7 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
     const Result result{total, out, false, 1, NONE, b.projection->bias, nullptr};
     convolve(*b.projection, in, x, &all, 1, result, part, parts);
   } else if (b.shortcut == PADDING && part == 0) {
-    pad(b, x, total);
+    pad(b, image_map, total);
   }
   // The last layer's share of a thread is not that of the shortcut.
   if (b.shortcut == CONVOLUTION || b.shortcut == PADDING) wait();
@@ -183,20 +197,23 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
   for (int layer = 0; count && layer < b.layers - 1; layer++) {
     const Map& from = b.maps[layer];
     const Map& to = b.maps[layer + 1];
-    const real* input = layer ? hidden[layer - 1] : x;
+    const Number* input = layer ? hidden[layer - 1] : x;
     for (int i = 0; i < count; i++) {
       const Convolution& conv = b.convolutions[chosen[i] * (b.layers - 1) + layer];
       const int64_t first = layer ? b.offsets[(layer - 1) * b.paths + chosen[i]] : 0;
       const int64_t offset = b.offsets[layer * b.paths + chosen[i]];
       const bool scaled = gated && layer == 0;
-      const Result result{hidden[layer] + offset, to,        false, 1, conv.activation,
-                          conv.bias,              scaled ? channel_scale : nullptr, work.prefetch};
+      Result result{nullptr,   to,        false, 1, conv.activation,
+                    conv.bias, scaled ? channel_scale : nullptr, work.prefetch};
+      put_into(result, hidden[layer] + offset);
       if (conv.depthwise) {
         convolve_depthwise(conv, from, input + first, result, part, parts);
       } else if (scaled && panels) {
         convolve_panels(conv, from, x, wanted, picked, result, part, parts);
       } else if (scaled && sparse) {
-        convolve_picked(conv, from, x, wanted, picked, result, part, parts);
+        // Only of real numbers: blocks whose channels are gated are not bfloat16.
+        if constexpr (std::is_same_v<Number, real>)
+          convolve_picked(conv, from, x, wanted, picked, result, part, parts);
       } else {
         const bool some = sparse && layer == 1;
         const Segment segment{first, 0, some ? picked : conv.inputs, some ? wanted : nullptr};
@@ -226,7 +243,8 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
       const bool ends = last == count;
       const bool adds = first > 0 || b.shortcut != NO_SHORTCUT;
       const Result result{total, out,     adds, scale, ends ? b.activation : NONE,
-                          bias,  nullptr, work.prefetch, ends && work.pooled ? totals : nullptr};
+                          bias,  nullptr, work.prefetch, ends && work.pooled ? totals : nullptr,
+                          ends && b.rounds ? copy_of(out, total) : nullptr};
       convolve(*b.last, b.maps[layer], hidden[layer - 1], segments + first, last - first, result,
                part, parts);
     }
@@ -244,6 +262,13 @@ static void run_image(const Work& work, int image, int part, int parts, int owne
   else
     pool(out, b.out_channels, total, pooled, first, shares);
   if (!count && work.own_pooled) wait();  // or a thread that is ahead might change the map
+}
+
+static void run_image(const Work& work, int image, int part, int parts, int owner) {
+#ifdef BFLOAT16
+  if (work.block.rounded) return run_image_as<Bfloat>(work, image, part, parts, owner);
+#endif
+  run_image_as<real>(work, image, part, parts, owner);
 }
 
 // Whether there is anything to do for an image.

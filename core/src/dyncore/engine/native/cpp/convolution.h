@@ -6,15 +6,17 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
+#include "matrices.h"
 #include "tile.h"
 
 constexpr int PASS_PIXELS = 224;                // pixels that meet all panels before the next ones do
 constexpr int64_t MAX_CACHED_WEIGHTS = 1 << 17;  // so many stay in the cache while they meet a map
 
 // A tile of `pixels` pixels, at most P, that lie one after the other.
-template <int P, int N>
-static void some_tile(int pixels, const Product& product, int panel, int y, int c) {
+template <int P, int N, typename Number>
+static void some_tile(int pixels, const Product<Number>& product, int panel, int y, int c) {
   if (pixels == P)
     tile<P, N, 1>(product, panel, y, c);
   else if constexpr (P > 1)
@@ -23,8 +25,8 @@ static void some_tile(int pixels, const Product& product, int panel, int y, int 
 
 // Output channels panel .. panel + N of rows first .. last, in tiles that go on from row to row: few
 // registers make narrow tiles, and what rows leave over would be a large part of the pixels.
-template <int N>
-static void panels_on(const Product& product, int panel, int first, int last) {
+template <int N, typename Number>
+static void panels_on(const Product<Number>& product, int panel, int first, int last) {
   constexpr int WIDE = MAX_PIXELS<N>;
   const int width = product.result.map.width;
   int y = first, c = 0;
@@ -37,8 +39,8 @@ static void panels_on(const Product& product, int panel, int first, int last) {
 }
 
 // The same in tiles that end with a row, whose pixels share address registers.
-template <int N>
-static void panels_by_row(const Product& product, int panel, int first, int last) {
+template <int N, typename Number>
+static void panels_by_row(const Product<Number>& product, int panel, int first, int last) {
   constexpr int WIDE = MAX_PIXELS<N>;
   const int width = product.result.map.width;
 // Whole rows of a small map, as many as a tile holds: each weight then meets more pixels.
@@ -63,8 +65,14 @@ static void panels_by_row(const Product& product, int panel, int first, int last
     }
 }
 
-template <int N>
-static void panels(const Product& product, int panel, int first, int last) {
+template <int N, typename Number>
+static void panels(const Product<Number>& product, int panel, int first, int last) {
+#ifdef MULTIPLIES_MATRICES
+  if constexpr (N <= 2 && std::is_same_v<Number, Bfloat>) {
+    const MatrixShape shape(product);
+    if (has_matrices() && shape.fits(product)) return matrix_panels<N>(product, shape, panel, first, last);
+  }
+#endif
   if constexpr (MANY_REGISTERS)
     panels_by_row<N>(product, panel, first, last);
   else
@@ -82,9 +90,11 @@ INLINE Panels panels_of(int all, int part, int parts) {
 }
 
 // The panels `own` of the output's rows top .. bottom.
-static void convolve_rows(const Product& product, Panels own, int top, int bottom) {
+template <typename Number>
+static void convolve_rows(const Product<Number>& product, Panels own, int top, int bottom) {
   const Map& to = product.result.map;
-  const int step = product.weights() <= MAX_CACHED_WEIGHTS ? std::max(1, PASS_PIXELS / to.width) : to.height;
+  const int64_t cached = MAX_CACHED_WEIGHTS * (sizeof(real) / sizeof(Number));
+  const int step = product.weights() <= cached ? std::max(1, PASS_PIXELS / to.width) : to.height;
   for (int y = top; y < bottom; y += step) {
     const int end = std::min(bottom, y + step);
     for (int panel = own.first, some; panel < own.last; panel += some) {
@@ -102,9 +112,10 @@ static void convolve_rows(const Product& product, Panels own, int top, int botto
 
 // The share `part` of `parts` of a convolution of one image. By rows, a thread mostly reads what it
 // wrote itself; by panels, it reads half of the weights.
-static void convolve(const Convolution& conv, const Map& in, const real* x, const Segment* segments,
+template <typename Number>
+static void convolve(const Convolution& conv, const Map& in, const Number* x, const Segment* segments,
                      int count, const Result& result, int part, int parts) {
-  const Product product{conv, in, x, taps_of(conv, in), segments, count, result};
+  const Product<Number> product{conv, in, x, taps_of(conv, in), segments, count, result};
   const int all = conv.panel_count(), height = result.map.height;
   // By rows each thread reads all weights, by panels all of the map: what is larger is dealt. Panels go in
   // pairs, which may not come out even; rows need two for each thread.
@@ -117,10 +128,11 @@ static void convolve(const Convolution& conv, const Map& in, const real* x, cons
 }
 
 // The share `part` of `parts` of the panels that the channels `wanted` are, side by side in the result.
-static void convolve_panels(const Convolution& conv, const Map& in, const real* x,
+template <typename Number>
+static void convolve_panels(const Convolution& conv, const Map& in, const Number* x,
                             const int32_t* wanted, int count, const Result& result, int part,
                             int parts) {
   const Segment all{0, 0, conv.inputs, nullptr};
-  const Product product{conv, in, x, taps_of(conv, in), &all, 1, result, wanted};
+  const Product<Number> product{conv, in, x, taps_of(conv, in), &all, 1, result, wanted};
   convolve_rows(product, panels_of((count + LANES - 1) / LANES, part, parts), 0, result.map.height);
 }

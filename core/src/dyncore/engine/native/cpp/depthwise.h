@@ -8,33 +8,34 @@
 #include "convolution.h"
 
 // The panels `own` of the output's rows top .. bottom.
-template <int K>
-static void depthwise_rows(const Convolution& conv, const Map& in, const real* x, const Result& result,
+template <int K, typename Number>
+static void depthwise_rows(const Convolution& conv, const Map& in, const Number* x, const Result& result,
                            Panels own, int top, int bottom) {
   const Map& to = result.map;
   const ptrdiff_t next = conv.stride * in.pitch;
   for (int y = top; y < bottom; y++)
     for (int panel = own.first; panel < own.last; panel++) {
-      const real* const weights = conv.panels + ptrdiff_t(panel) * K * K * LANES;
+      const real* const weights = conv.panels_of<real>() + ptrdiff_t(panel) * K * K * LANES;
       vec w[K][K];
       for (int k = 0; k < K * K; k++) w[k / K][k % K] = load(weights + k * LANES);
       const vec bias = load(result.bias + panel * LANES);
-      const real* from = first_pixel(conv, in, x, y, 0) + panel * LANES;
-      real* out = result.out + to.at(y, 0) + panel * LANES;
+      const Number* from = first_pixel(conv, in, x, y, 0) + panel * LANES;
+      ptrdiff_t out = to.at(y, 0) + panel * LANES;
       for (int c = 0; c < to.width; c++, from += next, out += to.pitch) {
         vec sum = {};
 #pragma GCC unroll 3
         for (int row = 0; row < K; row++)
 #pragma GCC unroll 3
           for (int column = 0; column < K; column++)
-            sum += w[row][column] * load(from + row * in.row() + column * in.pitch);
-        store(out, activate(sum + bias, result.activation));
+            sum += w[row][column] * load_real(from + row * in.row() + column * in.pitch);
+        put(result, out, activate(sum + bias, result.activation));
       }
     }
 }
 
 // The share `part` of `parts` of a depthwise convolution of one image; see `convolve`.
-static void convolve_depthwise(const Convolution& conv, const Map& in, const real* x,
+template <typename Number>
+static void convolve_depthwise(const Convolution& conv, const Map& in, const Number* x,
                                const Result& result, int part, int parts) {
   const int height = result.map.height, all = conv.panel_count();
   const bool by_rows = height >= 2 * parts;

@@ -19,7 +19,7 @@ static void run_head_on(const Head& head, const real* x, real* convolved, real* 
   const Convolution& linear = *head.linear;
   const int64_t averages = linear.inputs, pitch = filled(linear.outputs);
   for (int image = share.first; image < share.last; image++) {
-    const real* from = x + image * head.map.size();
+    const real* from = x + image * head.map.with_copy();
     real* const pooled = scratch + image * averages;
     if (head.convolution) {
       const Convolution& conv = *head.convolution;

@@ -34,6 +34,8 @@ constexpr LayoutEntry LAYOUT[] = {
     FIELD(Stem, out),
     FIELD(Stem, channels),
     FIELD(Stem, max_pool),
+    FIELD(Stem, rounded),
+    FIELD(Stem, rounds),
     FIELD(Stem, mean),
     FIELD(Stem, std),
     FIELD(Stem, scratch),
@@ -64,6 +66,8 @@ constexpr LayoutEntry LAYOUT[] = {
     FIELD(Block, out_channels),
     FIELD(Block, gated_channels),
     FIELD(Block, max_picked),
+    FIELD(Block, rounded),
+    FIELD(Block, rounds),
 
     STRUCT(Choice),
     FIELD(Choice, on),

@@ -15,6 +15,27 @@ int64_t layout_entries() { return std::size(LAYOUT); }
 
 int lanes() { return LANES; }
 
+// Of an image between two blocks.
+int64_t map_numbers(const Map* map) { return map->with_copy(); }
+
+// Whether this processor multiplies bfloat16 numbers, and the compiler knows it.
+int multiplies_bfloat16() {
+#ifdef __AVX512BF16__
+  return 1;
+#else
+  return 0;
+#endif
+}
+
+// Whether this code uses a processor's matrices, or their emulation.
+int multiplies_matrices() {
+#ifdef MULTIPLIES_MATRICES
+  return has_matrices();
+#else
+  return 0;
+#endif
+}
+
 Team* new_team(int threads) { return new Team(threads); }
 
 void delete_team(Team* team) { delete team; }
@@ -22,7 +43,7 @@ void delete_team(Team* team) { delete team; }
 // `total` is `x` where the shortcut is the identity. `pooled` [images][channels] is written for the
 // images that the block changes.
 void run_block(const Block* block, const Choice* choice, const real* x, real* total, real* pooled,
-               int images, real* const* scratch, real* const* buffers, Team* team) {
+               int images, void* const* scratch, real* const* buffers, Team* team) {
   const Work work{*block, *choice, x, total, pooled, scratch, buffers, *team};
   std::vector<int> active;
   find_active(*block, choice->on, images, active);
@@ -56,7 +77,7 @@ void run_stem(const Stem* stem, const real* images, const int64_t* strides, real
   std::atomic<int> next{0};
   team->run([&](int thread) {
     team->deal(count, next, thread, [&](int i, int owner, int part, int parts) {
-      run_stem_on(*stem, images + i * strides[0], strides + 1, x + i * stem->out.size(),
+      run_stem_on(*stem, images + i * strides[0], strides + 1, x + i * stem->out.with_copy(),
                   stem->scratch[2 * owner], stem->scratch[2 * thread + 1], part, parts, *team);
     });
   });

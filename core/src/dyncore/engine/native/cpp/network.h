@@ -16,7 +16,7 @@ struct Step {
   const Block* block;
   const Router* router;  // null: not gated
   const Gate* gate;
-  real* const* scratch;  // see Work
+  void* const* scratch;  // see Work
   real* const* buffers;
   int32_t in_map, out_map;  // which of the batch's maps
   int32_t pools;            // whether the next step's router reads what this block gives
@@ -76,7 +76,7 @@ static void route(const Step& step, const Batch& batch, bool pooled, Share& shar
   real* averages = batch.pooled() + step.pooled * images;
   if (!pooled) {
     for (int image = share.first; image < share.last; image++)
-      pool(map, block.in_channels, batch.maps[step.in_map] + image * map.size(),
+      pool(map, block.in_channels, batch.maps[step.in_map] + image * map.with_copy(),
            averages + image * block.in_channels, share.part, share.parts);
     share.wait();
   }
@@ -184,7 +184,7 @@ class Network {
       if (!layer) continue;
       const Panels own = own_panels(*layer, share);
       const int64_t panel = int64_t(layer->inputs) * LANES;
-      prefetch.add(layer->panels + own.first * panel, (own.last - own.first) * panel);
+      prefetch.add(layer->panels_of<real>() + own.first * panel, (own.last - own.first) * panel);
     }
     return prefetch;
   }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 
+#include "bfloat16.h"
 #include "prefetch.h"
 #include "vector.h"
 
@@ -19,7 +20,7 @@ template <int N>
 constexpr int MAX_PIXELS = MANY_REGISTERS ? 14 : N == 1 ? 8 : 12 / N;
 
 constexpr int PREFETCH_ROWS = 32;        // rows of weights that are asked for before they are needed
-constexpr int MAX_TERMS = 256;  // of a sum before it is carried away: short sums round less
+constexpr int MAX_TERMS = 256;  // values of a sum before it is carried away: short sums round less
 
 struct Map {
   int32_t height, width, border;
@@ -28,7 +29,15 @@ struct Map {
   ptrdiff_t row() const { return (width + 2 * border) * pitch; }
   ptrdiff_t size() const { return (height + 2 * border) * row(); }
   ptrdiff_t at(int y, int x) const { return (y + border) * row() + (x + border) * pitch; }
+  // Of an image's map between two blocks, behind which, with bfloat16, its rounded copy lies.
+  ptrdiff_t with_copy() const {
+    return HAS_BFLOAT16 ? (size() + size() / 2 + LANES - 1) / LANES * LANES : size();
+  }
 };
+
+// The copy of a map between two blocks, in whole numbers rounded to bfloat16, at the same places.
+INLINE Bfloat* copy_of(const Map& map, real* x) { return (Bfloat*)(x + map.size()); }
+INLINE const Bfloat* copy_of(const Map& map, const real* x) { return (const Bfloat*)(x + map.size()); }
 
 // A convolution with its norm folded in and zeros around the image. Where all channels of a map are
 // read, the pixels of a kernel's row lie together: `merged` takes them for channels of one pixel.
@@ -36,11 +45,17 @@ struct Convolution {
   int32_t kernel, stride, activation, merged;
   int32_t depthwise;        // each output is of the input of its own number, and `inputs` is 1
   int32_t inputs, outputs;  // channels; outputs of `panels` are filled up to whole vectors
-  const real* panels;       // [outputs / LANES][kernel² or, merged, kernel][inputs][LANES]
+  // [outputs / LANES][kernel² or, merged, kernel][inputs][LANES] real numbers, or Bfloats, of which an even
+  // number of inputs lie [inputs / 2][LANES][2].
+  const void* panels;
   const real* rows;         // [outputs][kernel²][inputs, filled up], or null
   const real* bias;         // [outputs, filled up]
 
   int panel_count() const { return (outputs + LANES - 1) / LANES; }
+  template <typename Number>
+  const Number* panels_of() const {
+    return (const Number*)panels;
+  }
 };
 
 // Input channels that lie together, or those in `list`, which are then packed in the map.
@@ -51,7 +66,7 @@ struct Segment {
 };
 
 // What becomes of a sum: out = activation(scale * sum, plus what is there if `add`), times
-// `channel_scale`. `totals` grow by what is put out.
+// `channel_scale`. `totals` grow by what is put out. It goes to `out`, to `rounded` or to both.
 struct Result {
   real* out;  // the map of one image
   Map map;
@@ -62,6 +77,7 @@ struct Result {
   const real* channel_scale;  // per output channel, or null
   Prefetch* prefetch = nullptr;     // what to ask for meanwhile, or null
   real* totals = nullptr;     // per output channel, or null
+  Bfloat* rounded = nullptr;  // the map in bfloat16, or null
 };
 
 struct Taps {
@@ -77,7 +93,8 @@ static Taps taps_of(const Convolution& conv, const Map& in) {
   return taps;
 }
 
-INLINE const real* first_pixel(const Convolution& conv, const Map& in, const real* x, int y, int c) {
+template <typename Number>
+INLINE const Number* first_pixel(const Convolution& conv, const Map& in, const Number* x, int y, int c) {
   const int half = conv.kernel / 2;
   return x + in.at(y * conv.stride - half, c * conv.stride - half);
 }
@@ -116,14 +133,18 @@ constexpr bool HIDES_PREFETCH = P * N >= 12;
 
 constexpr int PREFETCH_INPUTS = 16;  // inputs for which it asks at once; larger bursts make it wait
 
-// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment.
-template <int P, int N, int W, bool PREFETCHES>
-INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pixels,
-                       const real* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count,
+// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment. Of bfloat16 an
+// input is a pair of channels here.
+template <int P, int N, int W, bool PREFETCHES, typename Number>
+INLINE void accumulate(vec (&sums)[P][N], const Number* x, const Pixels<P, W>& pixels,
+                       const Number* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count,
                        const real* soon = nullptr) {
+  typedef typename Kind<Number>::Value Value;
+  typedef typename Kind<Number>::Weights Weights;
+  constexpr int TOGETHER = Kind<Number>::TOGETHER, ROW = TOGETHER * LANES;
   constexpr int IN_ROW = pixels.IN_ROW, GROUPS = pixels.GROUPS;
   const ptrdiff_t next = pixels.next;
-  const real* from[GROUPS];
+  const Number* from[GROUPS];
   for (int g = 0; g < GROUPS; g++) from[g] = x + pixels.from[g];
   // A sum waits for its last addition, some four cycles, and two can begin in each: with fewer than
   // eight sums, each is made of several chains that are added up at the end.
@@ -132,20 +153,20 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) chains[0][p][n] = sums[p][n];
   const auto add = [&](vec (&to)[P][N], ptrdiff_t j) __attribute__((always_inline)) {
-    const real* weight = weights + (list ? list[j] : j) * LANES;
-    vec w[N];
+    const Number* weight = weights + (list ? list[j] : j) * ROW;
+    Weights w[N];
 #pragma GCC unroll 3
     for (int n = 0; n < N; n++) {
-      w[n] = load(weight + n * panel_size);
-      __builtin_prefetch(weight + n * panel_size + DISTANCE * LANES);
+      w[n] = read<Weights>(weight + n * panel_size);
+      __builtin_prefetch(weight + n * panel_size + DISTANCE * ROW);
     }
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
       const int column = p % W;
-      const real* pixel = from[p / W * IN_ROW + column / 3] + j;
-      const real value = column % 3 == 0 ? pixel[0] : column % 3 == 1 ? pixel[next] : pixel[2 * next];
+      const Number* pixel = from[p / W * IN_ROW + column / 3] + j * TOGETHER;
+      const Value value = read<Value>(pixel + column % 3 * next);
 #pragma GCC unroll 3
-      for (int n = 0; n < N; n++) to[p][n] += value * w[n];
+      for (int n = 0; n < N; n++) add_product(to[p][n], value, w[n]);
     }
   };
   ptrdiff_t j = 0;
@@ -170,10 +191,11 @@ INLINE void accumulate(vec (&sums)[P][N], const real* x, const Pixels<P, W>& pix
 }
 
 // A convolution of some segments of a map, and where it goes.
+template <typename Number>
 struct Product {
   const Convolution& conv;
   const Map& in;
-  const real* x;
+  const Number* x;
   const Taps taps;
   const Segment* segments;
   int count;
@@ -186,22 +208,66 @@ struct Product {
   int64_t weights() const { return (int64_t)taps.count * conv.inputs * conv.panel_count() * LANES; }
 };
 
+// What P pixels of N vectors of sums leave: in `out`, in `rounded`, or in both.
+INLINE void put(const Result& result, ptrdiff_t at, vec value) {
+  if (!HAS_BFLOAT16 || result.out) store(result.out + at, value);
+  if (HAS_BFLOAT16 && result.rounded) store_rounded(result.rounded + at, value);
+}
+
+// What follows the sums of N panels from `panel` on, while they are in registers: bias, scale, the shortcut
+// that is there already, the activation, a channel's salience, and the totals that the next router's averages
+// are made of.
+template <int N>
+struct Ending {
+  const Result& result;
+  vec bias[N], salience[N], total[N] = {};
+
+  template <typename Number>
+  INLINE_METHOD Ending(const Product<Number>& product, int panel) : result(product.result) {
+    for (int n = 0; n < N; n++) {
+      const int from = product.from_panel(panel + n) * LANES;
+      bias[n] = load(result.bias + from);
+      if (result.channel_scale) salience[n] = load(result.channel_scale + from);
+    }
+  }
+
+  // A sum of panel n, which goes to `at`.
+  INLINE_METHOD void put(ptrdiff_t at, int n, vec sum) {
+    vec value = (sum + bias[n]) * result.scale;  // a large bias swallows no small terms
+    if (result.add) value += load(result.out + at);
+    value = activate(value, result.activation);
+    if (result.channel_scale) value *= salience[n];
+    ::put(result, at, value);
+    total[n] += value;
+  }
+
+  INLINE_METHOD void add_totals(int panel) const {
+    for (int n = 0; n < N && result.totals; n++) {
+      real* const totals = result.totals + (panel + n) * LANES;
+      store(totals, load(totals) + total[n]);
+    }
+  }
+};
+
 // One tile, of which (y, c) is the first pixel and `panel` the first vector of output channels.
-template <int P, int N, int W>
-static __attribute__((noinline)) void tile(const Product& product, int panel, int y, int c) {
+template <int P, int N, int W, typename Number>
+static __attribute__((noinline)) void tile(const Product<Number>& product, int panel, int y, int c) {
   const auto& [conv, in, x, taps, segments, count, result, wanted] = product;
   const Pixels<P, W> pixels(conv, in, result.map, c);
-  real* const out = result.out + result.map.at(y, c) + panel * LANES;
-  const auto place = [&](int p) { return out + pixels.to[p]; };
+  const ptrdiff_t first_out = result.map.at(y, c) + panel * LANES;
+  const auto place = [&](int p, int n) { return first_out + pixels.to[p] + n * LANES; };
   // The lines that are written in the end come while the sums are made.
-  for (int p = 0; p < P; p++)
-    for (int n = 0; n < N; n++) __builtin_prefetch(place(p) + n * LANES, 1);
+  for (int p = 0; p < P; p++) {
+    for (int n = 0; n < N && (!HAS_BFLOAT16 || result.out); n++) __builtin_prefetch(result.out + place(p, n), 1);
+    if (HAS_BFLOAT16 && result.rounded) __builtin_prefetch(result.rounded + place(p, 0), 1);
+  }
   vec sums[P][N] = {}, carried[P][N];
   const int first_panel = product.from_panel(panel);
   const int apart = N > 1 ? product.from_panel(panel + 1) - first_panel : 1;
+  constexpr int TOGETHER = Kind<Number>::TOGETHER;
   const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
-  const real* const start = first_pixel(conv, in, x, y, c);
-  const real* const weights = conv.panels + first_panel * panel_size;
+  const Number* const start = first_pixel(conv, in, x, y, c);
+  const Number* const weights = conv.template panels_of<Number>() + first_panel * panel_size;
   const ptrdiff_t stride = apart * panel_size;
   // Panels lie [taps][inputs][LANES], so for a tap the weights of a segment lie together; those of the
   // next vector of output channels follow `stride` numbers on. Sums that have MAX_TERMS terms are carried
@@ -210,9 +276,9 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
   bool carries = false;
   for (int s = 0; s < count; s++)
     for (int k = 0; k < taps.count; k++) {
-      for (int32_t first = 0; first < segments[s].count; first += MAX_TERMS) {
+      for (int32_t first = 0; first < segments[s].count; first += MAX_TERMS * TOGETHER) {
         const Segment& segment = segments[s];
-        const int32_t some = std::min(segment.count - first, MAX_TERMS);
+        const int32_t some = std::min(segment.count - first, MAX_TERMS * TOGETHER) / TOGETHER;
         if (terms + some > MAX_TERMS) {
           for (int p = 0; p < P; p++)
             for (int n = 0; n < N; n++) {
@@ -223,10 +289,11 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
           terms = 0;
         }
         terms += some;
-        const real* from = start + taps.offset[k] + segment.map_channel + first;
-        const real* rows = weights + (k * inputs + segment.weight_channel) * LANES;
+        const Number* from = start + taps.offset[k] + segment.map_channel + first;
+        const Number* rows = weights + (k * inputs + segment.weight_channel) * LANES;
         if (segment.list)
-          accumulate<P, N, W, false>(sums, from, pixels, rows, stride, segment.list + first, some);
+          accumulate<P, N, W, false>(sums, from, pixels, rows, stride, segment.list + first / TOGETHER,
+                                     some);
         else if (HIDES_PREFETCH<P, N> && result.prefetch && result.prefetch->any())
           accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, stride, nullptr, some,
                                     result.prefetch->take(some / 2));
@@ -234,27 +301,11 @@ static __attribute__((noinline)) void tile(const Product& product, int panel, in
           accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, some);
       }
     }
-  // What follows a sum, while it is in a register: bias, scale, the shortcut that is there already, the
-  // activation, a channel's salience, and the totals that the next router's averages are made of.
-  vec total[N] = {}, bias[N];
-  for (int n = 0; n < N; n++) bias[n] = load(result.bias + (first_panel + n * apart) * LANES);
+  Ending<N> ending(product, panel);
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++)
 #pragma GCC unroll 3
-    for (int n = 0; n < N; n++) {
-      real* const to = place(p) + n * LANES;
-      const vec sum = carries ? carried[p][n] + sums[p][n] : sums[p][n];
-      vec value = (sum + bias[n]) * result.scale;  // a large bias swallows no small terms
-      if (result.add) value += load(to);
-      value = activate(value, result.activation);
-      if (result.channel_scale)
-        value *= load(result.channel_scale + (first_panel + n * apart) * LANES);
-      store(to, value);
-      total[n] += value;
-    }
-  if (result.totals)
-    for (int n = 0; n < N; n++) {
-      real* const totals = result.totals + (panel + n) * LANES;
-      store(totals, load(totals) + total[n]);
-    }
+    for (int n = 0; n < N; n++)
+      ending.put(place(p, n), n, carries ? carried[p][n] + sums[p][n] : sums[p][n]);
+  ending.add_totals(panel);
 }
