@@ -5,7 +5,6 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any
 
 from dyncore.campaigns._campaign import Entry
-from dyncore.gating import PartConfig
 from dyncore.recipes import Recipe
 from dyncore.training import Arguments
 
@@ -67,6 +66,8 @@ def _fields(now: Any, then: Mapping[str, Any], option: str) -> Iterator[str]:
     for name, field in known.items():
         if isinstance(now, Recipe) and name in ("name", "source", "start"):
             continue
+        if name == "bias_before_norm" and name not in then:  # the norm takes it away: no matter
+            continue
         value, inner = getattr(now, name), _inner(option, name)
         if name in then:
             yield from changes(value, then[name], inner)
@@ -79,7 +80,7 @@ def _default(field: "Field[Any]") -> Any:
 
 
 def _when_absent(now: Any, field: "Field[Any]") -> Any:
-    absent = now.when_absent if isinstance(now, PartConfig) else {}
+    absent = getattr(now, "when_absent", {})
     return absent.get(field.name, _default(field))
 
 
