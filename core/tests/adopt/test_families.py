@@ -28,7 +28,7 @@ FAMILIES = {
     "timm:resnext50_32x4d": (32, 16),
     "timm:regnety_002": (32, 13),
     "timm:convnext_atto": (32, 12),
-    "timm:mobilenetv3_small_050": (32, 6),
+    "timm:mobilenetv3_small_050": (32, 7),
     "timm:efficientnet_b0": (32, 9),
     "timm:vit_tiny_patch16_224": (224, 24),
     "timm:deit_tiny_patch16_224": (224, 24),
@@ -38,7 +38,10 @@ CLASSES = 3
 
 
 def network(name: str) -> torch.nn.Module:
-    """With random weights, and statistics that norms do not start with."""
+    """With random weights; norms have scales and statistics that they do not start with.
+
+    timm's last norm of a branch starts with 0, and nothing would come of the branch.
+    """
     package, _, model = name.partition(":")
     torch.manual_seed(0)
     if package == "timm":
@@ -47,6 +50,7 @@ def network(name: str) -> torch.nn.Module:
         built = models.get_model(model, num_classes=CLASSES)
     for module in built.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 2)
     return built.eval().double()
