@@ -15,25 +15,27 @@ from dyncore.gating import ExecutionPath
 FAMILIES = {
     # network: (height and width, residual branches, all of which become dynamic)
     "torchvision:resnet18": (32, 8),
-    "torchvision:resnext50_32x4d": (32, 16),
-    "torchvision:wide_resnet50_2": (32, 16),
     "torchvision:regnet_y_400mf": (32, 16),
-    "torchvision:convnext_tiny": (32, 18),
     "torchvision:mobilenet_v2": (32, 10),
     "torchvision:mobilenet_v3_small": (32, 6),
-    "torchvision:efficientnet_b0": (32, 9),
-    "torchvision:vit_b_32": (224, 24),
     "torchvision:swin_t": (64, 24),
-    "timm:resnet18": (32, 8),
     "timm:resnext50_32x4d": (32, 16),
     "timm:regnety_002": (32, 13),
     "timm:convnext_atto": (32, 12),
     "timm:mobilenetv3_small_050": (32, 7),
     "timm:efficientnet_b0": (32, 9),
     "timm:vit_tiny_patch16_224": (224, 24),
+}
+LARGER = {
+    "torchvision:resnext50_32x4d": (32, 16),
+    "torchvision:wide_resnet50_2": (32, 16),
+    "torchvision:convnext_tiny": (32, 18),
+    "torchvision:efficientnet_b0": (32, 9),
+    "timm:resnet18": (32, 8),
     "timm:deit_tiny_patch16_224": (224, 24),
     "timm:swin_tiny_patch4_window7_224": (224, 24),
 }
+"""The same kinds of branches in networks that take long."""
 CLASSES = 3
 
 
@@ -65,6 +67,16 @@ def random_path(model: dyncore.DynamicNetwork, images: int) -> ExecutionPath:
     channels = torch.rand(images, sum(counts), generator=generator) < 0.5
     gated = channels if sum(counts) else None
     return ExecutionPath.of(on, model.paths_per_block, gated, counts, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", LARGER)
+def test_the_branches_of_a_larger_network_are_found(name):
+    """``make_dynamic`` itself checks that all paths on give the same bits."""
+    size, dynamic = LARGER[name]
+    model = dyncore.make_dynamic(
+        network(name).float(), "rdinet", example_input=torch.randn(1, 3, size, size)
+    )
+    assert model.backbone.adopted.dynamic == dynamic
 
 
 @pytest.mark.parametrize("name", FAMILIES)
