@@ -10,7 +10,7 @@ from dyncore.cli._options import EvalOptions
 from dyncore.cost import cost_table
 from dyncore.data import Dataset, Loader, load_dataset
 from dyncore.network import DynamicNetwork
-from dyncore.training import evaluate
+from dyncore.training import About, evaluate
 
 logger = logging.getLogger("dyncore")
 
@@ -42,7 +42,13 @@ def run(options: EvalOptions) -> None:
     )
     table = cost_table(model, (len(preprocessing.mean), preprocessing.size, preprocessing.size))
     evaluation = evaluate(
-        model, loader.epoch(0), preprocessing, table, accelerator, classes=numbers
+        model,
+        loader.epoch(0),
+        preprocessing,
+        table,
+        accelerator,
+        classes=numbers,
+        about=About.of(model, dataset),
     )
     if accelerator.is_main_process:
         evaluation.save(Path(options.output))

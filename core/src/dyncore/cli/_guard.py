@@ -9,6 +9,7 @@ TRAINING = frozenset(
         "PIL",
         "accelerate",
         "datasets",
+        "matplotlib",
         "pyarrow",
         "rich",
         "sklearn",

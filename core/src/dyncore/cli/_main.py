@@ -1,5 +1,6 @@
 """The ``dyn`` command."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,6 +17,7 @@ COMMANDS = {
     "bench": "time each part of a model in the engine: dyn bench MODEL",
     "cascade": "which models make the best cascade: dyn cascade A B --data DATA",
     "export": "write a file that runs without Python: dyn export MODEL --format onnx",
+    "report": "draw what evaluations say: dyn report EVALUATION ...",
     "push": "push a saved model to the Hub: dyn push FOLDER org/name",
 }
 """Each is the module of its name. It is imported when it is run, so that help is at once there."""
@@ -35,7 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command, *rest = arguments
     if command not in COMMANDS:
         fail(f"unknown command {command!r}; commands are {', '.join(COMMANDS)}")
+    quiet_in_files()
     guard(lambda: run(command, rest))
+
+
+def quiet_in_files() -> None:
+    """Where no terminal shows it, leave out the bars of datasets: each step would be kept."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 
 
 def run(command: str, arguments: Sequence[str]) -> None:
@@ -56,4 +65,5 @@ def train_main(method: str) -> None:
         print(f"usage: train.py RECIPE [--data DATA] [--epochs N] ...; recipes of {method}:\n")
         guard(lambda: run("list", ["recipes", method]))
         return
+    quiet_in_files()
     guard(lambda: run("train", arguments))

@@ -159,6 +159,37 @@ class PushOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Draw what evaluations say, as one page and as PNG and SVG files.
+
+    Accuracy against cost, what single images cost, which blocks run for which classes, and, with
+    ``--data``, the images themselves.
+    """
+
+    evaluations: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Folders of runs that have ended, or files that ``dyn eval`` wrote; all of the same images.
+    Runs of one recipe with several seeds are drawn as one, with their spread."""
+    data: str | None = None
+    """The data set that was evaluated, to show its images: Hub id, folder, or ``digits``."""
+    measure: bool = False
+    """Measure here, in the engine, what an image takes in every run's model; needs ``--data``."""
+    superclasses: str | None = None
+    """Tell rates by these instead of by class: cifar100-superclasses, imagenet-58 or
+    imagenet-groups."""
+    printed: tuple[str, ...] = ()
+    """Also show papers' printed points: files such as benchmarks/paper_tables/rdinet.toml."""
+    output: str = "report"
+    """Folder of the page and of the figures."""
+    json: bool = False
+    """Print the table as JSON."""
+
+    def __post_init__(self) -> None:
+        if not self.evaluations:
+            raise ValueError("name at least one run's folder or evaluation file")
+        if self.measure and self.data is None:
+            raise ValueError("--measure needs the images: give --data as well")
+
+
 class ReproduceOptions:
     """Run what is open of a campaign, or show it. The same command goes on where it was."""
 
@@ -198,6 +229,7 @@ OPTIONS: dict[str, type[Any]] = {
     "eval": EvalOptions,
     "export": ExportOptions,
     "push": PushOptions,
+    "report": ReportOptions,
     "reproduce": ReproduceOptions,
 }
 

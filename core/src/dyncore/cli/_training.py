@@ -9,7 +9,9 @@ from accelerate import PartialState
 
 from dyncore.cli._guard import fail
 from dyncore.cli._stopped import leave
+from dyncore.report import write_curves
 from dyncore.training import (
+    EVALUATION_FILE,
     DivergedError,
     StorageError,
     TrainingStopped,
@@ -29,7 +31,9 @@ def run_training(recipe: str, options: Sequence[str]) -> None:
         leave(stop)
     # Once, however many processes train.
     PartialState().print(f"model: {result.model}")
-    PartialState().print(f"evaluation: {result.folder / 'evaluation.parquet'}")
+    PartialState().print(f"evaluation: {result.folder / EVALUATION_FILE}")
+    if PartialState().is_main_process:
+        print(f"curves: {write_curves(result.folder)}")
 
 
 class _Kept(io.StringIO):

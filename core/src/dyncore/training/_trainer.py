@@ -17,6 +17,7 @@ from dyncore.data import load_dataset
 from dyncore.kernels import install_kernels
 from dyncore.objectives import Objective
 from dyncore.recipes import Recipe
+from dyncore.training._about import About
 from dyncore.training._checkpoint import (
     Checkpoint,
     Progress,
@@ -259,6 +260,7 @@ class Trainer:
             self.table,
             self.accelerator,
             rates=self.phases[-1].phase.rates,
+            about=About.of(self.model, self.dataset),
         )
         gap = relaxation_gap(self.model, next(self.test_loader.epoch(0)), preprocessing)
         epoch = step / self.train_loader.steps_per_epoch
