@@ -92,11 +92,9 @@ def test_a_local_folder_needs_no_client_of_the_hub(saved):
         ["train", "--help"],
         *(
             pytest.param([command, "--help"], marks=needs_training)
-<<<<<<< HEAD
-            for command in ("eval", "bench", "cascade", "export", "push", "reproduce")
-=======
-            for command in ("eval", "bench", "cascade", "export", "push", "report")
->>>>>>> 899b3a0 (Report: dyn report draws evaluations as a page, PNG and SVG; dyn train leaves its curves; logs have a line per epoch)
+            for command in (
+                *("eval", "bench", "cascade", "export", "push", "report", "reproduce"),
+            )
         ),
     ],
     ids=str,
@@ -173,11 +171,8 @@ def test_preprocessing_says_what_it_needs(saved):
         ["cascade", "model", "other", "--data", "digits"],
         ["export", "model", "--format", "onnx"],
         ["push", "model", "org/name"],
-<<<<<<< HEAD
         ["reproduce", "campaign.toml"],
-=======
         ["report", "evaluation.parquet"],
->>>>>>> 899b3a0 (Report: dyn report draws evaluations as a page, PNG and SVG; dyn train leaves its curves; logs have a line per epoch)
     ],
     ids=" ".join,
 )

@@ -17,8 +17,7 @@ RECIPE = "vanilla-resnet20-digits-b0.5"
     [
         (
             ["tain"],
-            "dyn: unknown command 'tain'; commands are list, show, train, reproduce, eval, "
-            "bench, cascade, export, push",
+            "dyn: unknown command 'tain'; did you mean 'train'? 'dyn --help' shows all",
         ),
         (["list", "layers"], "dyn: dyn list takes one of methods, models, recipes and a prefix"),
         (["list", "models", "a", "b"], "dyn: dyn list takes one of methods, models, recipes"),
