@@ -106,8 +106,8 @@ def main(options: Options) -> None:
     console = Console(width=140)
     console.print(table(subjects, [eager_milliseconds(subject, images) for subject in subjects]))
     console.print(
-        "eager: model(image) in plain PyTorch, every block runs. engine: dyncore.Engine, which runs "
-        "what the image chose;\nof the static network it runs everything. Batch 1, "
+        "eager: model(image) in plain PyTorch, every block runs. engine: dyncore.Engine, which "
+        "runs what the image chose;\nof the static network it runs everything. Batch 1, "
         f"{torch.get_num_threads()} threads; 8×8 images are small: docs/engine.md has real ones."
     )
     last = results[-1]

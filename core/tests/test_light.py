@@ -92,9 +92,7 @@ def test_a_local_folder_needs_no_client_of_the_hub(saved):
         ["train", "--help"],
         *(
             pytest.param([command, "--help"], marks=needs_training)
-            for command in (
-                *("eval", "bench", "cascade", "export", "push", "report", "reproduce"),
-            )
+            for command in (*("eval", "bench", "cascade", "export", "push", "report", "reproduce"),)
         ),
     ],
     ids=str,

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     command, *rest = arguments
     if command not in COMMANDS:
-        fail(f"unknown command {command!r}; commands are {', '.join(COMMANDS)}")
+        near = get_close_matches(command, COMMANDS, n=1)
+        advice = f"did you mean {near[0]!r}? " if near else ""
+        fail(f"unknown command {command!r}; {advice}'dyn --help' shows all")
     quiet_in_files()
     guard(lambda: run(command, rest))
 
