@@ -1,5 +1,6 @@
 """``dyn eval``."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -52,6 +53,9 @@ def run(options: EvalOptions) -> None:
     )
     if accelerator.is_main_process:
         evaluation.save(Path(options.output))
+        if options.json:
+            print(json.dumps({**evaluation.metrics(), "file": options.output}, indent=2))
+            return
         for name, value in evaluation.metrics().items():
             print(f"{name}: {value:.6g}")
         if monitor is not None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from tqdm import tqdm
 
 from dyncore.cascade import Cascade
 from dyncore.cost import CostTable
@@ -257,7 +258,8 @@ def evaluate(
     """
     model.eval()
     columns: dict[str, list[Tensor]] = {}
-    for batch in batches:
+    off = None if accelerator.is_main_process else True  # None: a bar on a terminal only
+    for batch in tqdm(batches, desc="evaluating", unit="batch", delay=2, leave=False, disable=off):
         images = preprocessing.normalize(batch.images)
         with accelerator.autocast():
             output = _at_random(model, images, batch, rates) if rates else model(images)
