@@ -92,7 +92,18 @@ def test_a_local_folder_needs_no_client_of_the_hub(saved):
         ["train", "--help"],
         *(
             pytest.param([command, "--help"], marks=needs_training)
-            for command in (*("eval", "bench", "cascade", "export", "push", "report", "reproduce"),)
+            for command in (
+                *(
+                    "eval",
+                    "bench",
+                    "cascade",
+                    "export",
+                    "push",
+                    "report",
+                    "reproduce",
+                    "new-method",
+                ),
+            )
         ),
     ],
     ids=str,
@@ -171,6 +182,7 @@ def test_preprocessing_says_what_it_needs(saved):
         ["push", "model", "org/name"],
         ["reproduce", "campaign.toml"],
         ["report", "evaluation.parquet"],
+        ["new-method", "mynet"],
     ],
     ids=" ".join,
 )

@@ -20,6 +20,7 @@ COMMANDS = {
     "cascade": "which models make the best cascade: dyn cascade A B --data DATA",
     "export": "write a file that runs without Python: dyn export MODEL --format onnx",
     "report": "draw what evaluations say: dyn report EVALUATION ...",
+    "new-method": "write the package of a method of your own: dyn new-method NAME",
     "push": "push a saved model to the Hub: dyn push FOLDER org/name",
     "completion": 'complete names in your shell: eval "$(dyn completion)"',
 }
@@ -72,7 +73,7 @@ def run(command: str, arguments: Sequence[str]) -> None:
     given: Any = arguments
     if command not in UNTYPED:
         given = import_module("dyncore.cli._options").parse(command, arguments)
-    import_module(f"dyncore.cli._{command}").run(given)
+    import_module(f"dyncore.cli._{command.replace('-', '_')}").run(given)
 
 
 def train_main(method: str) -> None:

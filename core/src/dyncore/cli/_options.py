@@ -227,11 +227,22 @@ class ReproduceOptions:
         return {name: folder for name, _, folder in parts}
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewMethodOptions:
+    """Write the package of a new method: router, method, recipes and the conformance test."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """Of the method: small letters and digits."""
+    output: str = "."
+    """Folder in which the package's own folder is made."""
+
+
 OPTIONS: dict[str, type[Any]] = {
     "bench": BenchOptions,
     "cascade": CascadeOptions,
     "eval": EvalOptions,
     "export": ExportOptions,
+    "new-method": NewMethodOptions,
     "push": PushOptions,
     "report": ReportOptions,
     "reproduce": ReproduceOptions,
@@ -243,6 +254,7 @@ EXAMPLES = {
     "cascade": "dyn cascade runs/A/model runs/B/model --data digits --budget 0.6",
     "eval": "dyn eval runs/rdinet-resnet20-digits-b0.6/model --data digits",
     "export": "dyn export runs/rdinet-resnet20-digits-b0.6/model --format onnx",
+    "new-method": "dyn new-method mynet --output methods",
     "push": "dyn push runs/rdinet-resnet20-digits-b0.6/model org/name --private",
     "report": "dyn report runs/rdinet-resnet20-digits-b0.6 --data digits",
     "reproduce": "dyn reproduce campaign.toml --data path/to/cifar10 --list",
