@@ -8,6 +8,11 @@ import dyncore.parts
 from dyncore.recipes import find_recipe
 from dyncore.testing import CHECKS, Case
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 
 @pytest.fixture
 def made(dyn, tmp_path, monkeypatch):
@@ -15,15 +20,14 @@ def made(dyn, tmp_path, monkeypatch):
     ended = dyn("new-method", "mynet", "--output", str(tmp_path))
     assert ended.status == 0, ended.err
     folder = tmp_path / "mynet"
-    pyproject = (folder / "pyproject.toml").read_text()
-    points = "".join(
-        f"[{line[len('[project.entry-points.') : -1].strip(chr(34))}]\n{value.replace(chr(34), '')}\n"
-        for line, value in zip(pyproject.splitlines(), pyproject.splitlines()[1:], strict=False)
-        if line.startswith("[project.entry-points.")
-    )
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    points = [
+        f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in found.items())
+        for group, found in project["entry-points"].items()
+    ]
     info = folder / "src" / "dyn_mynet-0.1.0.dist-info"
     info.mkdir()
-    (info / "entry_points.txt").write_text(points)
+    (info / "entry_points.txt").write_text("".join(points))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dyn-mynet\nVersion: 0.1.0\n")
     monkeypatch.syspath_prepend(str(folder / "src"))
     dyncore.parts.registered.cache_clear()
