@@ -185,6 +185,13 @@ def pages(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into build/site; every warning is an error."""
+    session.install(*CONSTRAINTS, "--group", "docs", *editable())
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "build/site", *session.posargs)
+
+
+@nox.session
 def fidelity(session: nox.Session) -> None:
     """Compare parameters and MACs with every printed row; fails where one misses its tolerance."""
     session.install(*CONSTRAINTS, *editable())
