@@ -123,9 +123,11 @@ def _parse(name: str) -> tuple[Method, str, int]:
 
 
 def _near(name: str) -> list[str]:
-    """Models of this backbone, whose method was left out, else those with a name like it."""
-    of_backbone = [known for known in _names() if known.partition("-")[2] == name]
-    return of_backbone or get_close_matches(name, list_models(), n=3, cutoff=0.8)
+    """Models of this backbone, whose method was left out, or the one whose method was mistyped."""
+    method, _, rest = name.partition("-")
+    methods = get_close_matches(method, registered("methods"), n=3, cutoff=0.7)
+    wanted = {f"{near}-{rest}" for near in methods}
+    return [known for known in _names() if known.partition("-")[2] == name or known in wanted]
 
 
 def _override(
