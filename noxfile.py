@@ -20,6 +20,8 @@ PACKAGES = {
     "mixtures": "examples/mixtures",
 }
 PATHS = tuple(PACKAGES.values())
+OUTSIDE = ("examples/convnet_aig",)
+"""Written as an outside package would be: not published, and installed by its own tests."""
 NEEDS = {"mixtures": ("methods/dmnn", "methods/rdinet", "methods/spnet")}
 """Packages of ours that a package needs beside dyncore."""
 PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
@@ -134,7 +136,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the packages' types with mypy, strictly."""
     session.install(*CONSTRAINTS, "--group", "types", *editable())
-    session.run("mypy", *(f"{folder}/src" for folder in PATHS))
+    session.run("mypy", *(f"{folder}/src" for folder in (*PATHS, *OUTSIDE)))
 
 
 @nox.session
@@ -180,6 +182,13 @@ def build_package(session: nox.Session, folder: str, target: Path, *options: str
 def pages(session: nox.Session) -> None:
     """Fill the documents' tables from benchmarks/results/; -- --check only names old pages."""
     session.run("python", "benchmarks/pages.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into build/site; every warning is an error."""
+    session.install(*CONSTRAINTS, "--group", "docs", *editable())
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "build/site", *session.posargs)
 
 
 @nox.session

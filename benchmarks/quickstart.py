@@ -16,9 +16,10 @@ from timing import median_seconds
 from torch import Tensor
 
 import dyncore
-from dyncore.data import Loader, load_dataset
+from dyncore.data import Dataset, load_dataset
 from dyncore.recipes import find_recipe
-from dyncore.training import RunOptions, TrainingResult, train
+from dyncore.report import Subject, read_subjects, timed, write_report
+from dyncore.training import RunOptions, train
 
 RECIPES = (
     "static-resnet20-digits",
@@ -39,44 +40,20 @@ class Options:
     """Of everything random."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """What the table says of one model."""
-
-    result: TrainingResult
-    masked: float
-    """Median seconds of ``model(image)`` at batch 1."""
-    skipped: float
-    """Median seconds of ``dyncore.run_skipped`` at batch 1."""
-
-
-def test_images(count: int) -> Tensor:
+def test_images(dataset: Dataset, count: int) -> Tensor:
     """The first normalised test images."""
-    dataset = load_dataset("digits")
     assert dataset.test is not None
-    loader = Loader(
-        dataset.test,
-        batch_size=count,
-        preprocessing=dataset.preprocessing,
-        augmentation=None,
-        seed=0,
-        shuffle=False,
-        drop_last=False,
-        device="cpu",
-    )
-    return dataset.preprocessing.normalize(next(loader.epoch(0)).images)
+    pixels = dataset.test.look(range(count), dataset.preprocessing)
+    return dataset.preprocessing.normalize(pixels.float() / 255)
 
 
 @torch.no_grad()
-def measure(result: TrainingResult, images: Tensor) -> Row:
-    """Latencies over the given images, one at a time."""
-    model = dyncore.from_pretrained(result.model)
+def eager_milliseconds(subject: Subject, images: Tensor) -> float:
+    """Of ``model(image)``, the plain form that runs every block, one image after the other."""
+    model = dyncore.from_pretrained(subject.model or "")
     one_by_one = list(images.split(1))
-    masked = median_seconds("for x in xs: model(x)", 0.5, xs=one_by_one, model=model)
-    skipped = median_seconds(
-        "for x in xs: run(model, x)", 0.5, xs=one_by_one, model=model, run=dyncore.run_skipped
-    )
-    return Row(result, masked / len(one_by_one), skipped / len(one_by_one))
+    seconds = median_seconds("for x in xs: model(x)", 0.5, xs=one_by_one, model=model)
+    return 1000 * seconds / len(one_by_one)
 
 
 @torch.no_grad()
@@ -87,7 +64,7 @@ def reloads_bit_equal(folder: Path, copy: Path, images: Tensor) -> bool:
     return torch.equal(model(images).logits, dyncore.from_pretrained(copy)(images).logits)
 
 
-def table(rows: list[Row]) -> Table:
+def table(subjects: list[Subject], eager: list[float]) -> Table:
     """One row per model."""
     shown = Table(title="digits, 8×8 test images; MACs include the routers (1 MAC = 2 FLOPs)")
     for column in (
@@ -95,20 +72,20 @@ def table(rows: list[Row]) -> Table:
         "accuracy",
         "mean MACs",
         "MACs ratio",
-        "masked ms",
-        "skipped ms",
+        "eager ms",
+        "engine ms",
         "execution rate of each block",
     ):
         shown.add_column(column, justify="left" if column == "model" else "right")
-    for row in rows:
-        evaluation = row.result.evaluation
+    for subject, milliseconds in zip(subjects, eager, strict=True):
+        evaluation = subject.evaluation
         shown.add_row(
-            row.result.folder.name,
+            subject.name,
             f"{evaluation.accuracy:.3f}",
             f"{evaluation.mean_macs:,.0f}",
             f"{evaluation.macs_ratio:.3f}",
-            f"{1000 * row.masked:.2f}",
-            f"{1000 * row.skipped:.2f}",
+            f"{milliseconds:.2f}",
+            f"{subject.milliseconds:.3f}",
             " ".join(f"{rate:.2f}" for rate in evaluation.block_rates),
         )
     return shown
@@ -123,20 +100,25 @@ def main(options: Options) -> None:
         output=str(folder), epochs=options.epochs, seed=options.seed, evaluate_every=10
     )
     results = [train(find_recipe(name), run) for name in RECIPES]
-    images = test_images(32)
+    dataset = load_dataset("digits")
+    images = test_images(dataset, 32)
+    subjects = timed(read_subjects([result.folder for result in results]), dataset)
     console = Console(width=140)
-    console.print(table([measure(result, images) for result in results]))
+    console.print(table(subjects, [eager_milliseconds(subject, images) for subject in subjects]))
     console.print(
-        "masked: every block runs and is multiplied by its decision; skipped: only what an image "
-        "chose runs.\nBoth are plain eager PyTorch at batch 1, where 8×8 images leave little to "
-        "save; dyncore.Engine is the fast way, at any batch size."
+        "eager: model(image) in plain PyTorch, every block runs. engine: dyncore.Engine, which "
+        "runs what the image chose;\nof the static network it runs everything. Batch 1, "
+        f"{torch.get_num_threads()} threads; 8×8 images are small: docs/engine.md has real ones."
     )
     last = results[-1]
     equal = reloads_bit_equal(last.model, folder / "reloaded", images)
     console.print(f"saved, reloaded, compared: the outputs are {'' if equal else 'NOT '}bit-equal")
+    page = write_report(subjects, folder / "report", dataset=dataset)
+    figure = page.parent / "figures" / "accuracy-milliseconds.png"
+    console.print(f"figure: {figure}\nall figures: {page}", soft_wrap=True)
     console.print(
         f"\nTook {time.perf_counter() - start:.0f} s. Everything is in {folder}: per run a model "
-        "to load, an evaluation.parquet with one row per image, and metrics.jsonl.\n"
+        "to load, an evaluation.parquet with one row per image, metrics.jsonl and its curves.\n"
         "Next:\n"
         f'  python -c "import dyncore; print(dyncore.cost_table(dyncore.from_pretrained('
         f"'{last.model}'), (3, 8, 8)))\"\n"

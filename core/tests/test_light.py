@@ -18,6 +18,7 @@ HEAVY = {*TRAINING, "onnx", "onnxscript", "onnxruntime", "pandas", "torch._dynam
 FROM_TORCH = {"tqdm"}
 """What torch itself imports where it is installed."""
 PLAIN = "vanilla-resnet20-cifar"
+TYPED = ("eval", "bench", "cascade", "export", "new-method", "push", "report", "reproduce")
 needs_training = pytest.mark.skipif(
     find_spec("tyro") is None, reason="dyncore[train] is not installed"
 )
@@ -90,10 +91,7 @@ def test_a_local_folder_needs_no_client_of_the_hub(saved):
         ["--help"],
         ["list", "--help"],
         ["train", "--help"],
-        *(
-            pytest.param([command, "--help"], marks=needs_training)
-            for command in ("eval", "bench", "cascade", "export", "push", "reproduce")
-        ),
+        *(pytest.param([command, "--help"], marks=needs_training) for command in TYPED),
     ],
     ids=str,
 )
@@ -170,6 +168,8 @@ def test_preprocessing_says_what_it_needs(saved):
         ["export", "model", "--format", "onnx"],
         ["push", "model", "org/name"],
         ["reproduce", "campaign.toml"],
+        ["report", "evaluation.parquet"],
+        ["new-method", "mynet"],
     ],
     ids=" ".join,
 )

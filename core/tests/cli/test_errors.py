@@ -1,5 +1,6 @@
 """Bad input ends with one line that says what was wrong, and status 2."""
 
+import json
 import subprocess
 import sys
 
@@ -17,8 +18,7 @@ RECIPE = "vanilla-resnet20-digits-b0.5"
     [
         (
             ["tain"],
-            "dyn: unknown command 'tain'; commands are list, show, train, reproduce, eval, "
-            "bench, cascade, export, push",
+            "dyn: unknown command 'tain'; did you mean 'train'? 'dyn --help' shows all",
         ),
         (["list", "layers"], "dyn: dyn list takes one of methods, models, recipes and a prefix"),
         (["list", "models", "a", "b"], "dyn: dyn list takes one of methods, models, recipes"),
@@ -108,13 +108,46 @@ def test_what_the_hub_says_is_for_people(capsys):
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), RuntimeError("bug"), KeyError("bug")])
-def test_an_error_that_nobody_expected_keeps_its_traceback(error):
+def test_an_error_that_nobody_expected_is_one_paragraph_and_whole_on_request(capsys, error):
     def broken() -> None:
         raise error
 
     with pytest.raises(type(error)) as raised:
-        guard(broken)
+        guard(broken, debug=True)
     assert raised.value is error
+    with pytest.raises(SystemExit) as stop:
+        guard(broken)
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"dyn: unexpected {type(error).__name__}: {error} (test_errors.py, line "
+    )
+    assert said.endswith("--debug shows the whole traceback\n")
+    assert said.count("\n") == 1
+
+
+def test_debug_stands_anywhere_and_brings_the_traceback(dyn):
+    for arguments in (("--debug", "list", "layers"), ("list", "layers", "--debug")):
+        with pytest.raises(ValueError, match="dyn list takes one of"):
+            dyn(*arguments)
+
+
+def test_other_programs_read_json(dyn):
+    assert "vanilla" in json.loads(dyn("list", "methods", "--json").out)
+    (row,) = json.loads(dyn("list", "recipes", RECIPE, "--json").out)
+    assert row["recipe"] == RECIPE
+    assert set(row) == {"recipe", "kind", "paper", "place"}
+
+
+def test_checks_that_need_no_images_come_first(dyn, trained, monkeypatch):
+    def decode(*_: object, **__: object) -> None:
+        raise AssertionError("images were decoded")
+
+    monkeypatch.setattr("dyncore.training._trainer.load_dataset", decode)
+    ended = dyn("train", RECIPE, "--output", str(trained.parent))
+    assert "already holds a run" in ended.message
+    ended = dyn("train", RECIPE, "--init", "./nowhere", "--output", str(trained / "new"))
+    assert ended.message.startswith("dyn: no folder './nowhere'")
 
 
 def test_the_command_itself_shows_no_traceback():

@@ -79,7 +79,10 @@ def test_help_of_a_command(dyn, command):
 def test_a_methods_script_lists_its_recipes(capsys, monkeypatch, arguments):
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
     train_main("vanilla")
-    lines = capsys.readouterr().out.splitlines()
+    listed, usage, options = capsys.readouterr().out.partition("usage: train.py RECIPE [-h]")
+    lines = listed.splitlines()
     assert lines[0].startswith("usage: train.py RECIPE ")
     names = [line.split()[0] for line in lines[3:-2]]
     assert names == [name for name in recipes() if name.startswith("vanilla-")]
+    assert usage
+    assert {"--data", "--epochs", "--precision"} <= set(options.split())

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from target import Target, perhaps, surely
 
 import dyncore
-from dyncore.training import Evaluation
+from dyncore.training import About, Evaluation
 
 OPTIONAL = ("index", "channels", "parallel_macs", "in_top5")
 """Columns that a file can be without."""
@@ -32,6 +32,8 @@ def whole_evaluation(folder: Path) -> bytes:
         static_macs=50,
         parallel_macs=random.integers(1, 99, 9),
         in_top5=random.random(9) < 0.5,
+        channel_blocks=np.array([1, 1, 1, 2, 2, 2]),
+        about=About("a", "b", ("c", "d", "e")),
     ).save(folder / "evaluation.parquet")
     return (folder / "evaluation.parquet").read_bytes()
 
@@ -68,8 +70,20 @@ def evaluation_column_retyped(random: Random, table: pa.Table) -> pa.Table:
 
 def evaluation_metadata(random: Random, table: pa.Table) -> pa.Table:
     metadata = dict(table.schema.metadata)
-    key = random.choice([b"blocks", b"gated", b"static_macs"])
-    wrong = [b"", b"x", b"1 2", b"-1", b"0", b"9" * 5000, b"\xff", b"1.5", b"nan", b"0 " * 99]
+    key = random.choice([b"blocks", b"gated", b"static_macs", b"channel_blocks", b"about"])
+    wrong = [
+        b"",
+        b"x",
+        b"1 2",
+        b"-1",
+        b"0",
+        b"9" * 5000,
+        b"\xff",
+        b"1.5",
+        b"nan",
+        b"0 " * 99,
+        b"{}",
+    ]
     metadata[key] = random.choice(wrong)
     if random.random() < 0.3:
         del metadata[key]

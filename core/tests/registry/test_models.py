@@ -47,7 +47,8 @@ def test_mobilenet_takes_any_width():
     ("name", "message"),
     [
         ("", "unknown method ''; installed methods: "),
-        ("resnet50", "unknown method 'resnet50'; installed methods: "),
+        ("resnet50", "unknown model 'resnet50': did you mean .*static-resnet50"),
+        ("vanila-resnet50", r"unknown model 'vanila-resnet50': did you mean vanilla-resnet50\?"),
         ("absent-resnet18-cifar", "unknown method 'absent'; .* with: pip install dyn-absent"),
         ("static", r"'static' has no backbone; the form is <method>-<backbone>\[-nN\], e\.g\. "),
         ("static-", "'static-' has no backbone"),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dyncore.training import Evaluation
+from dyncore.training import About, Evaluation
 
 
 @st.composite
@@ -22,6 +22,8 @@ def evaluations(draw):
     widths = draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
     gated = [draw(st.booleans()) for _ in widths]
     channels = draw(st.sampled_from([0, 5]))
+    channel_blocks = draw(st.lists(st.integers(0, len(widths) - 1), min_size=5, max_size=5))
+    names = st.text(st.characters(categories=["L", "P"]), max_size=9)
 
     def array(dtype, *shape, **elements):
         return draw(hnp.arrays(dtype, (images, *shape), elements=elements.get("elements")))
@@ -37,6 +39,8 @@ def evaluations(draw):
         static_macs=draw(st.integers(1, 10**10)),
         parallel_macs=array(np.int64, elements=st.integers(1, 10**12)) if channels else None,
         in_top5=draw(st.sampled_from([None, array(np.bool_)])),
+        channel_blocks=np.array(sorted(channel_blocks)) if channels else None,
+        about=About(draw(names), draw(names), tuple(draw(st.lists(names, max_size=3)))),
     )
 
 
@@ -143,3 +147,31 @@ def test_a_column_of_another_type_is_refused(evaluation, tmp_path, column):
     pq.write_table(table, file)
     with pytest.raises(ValueError, match=f"its column {column} holds string"):
         Evaluation.load(file)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("about", "{}"),
+        ("about", '{"name": 1, "dataset": "", "classes": []}'),
+        ("about", '{"name": "", "dataset": "", "classes": "ab"}'),
+        ("channel_blocks", "0 0"),
+    ],
+)
+def test_what_a_stranger_says_of_it_is_checked(evaluation, tmp_path, key, value):
+    file = tmp_path / "e.parquet"
+    evaluation.save(file)
+    table = pq.read_table(file)
+    metadata = {**table.schema.metadata, key.encode(): value.encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), file)
+    with pytest.raises(ValueError, match=rf"e\.parquet is not an evaluation file: .*{key}"):
+        Evaluation.load(file)
+
+
+def test_a_file_that_does_not_say_what_it_is_of_is_read(evaluation, tmp_path):
+    file = tmp_path / "e.parquet"
+    evaluation.save(file)
+    table = pq.read_table(file)
+    metadata = {key: value for key, value in table.schema.metadata.items() if key != b"about"}
+    pq.write_table(table.replace_schema_metadata(metadata), file)
+    assert Evaluation.load(file).about == About()

@@ -1,5 +1,6 @@
 """``dyn eval``."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from dyncore.cli._options import EvalOptions
 from dyncore.cost import cost_table
 from dyncore.data import Dataset, Loader, load_dataset
 from dyncore.network import DynamicNetwork
-from dyncore.training import evaluate
+from dyncore.training import About, evaluate
 
 logger = logging.getLogger("dyncore")
 
@@ -42,10 +43,19 @@ def run(options: EvalOptions) -> None:
     )
     table = cost_table(model, (len(preprocessing.mean), preprocessing.size, preprocessing.size))
     evaluation = evaluate(
-        model, loader.epoch(0), preprocessing, table, accelerator, classes=numbers
+        model,
+        loader.epoch(0),
+        preprocessing,
+        table,
+        accelerator,
+        classes=numbers,
+        about=About.of(model, dataset),
     )
     if accelerator.is_main_process:
         evaluation.save(Path(options.output))
+        if options.json:
+            print(json.dumps({**evaluation.metrics(), "file": options.output}, indent=2))
+            return
         for name, value in evaluation.metrics().items():
             print(f"{name}: {value:.6g}")
         if monitor is not None:

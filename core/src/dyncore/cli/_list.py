@@ -1,7 +1,8 @@
 """``dyn list``."""
 
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dyncore.cli._remembered import remembered
 
@@ -11,21 +12,43 @@ if TYPE_CHECKING:
 KINDS = ("methods", "models", "recipes")
 
 
+JSON = "--json"
+COLUMNS = ("recipe", "kind", "paper", "place")
+USAGE = """usage: dyn list [methods|models|recipes] [PREFIX] [--json]
+
+  dyn list recipes rdinet-resnet20
+
+PREFIX: only names that begin so. --json: for programs.
+"""
+
+
 def run(arguments: Sequence[str]) -> None:
     """``dyn list [methods|models|recipes] [PREFIX]``: names that start with PREFIX."""
+    as_json = JSON in arguments
+    arguments = [argument for argument in arguments if argument != JSON]
     kind = arguments[0] if arguments else "methods"
     if kind in ("-h", "--help"):
-        print("usage: dyn list [methods|models|recipes] [PREFIX]")
+        print(USAGE, end="")
         return
     if kind not in KINDS or len(arguments) > 2:
         raise ValueError(f"dyn list takes one of {', '.join(KINDS)} and a prefix, not {arguments}")
     prefix = arguments[1] if len(arguments) > 1 else ""
+    if as_json:
+        print(json.dumps(_described(kind, prefix), indent=2))
+        return
     if kind == "recipes":
         _print_recipes(prefix)
         return
     for name in remembered(kind, lambda: _names(kind)):
         if name.startswith(prefix):
             print(name)
+
+
+def _described(kind: str, prefix: str) -> list[Any]:
+    if kind != "recipes":
+        return [name for name in remembered(kind, lambda: _names(kind)) if name.startswith(prefix)]
+    rows = [row for row in remembered("recipes", _rows) if row[0].startswith(prefix)]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
 def _names(kind: str) -> list[str]:

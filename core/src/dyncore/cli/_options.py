@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from inspect import getdoc
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import tyro
 
@@ -11,7 +12,7 @@ import tyro
 class BenchOptions:
     """Measure what each part of a model takes in the engine, on this machine, in float32."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Folder written by ``save_pretrained``, ``org/name`` on the Hub, or the name of a model, which
     then has random weights."""
     batch: int = 1
@@ -33,7 +34,7 @@ class CascadeOptions:
     Each model runs once over the test split; every pair and every triple is then tried by counting.
     """
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional]
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Two or more: folders written by ``save_pretrained``, ``org/name`` on the Hub, ``timm:NAME``,
     ``torchvision:NAME`` (with the library's weights), ONNX files."""
     data: str
@@ -83,7 +84,7 @@ class CascadeOptions:
 class EvalOptions:
     """Evaluate a saved model on the test split of a data set, with hard decisions."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
     data: str
     """Hub id, folder, or ``digits``."""
@@ -93,6 +94,8 @@ class EvalOptions:
     """Branch, tag or commit of a model on the Hub."""
     output: str = "evaluation.parquet"
     """Where the file with one row per image goes."""
+    json: bool = False
+    """Print JSON."""
     batch_size: int = 256
     """Images per batch, over all processes."""
     precision: Literal["no", "bf16"] = "no"
@@ -105,7 +108,7 @@ class EvalOptions:
 class ExportOptions:
     """Write a saved model to a float32 file that runs without this project's Python code."""
 
-    model: Annotated[str, tyro.conf.Positional]
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
     format: Literal["onnx", "pt2"]
     """ONNX (batches of any size), or AOTInductor's package, compiled for this machine."""
@@ -146,9 +149,9 @@ class ExportOptions:
 class PushOptions:
     """Push a saved model to the Hub, with a model card, its evaluation and its recipe."""
 
-    folder: Annotated[str, tyro.conf.Positional]
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder written by ``save_pretrained`` or ``dyn train``."""
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """``org/name``; made if there is none. Log in with ``hf auth login`` or set HF_TOKEN."""
     private: bool = False
     """Make it private."""
@@ -159,10 +162,42 @@ class PushOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Draw what evaluations say, as one page and as PNG and SVG files.
+
+    Accuracy against cost, what single images cost, which blocks run for which classes, and, with
+    ``--data``, the images themselves.
+    """
+
+    evaluations: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Folders of runs that have ended, or files that ``dyn eval`` wrote; all of the same images.
+    Runs of one recipe with several seeds are drawn as one, with their spread."""
+    data: str | None = None
+    """The data set that was evaluated, to show its images: Hub id, folder, or ``digits``."""
+    measure: bool = False
+    """Measure here, in the engine, what an image takes in every run's model; needs ``--data``."""
+    superclasses: str | None = None
+    """Tell rates by these instead of by class: cifar100-superclasses, imagenet-58 or
+    imagenet-groups."""
+    printed: tuple[str, ...] = ()
+    """Also show papers' printed points: files such as benchmarks/paper_tables/rdinet.toml."""
+    output: str = "report"
+    """Folder of the page and of the figures."""
+    json: bool = False
+    """Print the table as JSON."""
+
+    def __post_init__(self) -> None:
+        if not self.evaluations:
+            raise ValueError("name at least one run's folder or evaluation file")
+        if self.measure and self.data is None:
+            raise ValueError("--measure needs the images: give --data as well")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReproduceOptions:
     """Run what is open of a campaign, or show it. The same command goes on where it was."""
 
-    campaign: Annotated[str, tyro.conf.Positional]
+    campaign: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CAMPAIGN")]
     """A TOML file of runs; docs/campaigns.md says what stands in it."""
     data: str | None = None
     """Data set in place of the recipes': a Hub id, a folder, or ``digits``."""
@@ -192,16 +227,56 @@ class ReproduceOptions:
         return {name: folder for name, _, folder in parts}
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewMethodOptions:
+    """Write the package of a new method: router, method, recipes and the conformance test."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """Of the method: small letters and digits."""
+    output: str = "."
+    """Folder in which the package's own folder is made."""
+
+
 OPTIONS: dict[str, type[Any]] = {
     "bench": BenchOptions,
     "cascade": CascadeOptions,
     "eval": EvalOptions,
     "export": ExportOptions,
+    "new-method": NewMethodOptions,
     "push": PushOptions,
+    "report": ReportOptions,
     "reproduce": ReproduceOptions,
+}
+
+
+EXAMPLES = {
+    "bench": "dyn bench vanilla-resnet50 --batch 8",
+    "cascade": "dyn cascade runs/A/model runs/B/model --data digits --budget 0.6",
+    "eval": "dyn eval runs/rdinet-resnet20-digits-b0.6/model --data digits",
+    "export": "dyn export runs/rdinet-resnet20-digits-b0.6/model --format onnx",
+    "new-method": "dyn new-method mynet --output methods",
+    "push": "dyn push runs/rdinet-resnet20-digits-b0.6/model org/name --private",
+    "report": "dyn report runs/rdinet-resnet20-digits-b0.6 --data digits",
+    "reproduce": "dyn reproduce campaign.toml --data path/to/cifar10 --list",
 }
 
 
 def parse(command: str, arguments: Sequence[str]) -> Any:
     """The command's options. Exits after its help, and with status 2 for options that are wrong."""
-    return tyro.cli(OPTIONS[command], prog=f"dyn {command}", args=list(arguments))
+    options = OPTIONS[command]
+    return tyro.cli(
+        options,
+        prog=f"dyn {command}",
+        description=f"{getdoc(options)}\n\nExample: {EXAMPLES[command]}",
+        args=list(arguments),
+    )
+
+
+def flags() -> dict[str, list[str]]:
+    """What begins with ``--`` of every command, for completion."""
+    found = {}
+    for command, options in OPTIONS.items():
+        hints = get_type_hints(options, include_extras=True)
+        named = [name for name, hint in hints.items() if tyro.conf.Positional not in get_args(hint)]
+        found[command] = [f"--{name.replace('_', '-')}" for name in named]
+    return found

@@ -2,15 +2,19 @@
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 
+import tyro
 from accelerate import PartialState
 
 from dyncore.cli._guard import fail
 from dyncore.cli._stopped import leave
+from dyncore.report import write_curves
 from dyncore.training import (
+    EVALUATION_FILE,
     DivergedError,
+    RunOptions,
     StorageError,
     TrainingStopped,
     parse_arguments,
@@ -29,7 +33,9 @@ def run_training(recipe: str, options: Sequence[str]) -> None:
         leave(stop)
     # Once, however many processes train.
     PartialState().print(f"model: {result.model}")
-    PartialState().print(f"evaluation: {result.folder / 'evaluation.parquet'}")
+    PartialState().print(f"evaluation: {result.folder / EVALUATION_FILE}")
+    if PartialState().is_main_process:
+        print(f"curves: {write_curves(result.folder)}")
 
 
 class _Kept(io.StringIO):
@@ -41,10 +47,19 @@ class _Kept(io.StringIO):
 
 def help_text(recipe: str) -> str:
     """What ``dyn train RECIPE --help`` prints. Raises ValueError for a recipe that is unknown."""
+    return _printed(lambda: parse_arguments(recipe, ["--help"], prog=f"dyn train {recipe}"))
+
+
+def run_options_text() -> str:
+    """The options of every run; those of its recipe come on top."""
+    return _printed(lambda: tyro.cli(RunOptions, prog="train.py RECIPE", args=["--help"]))
+
+
+def _printed(show_help: Callable[[], object]) -> str:
     kept = _Kept()
     try:
         with redirect_stdout(kept):
-            parse_arguments(recipe, ["--help"], prog=f"dyn train {recipe}")
+            show_help()
     except SystemExit as stop:
         if stop.code:
             raise

@@ -12,7 +12,7 @@ from dyncore.data._plan import mix as mix_seed
 from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._sketch import Recognition, check_sketch, sketch
 from dyncore.data._split import Split
-from dyncore.data._superclasses import superclasses
+from dyncore.data._superclasses import superclass_names, superclasses
 from dyncore.data._torchvision import transforms_v2
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "load_dataset",
     "mix_seed",
     "sketch",
+    "superclass_names",
     "superclasses",
     "transforms_v2",
 ]

@@ -64,6 +64,16 @@ class FileSplit(Split):
                 raise images
             yield images.to(device, non_blocking=True)
 
+    def look(
+        self, rows: Sequence[int], preprocessing: Preprocessing
+    ) -> UInt8[Tensor, "row channel height width"]:
+        """Return some images by row; DataFileError names an unreadable one."""
+        from dyncore.data._decode import decode  # Pillow, which only this needs
+
+        geometry, pixels = preprocessing.geometry(), transforms_v2().functional.pil_to_tensor
+        images = (decode(self.images[row], f"{self.where}, row {row}") for row in rows)
+        return torch.stack([pixels(geometry(image)) for image in images])
+
 
 @dataclass(frozen=True)
 class _Decoder(Dataset[Tensor | DataFileError]):

@@ -62,7 +62,8 @@ def decode_all(
     """Decode every image; those of another size are resized, counted and named."""
     decoded = np.empty((len(images), side, side, 3), np.uint8)
     others: dict[int, tuple[int, int]] = {}
-    with tqdm(total=len(images), desc=f"decoding {where}", unit="image", delay=2) as progress:
+    title = f"decoding {where}"
+    with tqdm(total=len(images), desc=title, unit="image", delay=2, disable=None) as progress:
         for start in range(0, len(images), _CHUNK):
             chunk = images[start : start + _CHUNK]
             for row, encoded in enumerate(chunk, start):

@@ -1,6 +1,6 @@
 """Small images: decoded once, augmented in batches on the device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import final
 
 import torch
@@ -49,3 +49,9 @@ class MemorySplit(Split):
                 draws = augmentation.draw(len(share.whole), random)[share.within]
                 images = augmentation(images, copy_to(device, draws))
             yield images
+
+    def look(
+        self, rows: Sequence[int], preprocessing: Preprocessing
+    ) -> UInt8[Tensor, "row channel height width"]:
+        """Return some images by row."""
+        return preprocessing.geometry()(self.images[list(rows)].cpu())

@@ -29,7 +29,9 @@ def without_corrupt(part: LabelledImages) -> LabelledImages:
     total = len(part.numbers)
     with (
         ThreadPoolExecutor() as pool,
-        tqdm(total=total, desc=f"checking {part.where}", unit="image", delay=2) as progress,
+        tqdm(
+            total=total, desc=f"checking {part.where}", unit="image", delay=2, disable=None
+        ) as progress,
     ):
         for start in range(0, total, _CHUNK):
             chunk = part.images[start : start + _CHUNK]

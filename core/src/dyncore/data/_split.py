@@ -1,7 +1,7 @@
 """The images of one split, wherever they are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -40,6 +40,12 @@ class Split(ABC):
         workers: int,
     ) -> Iterator[UInt8[Tensor, "batch channel height width"]]:
         """Yield the images of each share of `plan`, resized, cropped and augmented."""
+
+    @abstractmethod
+    def look(
+        self, rows: Sequence[int], preprocessing: Preprocessing
+    ) -> UInt8[Tensor, "row channel height width"]:
+        """Return some images by row, resized and cropped, on the CPU: for people to see."""
 
 
 def copy_to(device: torch.device, tensor: Tensor) -> Tensor:

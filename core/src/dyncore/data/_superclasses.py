@@ -26,6 +26,11 @@ def superclasses(name: str) -> tuple[int, ...]:
     return tuple(category[member] for member in sorted(category))
 
 
+def superclass_names(name: str) -> tuple[str, ...]:
+    """The names of the categories, in the order of their numbers; ``name`` as in `superclasses`."""
+    return tuple(_categories(name))
+
+
 @functools.cache
 def _categories(name: str) -> dict[str, list[str]]:
     if name not in TABLES:

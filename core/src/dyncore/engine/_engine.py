@@ -49,8 +49,16 @@ class Engine:
 
         Building takes about a second, and some more the first time on a machine, when code is
         compiled. Raises ValueError for an input the model cannot take, and for a precision that
-        this model, on this machine, cannot run in.
+        this model, on this machine, cannot run in; TypeError for a model that is none of dyncore's.
         """
+        given: object = model
+        if not isinstance(given, (DynamicNetwork, Cascade)):
+            raise TypeError(
+                f"an engine runs a network or a cascade of dyncore, not {type(given).__name__}. A "
+                "ResNet or MobileNetV2 of torchvision becomes one: network = "
+                "dyncore.create_model('static-resnet50'); "
+                "network.backbone.load_state_dict(model.state_dict())"
+            )
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         if precision not in (None, "bf16", "fp32"):
@@ -101,6 +109,9 @@ class Engine:
         if batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
         return self._runner.profile(batch)
+
+    def __repr__(self) -> str:
+        return f"Engine(threads={self.threads}) of {self._runner.source()[0]!r}"
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (*self._runner.source(), self.threads, self.portable, self._asked)

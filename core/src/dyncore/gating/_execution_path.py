@@ -60,6 +60,13 @@ class ExecutionPath:
             )
         )
 
+    def __repr__(self) -> str:
+        channels = sum(d.channels.on.shape[1] for d in self.decisions if d.channels is not None)
+        batch = len(self.decisions[0].on) if self.decisions else 0
+        gated = f" and {channels} channels" if channels else ""
+        blocks, paths = len(self.decisions), sum(self.paths_per_block)
+        return f"ExecutionPath(batch {batch}: {paths} paths{gated} in {blocks} blocks)"
+
     def __len__(self) -> int:
         return len(self.decisions)
 

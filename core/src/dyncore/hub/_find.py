@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from dyncore.hub._files import CONFIG_FILE
+
 
 def find_folder(
     source: str | os.PathLike[str],
@@ -22,9 +24,10 @@ def find_folder(
     ``subfolder`` is where in it the model lies. ``local_files_only`` asks nobody; ``cache_dir`` and
     ``token`` take the place of the client's own (``HF_HUB_CACHE``, ``HF_TOKEN``; False: none).
 
-    Raises FileNotFoundError when there is no such folder or model, :class:`HubError` when the Hub
-    refuses or fails, :class:`ModelFileError` for a file that is not the recorded one, and
-    ValueError for a ``subfolder`` that leads out of the model.
+    Raises FileNotFoundError when there is no such folder or model, or for the folder of a run, that
+    has its model in a folder of its own; :class:`HubError` when the Hub refuses or fails,
+    :class:`ModelFileError` for a file that is not the recorded one, and ValueError for a
+    ``subfolder`` that leads out of the model.
     """
     if subfolder is not None and not set(subfolder.split("/")).isdisjoint({"", ".", ".."}):
         raise ValueError(
@@ -35,6 +38,7 @@ def find_folder(
         inside = path / (subfolder or "")
         if not inside.is_dir():
             raise FileNotFoundError(f"{path} has no folder {subfolder!r}")
+        _check_run(inside)
         return inside
     name = os.fspath(source)
     expected = "give a folder written by save_pretrained, or a Hub name 'org/name'"
@@ -52,3 +56,9 @@ def find_folder(
         cache_dir=cache_dir,
         token=token,
     )
+
+
+def _check_run(path: Path) -> None:
+    inner = path / "model"
+    if not (path / CONFIG_FILE).exists() and (inner / CONFIG_FILE).exists():
+        raise FileNotFoundError(f"{path} is the folder of a run: its model is {inner}")

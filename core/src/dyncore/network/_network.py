@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,7 @@ from dyncore.network._info import ModelInfo, describe
 from dyncore.network._nested import load_once, save_once, share, subnet_logits
 from dyncore.network._output import FeatureMaps, Output
 from dyncore.network._pretrained import check_loadable, load_pretrained
+from dyncore.network._shown import shown
 from dyncore.network._site import Site
 from dyncore.network._walk import Execute, Walk
 from dyncore.network._wrappers import unwrapped
@@ -178,6 +180,20 @@ class DynamicNetwork(nn.Module):
         decisions = [Decision.always_on(x, paths) for paths in self.paths_per_block]
         nothing = [None] * len(decisions)
         return Output(self.backbone.head(x), ExecutionPath(decisions), nothing, nothing, features=x)
+
+    if TYPE_CHECKING:  # torch says that calls return anything: editors should know better
+
+        def __call__(
+            self,
+            images: Tensor,
+            *,
+            path: ExecutionPath | None = None,
+            noise: Tensor | None = None,
+            relaxed: bool | None = None,
+        ) -> Output: ...
+
+    def __repr__(self) -> str:
+        return shown(self, self.config, self.info, len(self.gates))
 
     def draw_noise(
         self, batch: int, generator: torch.Generator | None = None

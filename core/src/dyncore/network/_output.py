@@ -46,5 +46,14 @@ class Output(NamedTuple):
     nested: Sequence[Tensor] = ()
     """(B, classes) of each network inside of this one; none in evaluation, see ``at``."""
 
+    def __repr__(self) -> str:
+        filled = ", ".join(
+            f"{name} {tuple(value.shape)}"
+            for name in ("features", "noise", "member", "macs")
+            if (value := getattr(self, name)) is not None
+        )
+        logits = f"logits {tuple(self.logits.shape)} {self.logits.dtype}"
+        return f"Output({logits}, {self.path}{filled and f', {filled}'})"
+
 
 register_result(Output, Output._make)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -46,6 +47,9 @@ def model_config(
 ) -> DynamicConfig:
     """The configuration behind a model's name. Arguments and errors as :func:`create_model`."""
     method, backbone, paths = _parse(name)
+    given: object = num_classes
+    if given is not None and type(given) is not int:
+        raise TypeError(f"num_classes must be a whole number such as 10, not {given!r}")
     if num_classes is None:
         num_classes = 10 if "-cifar" in backbone else 1000
     images = replace(backbone_config(backbone), in_channels=in_chans)
@@ -82,7 +86,8 @@ def create_model(
     ``num_classes`` defaults to 1000, for CIFAR forms to 10. ``in_chans`` are the channels of its
     images. ``router`` and ``gate`` change single
     fields of the method's parts: ``router={"decay": 0.25}``; with a ``"name"`` they choose another
-    part. Raises ValueError, listing what is known, for an unknown name or field.
+    part. Raises ValueError, listing what is known, for an unknown name or field, and TypeError for
+    classes that are not counted by a whole number.
     """
     config = model_config(
         name, num_classes=num_classes, in_chans=in_chans, router=router, gate=gate
@@ -105,6 +110,8 @@ def _changed(
 
 def _parse(name: str) -> tuple[Method, str, int]:
     method, _, rest = name.partition("-")
+    if method not in registered("methods") and (near := _near(name)):
+        raise ValueError(f"unknown model {name[:100]!r}: did you mean {', '.join(near)}?")
     found: Method = look_up("methods", method)
     match = re.fullmatch(r"(.+?)(?:-n([1-9]\d*))?", rest)
     if match is None:
@@ -113,6 +120,14 @@ def _parse(name: str) -> tuple[Method, str, int]:
             f"e.g. {list_models()[0]}"
         )
     return found, match[1], int(match[2] or 1)
+
+
+def _near(name: str) -> list[str]:
+    """Models of this backbone, whose method was left out, or the one whose method was mistyped."""
+    method, _, rest = name.partition("-")
+    methods = get_close_matches(method, registered("methods"), n=3, cutoff=0.7)
+    wanted = {f"{near}-{rest}" for near in methods}
+    return [known for known in _names() if known.partition("-")[2] == name or known in wanted]
 
 
 def _override(

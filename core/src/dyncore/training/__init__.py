@@ -1,11 +1,13 @@
 """The trainer: from a recipe to a saved model; checkpoints and evaluation."""
 
+from dyncore.training._about import About
 from dyncore.training._arguments import Arguments, parse_arguments
 from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
 from dyncore.training._guard import DivergedError
 from dyncore.training._heap import keep_freed_memory
 from dyncore.training._options import Precision, Resume, RunOptions
 from dyncore.training._random import draw_decisions
+from dyncore.training._run_folder import EVALUATION_FILE, METRICS_FILE, MODEL, RECIPE_FILE
 from dyncore.training._shuffled import shuffled_accuracy
 from dyncore.training._signals import TrainingStopped
 from dyncore.training._step import StepResult, TrainingStep, set_trainable
@@ -13,6 +15,11 @@ from dyncore.training._storage import StorageError
 from dyncore.training._trainer import TrainingResult, train
 
 __all__ = [
+    "EVALUATION_FILE",
+    "METRICS_FILE",
+    "MODEL",
+    "RECIPE_FILE",
+    "About",
     "Arguments",
     "DivergedError",
     "Evaluation",

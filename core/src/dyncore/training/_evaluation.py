@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from tqdm import tqdm
 
 from dyncore.cascade import Cascade
 from dyncore.cost import CostTable
@@ -18,6 +19,7 @@ from dyncore.data import Batch, DataFileError, Preprocessing
 from dyncore.files import replacing
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
+from dyncore.training._about import About
 from dyncore.training._random import paths_of_test
 
 Array = np.ndarray
@@ -50,6 +52,10 @@ class Evaluation:
     """MACs in parallel accounting; None without channel gating, where both are the same."""
     in_top5: Array | None = None
     """bool: whether the label is among the five largest logits; None for five classes or fewer."""
+    channel_blocks: Array | None = None
+    """(channel,) the block that each column of ``channels`` belongs to; None in older files."""
+    about: About = field(default_factory=About)
+    """What was evaluated, as far as it is known."""
 
     @property
     def accuracy(self) -> float:
@@ -135,7 +141,10 @@ class Evaluation:
             "blocks": " ".join(map(str, self.blocks)),
             "gated": " ".join(str(int(gated)) for gated in self.gated),
             "static_macs": str(self.static_macs),
+            "about": self.about.to_json(),
         }
+        if self.channel_blocks is not None:
+            described["channel_blocks"] = " ".join(map(str, self.channel_blocks))
         target = Path(file)
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
@@ -166,16 +175,30 @@ def _read(table: pa.Table) -> Evaluation:
         raise ValueError("it has no rows, or its metadata (blocks, gated, static_macs) is wrong")
     if blocks[0] < 0 or not set(np.diff(blocks)) <= {0, 1}:
         raise ValueError("its blocks are not in order")
+    channels = _rows_of(table, "channels") if "channels" in table.schema.names else None
+    about = metadata.get(b"about")
     return Evaluation(
         **{name: _integers(table, name) for name in ("label", "prediction", "macs")},
         path=_rows_of(table, "path", len(blocks)),
-        channels=_rows_of(table, "channels") if "channels" in table.schema.names else None,
+        channels=channels,
         parallel_macs=_if_there(table, "parallel_macs", pa.types.is_integer),
         in_top5=_if_there(table, "in_top5", pa.types.is_boolean),
         blocks=blocks,
         gated=gated,
         static_macs=static_macs,
+        channel_blocks=_channel_blocks(metadata.get(b"channel_blocks"), channels, blocks),
+        about=About() if about is None else About.from_json(about.decode()),
     )
+
+
+def _channel_blocks(text: bytes | None, channels: Array | None, blocks: Array) -> Array | None:
+    if text is None:
+        return None
+    found = np.array([int(block) for block in text.decode().split()])
+    width = 0 if channels is None else channels.shape[1]
+    if len(found) != width or (np.diff(found) < 0).any() or not set(found) <= set(blocks):
+        raise ValueError("its channel_blocks are not the blocks of its channels")
+    return found
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:
@@ -225,16 +248,18 @@ def evaluate(
     *,
     rates: tuple[float, ...] = (),
     classes: Sequence[int] | None = None,
+    about: About | None = None,
 ) -> Evaluation:
     """Run ``model`` on every batch with hard decisions and gather all processes' rows.
 
     With ``rates``, one per path, a network takes random paths in place of its own. ``classes`` are
-    the numbers that its classes have in the data; None: the same. The model is put into evaluation
-    mode and left there.
+    the numbers that its classes have in the data; None: the same. ``about`` goes into the result.
+    The model is put into evaluation mode and left there.
     """
     model.eval()
     columns: dict[str, list[Tensor]] = {}
-    for batch in batches:
+    off = None if accelerator.is_main_process else True  # None: a bar on a terminal only
+    for batch in tqdm(batches, desc="evaluating", unit="batch", delay=2, leave=False, disable=off):
         images = preprocessing.normalize(batch.images)
         with accelerator.autocast():
             output = _at_random(model, images, batch, rates) if rates else model(images)
@@ -254,6 +279,12 @@ def evaluate(
     gated = [block.gated for block in table.blocks for _ in block.paths]
     channels, in_top5 = gathered.get("channels"), gathered.get("in_top5")
     parallel_macs = gathered.get("parallel_macs")
+    channel_blocks = [
+        index
+        for index, decision in enumerate(output.path)
+        if decision.channels is not None
+        for _ in range(decision.channels.on.shape[1])
+    ]
     return Evaluation(
         label=gathered["label"][rows],
         prediction=gathered["prediction"][rows],
@@ -265,6 +296,8 @@ def evaluate(
         blocks=np.array(blocks),
         gated=np.array(gated),
         static_macs=table.static,
+        channel_blocks=None if channels is None else np.array(channel_blocks),
+        about=about or About(),
     )
 
 

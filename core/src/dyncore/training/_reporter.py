@@ -1,5 +1,7 @@
-"""What a run says while it trains: progress bar, metrics, one line per evaluation."""
+"""What a run says while it trains: metrics, a bar on a terminal, elsewhere a line per epoch."""
 
+import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch
@@ -20,18 +22,23 @@ class Reporter:
         self._name = name
         self._log = log
         self._accelerator = accelerator
+        self._latest = ""
 
     def progress(
         self, batches: Iterable[Batch], planned: PlannedPhase, title: str, count: int
     ) -> Iterator[Batch]:
-        """The same batches, with a bar for ``count`` of them."""
-        self._bar = tqdm(
-            batches,
-            total=count,
-            desc=f"{planned.phase.name} {title}",
-            disable=not self._accelerator.is_main_process,
-        )
-        return iter(self._bar)
+        """The same batches, with a bar for ``count`` of them, or a line when they are through."""
+        name, start = f"{planned.phase.name} {title}", time.perf_counter()
+        self._latest = ""
+        bar = sys.stderr.isatty() and self._accelerator.is_main_process
+        with tqdm(batches, total=count, desc=name, disable=not bar) as self._bar:
+            yield from self._bar
+        if not bar:
+            self._say(f"{name}: {self._latest}{time.perf_counter() - start:.1f} s")
+
+    def _say(self, text: str) -> None:
+        if self._accelerator.is_main_process:
+            print(text, file=sys.stderr, flush=True)
 
     def training(
         self, step: int, planned: PlannedPhase, result: StepResult, learning_rate: float
@@ -47,6 +54,7 @@ class Reporter:
         means = self._accelerator.reduce(shares, "mean").tolist()
         values = dict(zip(tensors, means, strict=True))
         self._bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
+        self._latest = "".join(f"{name} {value:.3f}, " for name, value in values.items())
         self._log.write(
             step,
             {

@@ -40,13 +40,9 @@ def find_start(folder: Path, recipe: Recipe, options: RunOptions, data: str) -> 
     data set's fingerprint.
     """
     file = folder / RECIPE_FILE
+    check_free(folder, options)
     if not file.exists():
         return Start()
-    if options.resume == "never":
-        raise FileExistsError(
-            f"{folder} already holds a run: continue it with --resume auto, choose another "
-            "--output, or delete it"
-        )
     _check_settings(file, recipe, options)
     damaged = []
     for path in reversed(checkpoints(folder / CHECKPOINTS)):
@@ -62,6 +58,15 @@ def find_start(folder: Path, recipe: Recipe, options: RunOptions, data: str) -> 
             )
         return Start(checkpoint, tuple(damaged))
     return Start(None, tuple(damaged))
+
+
+def check_free(folder: Path, options: RunOptions) -> None:
+    """Raise FileExistsError if the folder holds a run that is not to go on."""
+    if options.resume == "never" and (folder / RECIPE_FILE).exists():
+        raise FileExistsError(
+            f"{folder} already holds a run: continue it with --resume auto, choose another "
+            "--output, or delete it"
+        )
 
 
 def _check_settings(file: Path, recipe: Recipe, options: RunOptions) -> None:

@@ -14,9 +14,11 @@ from accelerate.utils import set_seed
 
 from dyncore.cost import CostTable, cost_table
 from dyncore.data import load_dataset
+from dyncore.hub import find_folder
 from dyncore.kernels import install_kernels
 from dyncore.objectives import Objective
 from dyncore.recipes import Recipe
+from dyncore.training._about import About
 from dyncore.training._checkpoint import (
     Checkpoint,
     Progress,
@@ -46,6 +48,7 @@ from dyncore.training._run_folder import (
     EVALUATION_FILE,
     METRICS_FILE,
     MODEL,
+    check_free,
     find_start,
     save_recipe,
 )
@@ -113,6 +116,9 @@ class Trainer:
             keep_freed_memory()
         check_trackers(self.accelerator, options)
         check_processes(self.accelerator, recipe, options)
+        check_free(self.folder, options)
+        if options.init is not None:
+            find_folder(options.init)  # before images are decoded, which may take minutes
         self.dataset = load_dataset(
             options.data or recipe.dataset, skip_corrupt=options.skip_corrupt, size=options.size
         )
@@ -259,6 +265,7 @@ class Trainer:
             self.table,
             self.accelerator,
             rates=self.phases[-1].phase.rates,
+            about=About.of(self.model, self.dataset),
         )
         gap = relaxation_gap(self.model, next(self.test_loader.epoch(0)), preprocessing)
         epoch = step / self.train_loader.steps_per_epoch
