@@ -7,10 +7,9 @@ from pathlib import Path
 
 
 def test_every_methods_step_is_one_graph():
-    """Plain, and in bfloat16 autocast with channels-last maps; by ``fullgraph=True``."""
+    """In bfloat16 autocast with channels-last maps; by ``fullgraph=True``."""
     script = Path(__file__).with_name("compiled_steps.py")
     ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    for name, (plain, reduced) in json.loads(ended.stdout).items():
-        assert plain < 1e-5, name
-        assert reduced < 0.05, name
+    for name, difference in json.loads(ended.stdout).items():
+        assert difference < 0.02, name
