@@ -92,7 +92,7 @@ def test_an_engine_runs_convolutions_and_tokens(resnet):
     for static, size in ((resnet, 32), (timm.create_model("vit_tiny_patch16_224"), 224)):
         images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
         model = dyncore.make_dynamic(static.eval(), example_input=images).eval()
-        engine = dyncore.Engine(model, images, threads=1)
+        engine = dyncore.Engine(model, images, threads=1, precision="fp32")
         on = torch.rand(2, sum(model.paths_per_block)) < 0.5
         for site in model.sites:
             on[:, site.columns] |= not site.gated

@@ -36,7 +36,7 @@ def test_deep_resnet_agrees_with_torchvision(agree, name):
 def test_mobilenet_v2_agrees_with_torchvision(agree, width):
     agree(
         lambda: tv.mobilenet_v2(num_classes=10, width_mult=width),
-        lambda: MobileNetV2Config(width=width).build(10),
+        lambda: MobileNetV2Config(width=width, multiple_of=8, dropout=0.2).build(10),
         size=33,
         train=True,
     )
@@ -46,7 +46,7 @@ def test_mobilenet_v2_agrees_with_torchvision(agree, width):
 def test_mobilenet_v2_has_torchvisions_shapes_at_any_width(width):
     with torch.device("meta"):
         theirs = tv.mobilenet_v2(width_mult=width).state_dict()
-        ours = MobileNetV2Config(width=width).build(1000).state_dict()
+        ours = MobileNetV2Config(width=width, multiple_of=8).build(1000).state_dict()
 
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
 

@@ -13,7 +13,7 @@ from dyncore.network._wrappers import ANYWHERE
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 """They run, or hand out, whatever is put into them."""
-_WITHOUT_EFFECT = {"inplace", "device", "dtype"}
+_WITHOUT_EFFECT = {"inplace", "device", "dtype", "info"}
 """Settings that change no value."""
 
 
