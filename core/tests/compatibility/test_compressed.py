@@ -51,14 +51,15 @@ def test_a_pruned_network_trains(networks, images, name):
     network = pruned(networks[name]).train()
     install_kernels(network)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-    conv = network.backbone.blocks[0].paths[0].layers[0].conv
-    zero, before = conv.weight == 0, conv.weight.detach().clone()
+    convs = [path.layers[0].conv for block in network.backbone.blocks for path in block.paths]
+    before = [conv.weight.detach().clone() for conv in convs]
     network(images).logits.square().mean().backward()
     optimiser.step()
     network(images)
-    assert zero.any()
-    assert (conv.weight[zero] == 0).all()
-    assert not conv.weight.equal(before)
+    for conv, weight in zip(convs, before, strict=True):
+        assert (weight == 0).any()
+        assert (conv.weight[weight == 0] == 0).all()
+    assert not all(map(torch.equal, [conv.weight for conv in convs], before))
 
 
 @pytest.mark.situation("`torch.nn.utils.prune.remove`, then `save_pretrained`")
