@@ -77,7 +77,7 @@ def test_an_engine_runs_them(build_network, networks):
     torch.manual_seed(0)
     model = dyncore.DynamicNetwork(type(config)(**{**vars(config), "backbone": backbone})).eval()
     grey = torch.randn(3, 1, 12, 12)
-    engine = dyncore.Engine(model, grey)
+    engine = dyncore.Engine(model, grey, precision="fp32")
     torch.testing.assert_close(engine(grey).logits, model(grey).logits, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match=r"\(batch, 1, height, width\)"):
         dyncore.Engine(model, torch.randn(3, 3, 12, 12))

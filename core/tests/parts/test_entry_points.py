@@ -84,7 +84,12 @@ def test_other_groups_still_load(install):
         ("methods", "x", "", "unknown method 'x'; installed methods: "),
         ("methods", "absent", "", "'absent'; install it with: pip install dyn-absent; installed "),
         ("methods", "absent", "dyn-x", "install it with: pip install dyn-absent;"),
-        ("routers", "absent", "", "unknown router 'absent'; installed routers: codebook, context, identity"),
+        (
+            "routers",
+            "absent",
+            "",
+            "unknown router 'absent'; installed routers: codebook, context, identity",
+        ),
         ("routers", "echo", "dyn-echo", "'echo'; install it with: pip install dyn-echo; inst"),
     ],
 )

@@ -42,22 +42,23 @@ def with_settings(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
-    def at(name: str) -> str:
-        return f"{key}.{name}" if key else name
-
     if is_dataclass(value):
         if isinstance(value, PartConfig):
-            yield at("name"), value.name
+            yield _inner(key, "name"), value.name
         elif isinstance(value, Schedule | CropFlip | RandomResizedCropFlip):
-            yield at("name"), type(value).__name__
+            yield _inner(key, "name"), type(value).__name__
         for field in fields(value):
             if field.name != "name":  # a phase's, under which it stands
-                yield from _leaves(getattr(value, field.name), at(field.name))
+                yield from _leaves(getattr(value, field.name), _inner(key, field.name))
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from _leaves(inner, at(name))
+            yield from _leaves(inner, _inner(key, name))
     else:
         yield key, value
+
+
+def _inner(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
 
 
 def _replaced(value: Any, path: list[str], new: Any) -> Any:
