@@ -78,7 +78,13 @@ CASES = [
     Case.of(find_recipe("vanilla-resnet20-digits-b0.6")),
     Case.of(find_recipe("vanilla-resnet50-imagenet-b0.5")),
     mixture("n3-bottleneck", BOTTLENECK, CONTEXT, STRAIGHT, granularity=N3),
-    mixture("blend-with-context", BASIC, CONTEXT, GumbelSoftmaxGateConfig(), combine="blend"),
+    mixture(
+        "blend-with-context",
+        BASIC,
+        ContextRouterConfig(dim=6, norm=True),  # else some images have no feature but zeros
+        GumbelSoftmaxGateConfig(),
+        combine="blend",
+    ),
     mixture(
         "channels",
         BOTTLENECK,

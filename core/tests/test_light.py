@@ -136,7 +136,7 @@ def test_a_saved_model_runs_without_the_extra(saved):
         "images = torch.randn(2, 3, 32, 32)\n"
         "output = model(images)\n"
         "torch.testing.assert_close(dyncore.run_skipped(model, images).logits, output.logits)\n"
-        "engine = dyncore.Engine(model, images)\n"
+        "engine = dyncore.Engine(model, images, precision='fp32')\n"
         "torch.testing.assert_close(engine(images).logits, output.logits, rtol=1e-4, atol=1e-4)\n"
         "print(dyncore.cost_table(model, (3, 32, 32)).static)\n"
     )

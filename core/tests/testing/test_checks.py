@@ -23,6 +23,7 @@ from dyncore.testing import (
     check_batch_mates,
     check_bf16,
     check_determinism,
+    check_dry_run,
     check_engine,
     check_gradients,
     check_macs,
@@ -113,12 +114,13 @@ def test_what_is_broken_fails(check, broken, message, tmp_path):
 
 
 def test_every_check_has_something_that_it_fails():
-    assert {check for check, _, _ in BROKEN} == set(CHECKS)
+    elsewhere = {check_dry_run}  # core/tests/compatibility/test_devices.py
+    assert {check for check, _, _ in BROKEN} == {*CHECKS} - elsewhere
 
 
 def test_saving_fails_where_another_part_is_registered_under_the_name(tmp_path, monkeypatch):
     monkeypatch.setitem(registered("routers"), "short-range", SameNameConfig)
-    with pytest.raises(AssertionError, match=r"the config was .*is .* after loading"):
+    with pytest.raises(ValueError, match="has the name of another installed part"):
         check_saving(case(router=ShortRangeRouterConfig(dim=4)), tmp_path)
 
 
