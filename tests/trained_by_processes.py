@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dyncore.backbones import ResNetConfig
 from dyncore.data import Batch, Loader
 from dyncore.gating import Gate
-from dyncore.network import DynamicNetwork
+from dyncore.network import DynamicNetwork, Subnet
 from dyncore.recipes import Annealing, Cosine, Recipe, Steps, find_recipe
 from dyncore.training import RunOptions
 from dyncore.training import _trainer as trainer_module
@@ -66,6 +66,7 @@ def small(name: str) -> Recipe:
     backbone = recipe.network.backbone
     assert isinstance(backbone, ResNetConfig)
     tiny = replace(backbone, depths=(1, 1, 1), widths=(4, 6, 8))
+    nested = recipe.network.nested and (Subnet(blocks=(0, 1)),)
     *first, last = recipe.phases
     phases = [replace(phase, epochs=6 / STEPS_PER_EPOCH) for phase in first]
     left = (STEPS - 6 * len(first)) / STEPS_PER_EPOCH
@@ -73,7 +74,7 @@ def small(name: str) -> Recipe:
     phases.append(replace(last, epochs=left, schedule=schedule, annealing=Annealing()))
     return replace(
         recipe,
-        network=replace(recipe.network, backbone=tiny),
+        network=replace(recipe.network, backbone=tiny, nested=nested),
         phases=tuple(phases),
         batch_size=BATCH,
     )

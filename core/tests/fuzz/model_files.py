@@ -105,8 +105,10 @@ def read_model(folder: Path) -> None:
 def read_cascade(folder: Path) -> None:
     cascade = dyncore.from_pretrained(folder)
     assert isinstance(cascade, Cascade)
-    with suppress(ValueError):  # statistics that no image has: answers are refused
-        cascade(torch.zeros(2, 3, 8, 8))
+    sizes = [member.preprocessing.size for member in cascade.members if member.preprocessing]
+    if max(sizes, default=0) <= 64:  # larger ones are honest, and slow
+        with suppress(ValueError):  # statistics that no image has: answers are refused
+            cascade(torch.zeros(2, 3, 8, 8))
 
 
 def with_tensors(change: Callable[[Random, dict[str, torch.Tensor]], None]) -> damage.Bytes:

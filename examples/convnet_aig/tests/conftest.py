@@ -1,5 +1,6 @@
 """The package as its users get it: built as a wheel and installed, for these tests only."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -23,6 +24,7 @@ def installed(tmp_path_factory):
         opened.extractall(site)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
+        patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)  # for processes of their own
         dyncore.parts.registered.cache_clear()
         yield site
     dyncore.parts.registered.cache_clear()

@@ -34,7 +34,7 @@ def test_the_engine_runs_its_routers_in_compiled_code():
     torch.manual_seed(0)
     model = dyncore.create_model("aig-resnet20-cifar").eval()
     images = torch.randn(4, 3, 32, 32)
-    engine = dyncore.Engine(model, images[:1], threads=1)
+    engine = dyncore.Engine(model, images[:1], threads=1, precision="fp32")
     torch.testing.assert_close(engine(images).logits, model(images).logits, rtol=1e-4, atol=1e-4)
     assert all(site.router.as_weights() is not None for site in model.sites)
 
