@@ -13,7 +13,8 @@ import sys
 import time
 
 LIBRARIES = {"address,undefined": "libasan.so", "thread": "libtsan.so"}
-SECONDS = 120
+SECONDS, NETWORKS = 60, 40
+"""At least so long, and so many: the first of each kind compile."""
 MINE = "DYNCORE_SANITIZED"
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0",  # Python and torch keep what they have until the end
@@ -50,7 +51,7 @@ def soak(sanitizers: str) -> None:
 
     draw, generator = random.Random(), torch.Generator()
     end, count = time.monotonic() + SECONDS, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or count < NETWORKS:
         seed = draw.randrange(2**32)
         print(f"\rnetwork {count}, seed {seed}", end="", flush=True)
         flags = draw.choice([(), ("-DEMULATED",)])
