@@ -119,9 +119,11 @@ def _read(file: Path) -> SavedCascade:
             "or save the cascade again"
         )
     try:
-        saved = decode(SavedCascade, content.get("cascade"), "cascade")
-        if len(saved.members) > MAX_MEMBERS:
-            raise ValueError(f"it has {len(saved.members)} members, more than {MAX_MEMBERS}")
+        found = content.get("cascade")
+        members = found.get("members") if isinstance(found, dict) else None
+        if isinstance(members, list) and len(members) > MAX_MEMBERS:  # before all are decoded
+            raise ValueError(f"it has {len(members)} members, more than {MAX_MEMBERS}")
+        saved = decode(SavedCascade, found, "cascade")
     except ValueError as error:
         raise ModelFileError(f"{file}: {str(error)[:1000]}") from error
     return saved
