@@ -56,7 +56,11 @@ def test_it_tells_images_apart_that_the_pooled_input_does_not():
     """Scores of a fresh gate: the spread over images against the spread over gates."""
     x = pooled()
     torch.manual_seed(2)
-    gate = ReLU1GateConfig(initial_bias=1.0).build(CHANNELS, paths=1, channels=400, keep_one=False).double()
+    gate = (
+        ReLU1GateConfig(initial_bias=1.0)
+        .build(CHANNELS, paths=1, channels=400, keep_one=False)
+        .double()
+    )
     norm = PooledNormRouterConfig().build(CHANNELS, 0).double().train()
     spread = {}
     for name, feature in (("identity", x), ("norm", norm(x, ())[0])):
