@@ -86,8 +86,8 @@ def cascade_efficiency() -> str:
         if not (RESULTS / f"{name}.json").exists():
             continue
         report = read(name)
-        rows = [row for row in report["rows"] if row["kind"] == "efficiency"]
-        parts.append(part(name, report, _efficiencies(engine, rows)))
+        if rows := [row for row in report["rows"] if row["kind"] == "efficiency"]:
+            parts.append(part(name, report, _efficiencies(engine, rows)))
     return "\n\n".join(parts) or "Not measured yet."
 
 

@@ -1,5 +1,7 @@
 """The models in the box: they load, answer, and their cards say what their files say."""
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,15 @@ def test_the_cascades_dial_turns_without_images():
         assert costs[-1] <= budget
     assert costs == sorted(costs)
     assert accuracies == sorted(accuracies)
+
+
+def test_the_readmes_figure_is_drawn_from_what_is_measured():
+    root = Path(__file__).parents[1]
+    sys.path.insert(0, str(root / "benchmarks"))
+    try:
+        figure = importlib.import_module("cascade_figure")
+    finally:
+        sys.path.remove(str(root / "benchmarks"))
+    said = figure.description(figure.sources())
+    for theme in figure.LOOKS:
+        assert said in (root / f"docs/figures/cascade-{theme}.svg").read_text(encoding="utf-8")
