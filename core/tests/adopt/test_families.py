@@ -28,12 +28,8 @@ FAMILIES = {
 }
 LARGER = {
     "torchvision:resnext50_32x4d": (32, 16),
-    "torchvision:wide_resnet50_2": (32, 16),
     "torchvision:convnext_tiny": (32, 18),
-    "torchvision:efficientnet_b0": (32, 9),
-    "timm:resnet18": (32, 8),
     "timm:deit_tiny_patch16_224": (224, 24),
-    "timm:swin_tiny_patch4_window7_224": (224, 24),
 }
 """The same kinds of branches in networks that take long."""
 CLASSES = 3
