@@ -17,7 +17,7 @@ import dyncore
 from dyncore.cascade import Member
 from dyncore.network import DynamicNetwork
 
-ROUNDS = 5
+ROUNDS = 15
 """Of timing; in each one every network and cascade takes its turn."""
 ROUNDS_EACH = 9
 """The same for efficiencies, of which there are many."""
