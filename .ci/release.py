@@ -32,6 +32,8 @@ else:
 ROOT = Path(__file__).parents[1]
 PROJECTS = ("core", "methods/*", "examples/*")
 """Folders of the packages, in the order in which they are published."""
+PRIVATE = "Private :: Do Not Upload"
+"""Classifier of a package that is not published: the index refuses it, too."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,23 @@ class Package:
 
 
 def packages(root: Path) -> list[Package]:
-    """All packages of the repository, dyncore first."""
+    """All packages of the repository that are published, dyncore first."""
     folders = [folder for project in PROJECTS for folder in sorted(root.glob(project))]
     files = [folder / "pyproject.toml" for folder in folders]
-    return [_package(root, file) for file in files if file.exists()]
+    projects = [(file, _project(file)) for file in files if file.exists()]
+    return [
+        _package(root, file, project)
+        for file, project in projects
+        if PRIVATE not in project.get("classifiers", ())
+    ]
 
 
-def _package(root: Path, file: Path) -> Package:
+def _project(file: Path) -> dict[str, Any]:
     project: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    return project
+
+
+def _package(root: Path, file: Path, project: dict[str, Any]) -> Package:
     changelog = file.parent / "CHANGELOG.md"
     return Package(
         folder=file.parent.relative_to(root).as_posix(),

@@ -205,7 +205,6 @@ def test_this_repository_has_every_package(release):
     assert found[0] == "dyncore"
     assert sorted(found[1:]) == [
         "dyn-cdb",
-        "dyn-convnet-aig",
         "dyn-dmnn",
         "dyn-lcnet",
         "dyn-mixtures",
