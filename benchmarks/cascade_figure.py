@@ -3,24 +3,21 @@
 ``python benchmarks/cascade_figure.py`` reads ``results/cascade[-finetuned].json`` and
 ``cascade-clock[-finetuned].json``, those of fine-tuned networks where there are some, and writes
 ``docs/figures/cascade-light.svg`` and ``cascade-dark.svg``. Each says in its description what it
-was drawn from, by which ``tests/test_pages.py`` sees that it is current.
+was drawn from, by which ``tests/test_models.py`` sees that it is current.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from page_markdown import RESULTS, Row, read
 
-RESULTS = Path(__file__).parent / "results"
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 SOURCES = ("cascade", "cascade-clock")
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,7 @@ def _panel(axes: Axes, rows: Sequence[Row], batch: int | None, look: Look) -> No
 def main() -> None:
     """Write the figure for both themes."""
     files = sources()
-    counted, timed = (json.loads(file.read_text(encoding="utf-8"))["rows"] for file in files)
+    counted, timed = (read(file.stem)["rows"] for file in files)
     FIGURES.mkdir(exist_ok=True)
     mpl.rcParams.update({"svg.hashsalt": "dyncore", "svg.fonttype": "none"})
     for name, look in LOOKS.items():

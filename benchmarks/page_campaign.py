@@ -5,7 +5,7 @@ from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
-from page_markdown import RESULTS, read, table
+from page_markdown import NOT_MEASURED, read_if_measured, table
 
 from dyncore.campaigns import Campaign, Entry, Result
 from dyncore.recipes import MEANS
@@ -41,7 +41,7 @@ def campaign(name: str) -> str:
         f"`dyn reproduce benchmarks/campaigns/{name}.toml`; {count} of {wanted} runs done ({link})"
     )
     if not count:
-        return f"{head}. Not measured yet."
+        return f"{head}. {NOT_MEASURED}"
     results = [result for seeds in done.values() for result in seeds.values()]
     made = f"{head}; {_made(results)}."
     lines = [
@@ -156,12 +156,12 @@ def _static_at(found: Campaign, done: Mapping[str, Seeds], macs: float) -> float
 
 def _cascade_at(macs: float) -> float | None:
     """The best network or cascade of fine-tuned networks that costs no more."""
-    if not (RESULTS / f"{CASCADES}.json").exists():
+    report = read_if_measured(CASCADES)
+    if report is None:
         return None
-    rows = read(CASCADES)["rows"]
     known = [
         row["accuracy"]
-        for row in rows
+        for row in report["rows"]
         if row["kind"] in ("single", "cascade") and row["mean_macs"] <= 1.01 * macs
     ]
     return max(known, default=None)

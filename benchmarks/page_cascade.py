@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from page_markdown import RESULTS, Row, bold, part, read, table
+from page_markdown import NOT_MEASURED, RESULTS, Row, bold, part, read, read_if_measured, table
 
 EFFICIENCY_AIMS = {1: 0.95, 8: 0.90, 32: 0.90, 128: 0.90}
 """The project's aims, by batch size."""
@@ -26,9 +26,9 @@ def cascade_finetuned() -> str:
 
 def _counted(name: str) -> str:
     """Cascades that answer with the mean of all members asked, beside single networks."""
-    if not (RESULTS / f"{name}.json").exists():
-        return "Not measured yet."
-    report = read(name)
+    report = read_if_measured(name)
+    if report is None:
+        return NOT_MEASURED
     rows = [row for row in report["rows"] if row.get("answer", "mean") == "mean"]
     lines: list[tuple[str, ...]] = []
     for row in rows:
@@ -59,7 +59,7 @@ def cascade_pairs() -> str:
     for file in sorted(RESULTS.glob("cascade-pairs-*.json")):
         report = read(file.stem)
         parts.append(part(file.stem, report, _pairs(report["rows"])))
-    return "\n\n".join(parts) or "Not measured yet."
+    return "\n\n".join(parts) or NOT_MEASURED
 
 
 def _pairs(rows: list[Row]) -> str:
@@ -83,12 +83,12 @@ def cascade_efficiency() -> str:
     """What cascades take beside their members alone, one line per engine, cascade and batch."""
     parts = []
     for name, engine in CLOCKS.items():
-        if not (RESULTS / f"{name}.json").exists():
+        report = read_if_measured(name)
+        if report is None:
             continue
-        report = read(name)
         if rows := [row for row in report["rows"] if row["kind"] == "efficiency"]:
             parts.append(part(name, report, _efficiencies(engine, rows)))
-    return "\n\n".join(parts) or "Not measured yet."
+    return "\n\n".join(parts) or NOT_MEASURED
 
 
 def _efficiencies(engine: str, rows: list[Row]) -> str:
@@ -127,9 +127,9 @@ def cascade_clock_finetuned() -> str:
 
 
 def _clock(name: str) -> str:
-    if not (RESULTS / f"{name}.json").exists():
-        return "Not measured yet."
-    report = read(name)
+    report = read_if_measured(name)
+    if report is None:
+        return NOT_MEASURED
     rows = [row for row in report["rows"] if row["kind"] == "clock"]
     head = ("networks", "batch", "accuracy", "ms per image", "p50", "p99")
     lines = [

@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from page_markdown import BACKBONES, RESULTS, Row, bold, part, read, table
+from page_markdown import BACKBONES, Row, bold, part, read, read_if_measured, table
 
 NETWORKS = {
     "blocks": "ResNet-50, whole blocks, routers 32 wide",
@@ -89,9 +89,9 @@ def engine() -> str:
 def engine_bf16() -> str:
     """The same in bfloat16, with the fastest static engine of any precision first."""
     name, command = "engine-cpu-bf16", "`python benchmarks/engine.py --precision bf16`"
-    if not (RESULTS / f"{name}.json").exists():
+    report = read_if_measured(name)
+    if report is None:
         return f"Not measured yet: {command} measures it and writes its JSON."
-    report = read(name)
     measured = [row for row in report["rows"] if not decisions(row)[1]]
 
     def place(row: Row) -> tuple[int, int]:

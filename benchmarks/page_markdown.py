@@ -7,6 +7,8 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
+NOT_MEASURED = "Not measured yet."
+"""A generated part of which there is no file."""
 
 BACKBONES = {
     "resnet50": "ResNet-50",
@@ -21,6 +23,11 @@ def read(name: str) -> Row:
     """``benchmarks/results/<name>.json``."""
     report: Row = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return report
+
+
+def read_if_measured(name: str) -> Row | None:
+    """The same; None where there is no such file."""
+    return read(name) if (RESULTS / f"{name}.json").exists() else None
 
 
 def measured(name: str, report: Row) -> str:
