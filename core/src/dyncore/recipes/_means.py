@@ -17,7 +17,7 @@ from dyncore.objectives import FlopsRatioConfig, FullPathConfig, ObjectiveConfig
 from dyncore.recipes._change import Change, changed
 from dyncore.recipes._recipe import Phase, Recipe
 from dyncore.recipes._schedule import Constant
-from dyncore.recipes._variants import finetuned
+from dyncore.recipes._variants import finetuned, in_routed_phases, where_gated
 
 OPEN_BIAS = 3.0
 """On-logit minus off-logit at which gates begin: on with probability 0.95."""
@@ -33,19 +33,9 @@ RANDOM_SHARE = 1 / 3
 """Share of the epochs on random paths."""
 
 
-def _gated(edit: Callable[[Recipe], Recipe]) -> Callable[[Recipe], Recipe]:
-    """An edit that leaves static networks alone."""
-    return lambda recipe: recipe if recipe.network.gate is None else edit(recipe)
-
-
 def _routed(**values: Any) -> Callable[[Recipe], Recipe]:
     """Fields of the phases in which gates decide."""
-
-    def edit(recipe: Recipe) -> Recipe:
-        phases = (replace(p, **values) if p.paths == "routed" else p for p in recipe.phases)
-        return replace(recipe, phases=tuple(phases))
-
-    return _gated(edit)
+    return where_gated(in_routed_phases(lambda phase: replace(phase, **values)))
 
 
 def _network(**values: Any) -> Callable[[Recipe], Recipe]:
@@ -116,42 +106,46 @@ def _random_first(recipe: Recipe) -> Recipe:
 def _codebook(size: int) -> Change:
     return Change(
         f"a small network serves few paths better: {size} learned ones",
-        _gated(_network(router=CodebookRouterConfig(size=size))),
+        where_gated(_network(router=CodebookRouterConfig(size=size))),
     )
 
 
 MEANS: dict[str, tuple[Change, ...]] = {
     "finetuned": finetuned.changes,
-    "open": (Change("trained weights are kept: at the start every block runs", _gated(_open)),),
+    "open": (
+        Change("trained weights are kept: at the start every block runs", where_gated(_open)),
+    ),
     "opening": (Change("blocks are given up one after the other", _routed(opening=OPENING)),),
     "hard": (
-        Change("what trains is what evaluation runs: paths that are on or off", _gated(_hard)),
+        Change("what trains is what evaluation runs: paths that are on or off", where_gated(_hard)),
     ),
-    "quiet": (Change("noise throws trained weights away", _gated(_quiet)),),
-    "shared": (Change("one budget for all blocks: which of them run is learned", _gated(_shared)),),
-    "calm": (Change("decisions that change slowly let blocks follow", _gated(_calm)),),
+    "quiet": (Change("noise throws trained weights away", where_gated(_quiet)),),
+    "shared": (
+        Change("one budget for all blocks: which of them run is learned", where_gated(_shared)),
+    ),
+    "calm": (Change("decisions that change slowly let blocks follow", where_gated(_calm)),),
     "detached": (
         Change(
             "routers learn from what blocks show, and do not change it",
-            _gated(lambda recipe: replace(recipe, detached_routers=True)),
+            where_gated(lambda recipe: replace(recipe, detached_routers=True)),
         ),
     ),
     "sandwich": (
         Change(
             "one set of weights for many paths: the full one teaches them",
-            _gated(_with_part("full", FullPathConfig())),
+            where_gated(_with_part("full", FullPathConfig())),
         ),
     ),
     "taught": (
         Change("a trained network knows more than labels", _with_part("teacher", TeacherConfig())),
     ),
     "random-first": (
-        Change("weights that bear any path, before routers choose", _gated(_random_first)),
+        Change("weights that bear any path, before routers choose", where_gated(_random_first)),
     ),
     "recalibrated": (
         Change(
             "norms' statistics are those of the paths that evaluation takes",
-            _gated(lambda recipe: replace(recipe, recalibrated=BATCHES)),
+            where_gated(lambda recipe: replace(recipe, recalibrated=BATCHES)),
         ),
     ),
     **{f"codebook{size}": (_codebook(size),) for size in (2, 4, 8)},

@@ -10,7 +10,7 @@ from dyncore.recipes._schedule import Annealing, Cosine, Steps
 from dyncore.recipes._settings import with_settings
 
 
-def _in_routed_phases(edit: Callable[[Phase], Phase]) -> Callable[[Recipe], Recipe]:
+def in_routed_phases(edit: Callable[[Phase], Phase]) -> Callable[[Recipe], Recipe]:
     """An edit of the phases in which gates decide; a warm-up stays."""
 
     def edited(recipe: Recipe) -> Recipe:
@@ -20,15 +20,15 @@ def _in_routed_phases(edit: Callable[[Phase], Phase]) -> Callable[[Recipe], Reci
     return edited
 
 
-def _where_gated(edit: Callable[[Recipe], Recipe]) -> Callable[[Recipe], Recipe]:
+def where_gated(edit: Callable[[Recipe], Recipe]) -> Callable[[Recipe], Recipe]:
     """An edit that leaves static networks alone."""
     return lambda recipe: recipe if recipe.network.gate is None else edit(recipe)
 
 
 def annealed(annealing: Annealing, why: str) -> Change:
     """The gates' temperature and noise over the routed phases."""
-    anneal = _in_routed_phases(lambda phase: replace(phase, annealing=annealing))
-    return Change(why, _where_gated(anneal))
+    anneal = in_routed_phases(lambda phase: replace(phase, annealing=annealing))
+    return Change(why, where_gated(anneal))
 
 
 def narrowed(dim: int) -> Change:
@@ -41,7 +41,7 @@ def narrowed(dim: int) -> Change:
 
 SLOW_ROUTERS = Change(
     "at the blocks' learning rate the decisions of routers and gates swing",
-    _where_gated(
+    where_gated(
         lambda recipe: replace(
             recipe, optimizer=replace(recipe.optimizer, router_learning_rate=0.01)
         )
@@ -83,7 +83,7 @@ def _earlier(phase: Phase) -> Phase:
 
 EARLIER = Change(
     "gates are cold from the middle on: by then the learning rate is low",
-    _where_gated(_in_routed_phases(_earlier)),
+    where_gated(in_routed_phases(_earlier)),
 )
 
 tuned = Variant(
@@ -130,7 +130,7 @@ def _shared(recipe: Recipe) -> Recipe:
 SHORT_RUN = (
     Change(
         "a cosine falls all the way, however few the epochs are",
-        _in_routed_phases(lambda phase: replace(phase, schedule=Cosine())),
+        in_routed_phases(lambda phase: replace(phase, schedule=Cosine())),
     ),
     Change("a short run", lambda recipe: recipe.with_epochs(6.0)),
     Change("few epochs of large batches are few steps", lambda r: replace(r, batch_size=64)),
@@ -156,7 +156,7 @@ finetuned = Variant(
         Change(
             "weights that are trained already are kept by few epochs at a low rate",
             lambda recipe: replace(
-                _in_routed_phases(lambda phase: replace(phase, schedule=Cosine()))(recipe),
+                in_routed_phases(lambda phase: replace(phase, schedule=Cosine()))(recipe),
                 batch_size=128,
                 optimizer=SGD(learning_rate=0.02, nesterov=True, weight_decay=5e-4),
                 start=f"static-{recipe.model.partition('-')[2]}",
