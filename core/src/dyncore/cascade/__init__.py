@@ -6,7 +6,7 @@ from dyncore.cascade._calibration import Aim, Calibration, Setting, Unit, calibr
 from dyncore.cascade._cascade import Cascade
 from dyncore.cascade._clock import milliseconds
 from dyncore.cascade._confidence import Answer, Confidence
-from dyncore.cascade._cost import cascade_cost_table
+from dyncore.cascade._cost import cascade_cost_table, members_table
 from dyncore.cascade._front import Front, front
 from dyncore.cascade._kept import Kept, keys_of, predict_kept, users_cache
 from dyncore.cascade._library import library_member
@@ -53,6 +53,7 @@ __all__ = [
     "in_turn",
     "keys_of",
     "library_member",
+    "members_table",
     "milliseconds",
     "onnx_member",
     "outcomes",

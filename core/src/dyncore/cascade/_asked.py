@@ -36,7 +36,7 @@ class Asked(Protocol):
 
 @torch.no_grad()
 def in_turn(members: Sequence[Asked], images: Tensor) -> list[Callable[[], Said]]:
-    """How each member is asked where all images go on, to be timed."""
+    """How each member is asked where all images go on, and then the last one alone, to be timed."""
     asks: list[Callable[[], Said]] = []
     features: Tensor | None = None
     for member in members:
@@ -45,4 +45,4 @@ def in_turn(members: Sequence[Asked], images: Tensor) -> list[Callable[[], Said]
         else:
             asks.append(partial(member.ask, images))
         features = asks[-1]().features
-    return asks
+    return [*asks, partial(members[-1].ask, images)]

@@ -242,9 +242,8 @@ class Cascade(nn.Module):
 
     def _times(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """The same in milliseconds."""
-        asks = in_turn(self.members, image)
-        asks.append(partial(self.members[-1].ask, image))
-        subjects = {str(i): _ignoring_images(ask) for i, ask in enumerate(asks)}
+        asks = enumerate(in_turn(self.members, image))
+        subjects = {str(number): _ignoring_images(ask) for number, ask in asks}
         *costs, alone = map(torch.tensor, milliseconds(subjects, [image]).values())
         return costs, alone
 

@@ -1,5 +1,7 @@
 """A cascade's cost table."""
 
+from collections.abc import Sequence
+
 from dyncore.cascade._cascade import Cascade
 from dyncore.cost import BlockCost, CostTable, PathCost, cost_table
 
@@ -20,13 +22,21 @@ def cascade_cost_table(model: Cascade, input_size: tuple[int, int, int]) -> Cost
             raise ValueError(f"nobody knows the MACs of {member.name}: give Member(cost=...)")
         whole = member.cost.full if isinstance(member.cost, CostTable) else member.cost
         costs.append(whole if member.rest is None else member.rest.macs)
+    return members_table(costs, whole, input_size)
+
+
+def members_table(
+    costs: Sequence[int], static: int, input_size: tuple[int, int, int], unit: str = "MACs"
+) -> CostTable:
+    """The table of members that add ``costs``; the last one costs ``static`` alone."""
     return CostTable(
         input_size=input_size,
-        static=whole,
+        static=static,
         stem=0,
         head=0,
         blocks=tuple(
             BlockCost(gated=index > 0, router=0, shortcut=0, paths=(PathCost((cost,)),))
             for index, cost in enumerate(costs)
         ),
+        unit=unit,
     )

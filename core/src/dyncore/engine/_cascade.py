@@ -4,13 +4,12 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from dyncore.cascade import Cascade, Member, Said, in_turn
-from dyncore.cost import BlockCost, CostTable, PathCost, Profile
+from dyncore.cascade import Cascade, Member, Said, in_turn, members_table
+from dyncore.cost import Profile
 from dyncore.engine._backend import Backend
 from dyncore.engine._comparison import Comparison
 from dyncore.engine._network import Backends, output_of, precision_of
@@ -58,19 +57,9 @@ class CascadeRunner(Runner):
         """Each member as a block of one path, as in the cascade's cost table, in ns."""
         images = self._image.expand(batch, -1, -1, -1).contiguous()
         asks = in_turn(self._members, images)
-        asks.append(partial(self._members[-1].ask, images))
         *times, alone = [round(1e9 * _median_seconds(ask, images.device) / batch) for ask in asks]
-        table = CostTable(
-            input_size=(images.shape[1], images.shape[2], images.shape[3]),
-            static=alone,
-            stem=0,
-            head=0,
-            blocks=tuple(
-                BlockCost(gated=index > 0, router=0, shortcut=0, paths=(PathCost((taken,)),))
-                for index, taken in enumerate(times)
-            ),
-            unit="ns",
-        )
+        size = (images.shape[1], images.shape[2], images.shape[3])
+        table = members_table(times, alone, size, "ns")
         modules = tuple(
             f"member {index}" for index, m in enumerate(self._members) if isinstance(m, Member)
         )
