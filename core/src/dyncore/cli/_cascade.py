@@ -246,10 +246,6 @@ def _read(split: Split, view: Preprocessing, workers: int, batch_size: int) -> I
         split,
         batch_size=batch_size,
         preprocessing=view,
-        augmentation=None,
-        seed=0,
-        shuffle=False,
-        drop_last=False,
         device="cpu",
         workers=workers,
     )

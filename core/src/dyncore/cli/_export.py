@@ -85,10 +85,7 @@ def _images(
         split,
         batch_size=BATCH,
         preprocessing=preprocessing,
-        augmentation=None,
-        seed=0,
         shuffle=True,  # a folder of images by class is sorted
-        drop_last=False,
         device="cpu",
     )
     left = options.calibration_images

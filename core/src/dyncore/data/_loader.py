@@ -21,19 +21,20 @@ class Loader:
 
     Order and augmentation are functions of `seed`, the epoch and the position in the epoch: the
     processes' shares, one after the other, are the batch that a single process would read, and
-    an epoch that starts in the middle continues as if it had not stopped.
+    an epoch that starts in the middle continues as if it had not stopped. The defaults are those of
+    evaluation: every image once, whole and in the split's order.
 
     Args:
         split: The images.
         batch_size: Images per batch, over all processes.
         preprocessing: Says to which size images are brought; batches are not normalised.
+        device: Where batches lie.
         augmentation: `CropFlip` for a split in memory, `RandomResizedCropFlip` for one that is
             decoded as it is read; None takes each image whole.
         seed: Of everything random.
         shuffle: Read in a new order in every epoch, else row by row.
         drop_last: Leave out the images that do not fill a batch, and insist on equal shares.
             Otherwise shares may differ by one image, and one of the last batch may be empty.
-        device: Where batches lie.
         rank: Number of this process.
         world_size: Number of processes.
         workers: Processes that decode; 0 decodes in this one. Has no influence on what is read.
@@ -51,11 +52,11 @@ class Loader:
         *,
         batch_size: int,
         preprocessing: Preprocessing,
-        augmentation: Augmentation | None,
-        seed: int,
-        shuffle: bool,
-        drop_last: bool,
         device: torch.device | str,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        shuffle: bool = False,
+        drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
         workers: int = 0,
