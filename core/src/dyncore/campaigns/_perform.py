@@ -16,8 +16,8 @@ from dyncore.campaigns._workplace import Workplace
 from dyncore.cost import CostTable, cost_table
 from dyncore.data import Loader, load_dataset
 from dyncore.gating import config_to_dict
-from dyncore.network import from_pretrained
-from dyncore.training import Arguments, Evaluation, TrainingResult, shuffled_accuracy, train
+from dyncore.network import DynamicNetwork, from_pretrained
+from dyncore.training import Arguments, Evaluation, shuffled_accuracy, train
 
 
 def perform(place: Workplace, run: Run) -> Result:
@@ -30,12 +30,13 @@ def perform(place: Workplace, run: Run) -> Result:
     assert settings is not None, "a run begins when those that it needs are done"
     try:
         trained = train(arguments.recipe, arguments.run)
+        model = from_pretrained(trained.model)
+        table = _costs(model)
         random = bool(arguments.recipe.phases[-1].rates)
-        gain = {} if random else {"shuffled_accuracy": _shuffled(trained, arguments)}
+        gain = {} if random else {"shuffled_accuracy": _shuffled(model, arguments)}
     finally:
         sitting.pause()
     evaluation = trained.evaluation
-    table = _costs(trained)
     config = json.loads((trained.model / "config.json").read_text(encoding="utf-8"))
     result = Result(
         campaign=place.campaign.name,
@@ -65,15 +66,14 @@ def perform(place: Workplace, run: Run) -> Result:
     return result
 
 
-def _costs(trained: TrainingResult) -> CostTable:
-    model = from_pretrained(trained.model)
+def _costs(model: DynamicNetwork) -> CostTable:
     assert model.info.preprocessing is not None
     size = model.info.preprocessing.size
     return cost_table(model, (3, size, size))
 
 
-def _shuffled(trained: TrainingResult, arguments: Arguments) -> float:
-    """Accuracy of the saved model on other images' paths."""
+def _shuffled(model: DynamicNetwork, arguments: Arguments) -> float:
+    """Accuracy of the model on other images' paths."""
     options = arguments.run
     dataset = load_dataset(
         options.data or arguments.recipe.dataset, skip_corrupt=options.skip_corrupt
@@ -84,17 +84,11 @@ def _shuffled(trained: TrainingResult, arguments: Arguments) -> float:
         dataset.test,
         batch_size=256,
         preprocessing=dataset.preprocessing,
-        augmentation=None,
-        seed=0,
         shuffle=True,
-        drop_last=False,
         device=device,
-        rank=0,
-        world_size=1,
         workers=options.workers,
     )
-    model = from_pretrained(trained.model).to(device)
-    return shuffled_accuracy(model, loader.epoch(0), dataset.preprocessing)
+    return shuffled_accuracy(model.to(device), loader.epoch(0), dataset.preprocessing)
 
 
 def _curve(metrics: Path) -> list[dict[str, float]]:
