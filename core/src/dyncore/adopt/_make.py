@@ -116,10 +116,7 @@ def _form(network: nn.Module) -> tuple[str, dict[str, torch.Size]]:
 def _check_same(model: nn.Module, dynamic: DynamicNetwork, images: Tensor) -> None:
     """Raise AdoptError if the two do not answer alike."""
     training = model.training
-    on = torch.ones(
-        len(images), sum(dynamic.paths_per_block), dtype=torch.bool, device=images.device
-    )
-    path = ExecutionPath.of(on, dynamic.paths_per_block, dtype=images.dtype)
+    path = ExecutionPath.always_on(images, dynamic.paths_per_block)
     expected = model.eval()(images)
     model.train(training)
     found = dynamic.eval()(images, path=path).logits

@@ -6,7 +6,7 @@ from torch import Tensor
 from dyncore.data import Preprocessing
 from dyncore.engine._backend import Backend
 from dyncore.engine.plan import agree
-from dyncore.gating import Decision, ExecutionPath, FrozenGate
+from dyncore.gating import ExecutionPath, FrozenGate
 from dyncore.network import DynamicNetwork
 
 MIN_DIGITS = 1e-4
@@ -42,11 +42,6 @@ def _everything(model: DynamicNetwork, image: Tensor) -> ExecutionPath:
     """Every path and channel on, but for what is fixed."""
     decided = model(image).path
     return ExecutionPath(
-        decision if isinstance(site.gate, FrozenGate) else _all_on(decision, image.dtype)
+        decision if isinstance(site.gate, FrozenGate) else decision.all_on
         for site, decision in zip(model.sites, decided, strict=True)
     )
-
-
-def _all_on(decision: Decision, dtype: torch.dtype) -> Decision:
-    channels = None if decision.channels is None else torch.ones_like(decision.channels.on)
-    return Decision.of(torch.ones_like(decision.on), channels, dtype=dtype)

@@ -73,6 +73,12 @@ class Decision(NamedTuple):
         return cls.of(on, dtype=x.dtype)
 
     @property
+    def all_on(self) -> "Decision":
+        """The same with every path on, and every channel where they are gated."""
+        channels = None if self.channels is None else torch.ones_like(self.channels.on)
+        return Decision.of(torch.ones_like(self.on), channels, dtype=self.weight.dtype)
+
+    @property
     def on(self) -> Bool[Tensor, "batch path"]:
         """Which paths are computed."""
         return self.paths.on

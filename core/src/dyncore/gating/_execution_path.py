@@ -60,6 +60,13 @@ class ExecutionPath:
             )
         )
 
+    @classmethod
+    def always_on(
+        cls, x: Float[Tensor, "batch ..."], paths_per_block: Sequence[int]
+    ) -> "ExecutionPath":
+        """Every path on, for every image of ``x``."""
+        return cls(tuple(Decision.always_on(x, paths) for paths in paths_per_block))
+
     def __repr__(self) -> str:
         channels = sum(d.channels.on.shape[1] for d in self.decisions if d.channels is not None)
         batch = len(self.decisions[0].on) if self.decisions else 0
@@ -93,6 +100,11 @@ class ExecutionPath:
         evaluation takes, such as forced ones, keep their weights.
         """
         return ExecutionPath(tuple(decision.as_evaluated for decision in self))
+
+    @property
+    def all_on(self) -> "ExecutionPath":
+        """The same with everything on, paths and channels."""
+        return ExecutionPath(tuple(decision.all_on for decision in self))
 
     @property
     def on(self) -> Bool[Tensor, "batch total"]:

@@ -7,10 +7,11 @@ from dyncore.network._independent import check_independent
 from dyncore.network._info import ModelInfo
 from dyncore.network._layout import check_layout
 from dyncore.network._nested import begins, start_subnets
-from dyncore.network._network import DynamicNetwork, from_pretrained, run_skipped
+from dyncore.network._network import DynamicNetwork, from_pretrained
 from dyncore.network._output import FeatureMaps, Output
 from dyncore.network._pretrained import load_weights
 from dyncore.network._site import Site
+from dyncore.network._skipping import run_skipped
 from dyncore.network._transforms import transforms
 
 __all__ = [

@@ -4,7 +4,6 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
-from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -13,19 +12,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dyncore.backbones import Route
-from dyncore.blocks import GatedBlock
-from dyncore.gating import BlindRouter, Decision, ExecutionPath, FrozenGate, is_plain
+from dyncore.gating import ExecutionPath, FrozenGate
 from dyncore.hub import find_folder, push_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._folder import save_folder
-from dyncore.network._independent import check_independent
+from dyncore.network._freezing import freeze
 from dyncore.network._info import ModelInfo, describe
 from dyncore.network._nested import load_once, save_once, share, subnet_logits
 from dyncore.network._output import FeatureMaps, Output
 from dyncore.network._pretrained import check_loadable, load_pretrained
 from dyncore.network._shown import shown
 from dyncore.network._site import Site
-from dyncore.network._walk import Execute, Walk
+from dyncore.network._walk import Execute, Walk, run_masked
 from dyncore.network._wrappers import unwrapped
 
 
@@ -72,28 +70,7 @@ class DynamicNetwork(nn.Module):
                     keep_one=block.downsample is None,
                 )
         if config.frozen:
-            self._freeze(config.frozen)
-
-    def _freeze(self, kept: tuple[bool, ...]) -> None:
-        """Take out the paths that are not ``kept``, in the order of the blocks."""
-        if len(kept) != sum(self.paths_per_block):
-            raise ValueError(
-                f"frozen says of {len(kept)} paths whether they are there, but the network has "
-                f"{sum(self.paths_per_block)}"
-            )
-        for site in self.sites:
-            own = kept[site.columns]
-            if site.block.downsample is None and not any(own):
-                raise ValueError(
-                    f"frozen leaves no path in block {site.index}, which has no shortcut"
-                )
-            if all(own):
-                continue
-            for n, there in enumerate(own):
-                if not there:
-                    site.block.remove_path(n)
-            self.routers[str(site.index)] = BlindRouter()
-            self.gates[str(site.index)] = FrozenGate(own)
+            freeze(self.sites, config.frozen, self.routers, self.gates)
 
     @property
     def subnets(self) -> tuple["DynamicNetwork", ...]:
@@ -156,11 +133,13 @@ class DynamicNetwork(nn.Module):
         one run, too.
         """
         relaxed = self.training if relaxed is None else relaxed
-        if not (self.training and self.config.nested):
-            return self.walk(images, _run_masked, path=path, noise=noise, relaxed=relaxed)
-        features: dict[int, Tensor] = {}
-        output = self.walk(images, partial(_run_kept, features), path=path, noise=noise)
-        return output._replace(nested=subnet_logits(self, images, features))
+        nested = self.training and bool(self.config.nested)
+        keep = range(len(self.backbone.blocks)) if nested else self._last
+        walk = self._walk(images, run_masked, keep, path=path, noise=noise, relaxed=relaxed)
+        output = self._output(walk, images)
+        if nested:
+            return output._replace(nested=subnet_logits(self, images, walk.kept))
+        return output
 
     def resume(self, features: Float[Tensor, "batch channel height width"], first: int) -> Output:
         """The rest of a static network: blocks from the number ``first`` on, and head.
@@ -177,9 +156,9 @@ class DynamicNetwork(nn.Module):
         x = features
         for block in self.backbone.blocks[first:]:
             x = block(x)
-        decisions = [Decision.always_on(x, paths) for paths in self.paths_per_block]
-        nothing = [None] * len(decisions)
-        return Output(self.backbone.head(x), ExecutionPath(decisions), nothing, nothing, features=x)
+        path = ExecutionPath.always_on(x, self.paths_per_block)
+        nothing = [None] * len(path)
+        return Output(self.backbone.head(x), path, nothing, nothing, features=x)
 
     if TYPE_CHECKING:  # torch says that calls return anything: editors should know better
 
@@ -329,17 +308,8 @@ class DynamicNetwork(nn.Module):
         It is given the site, its input and its decision, None where nothing is decided, and
         returns the block's output. The other arguments are those of :meth:`forward`.
         """
-        last = len(self.backbone.stages) - 1
-        walk = self._walk(images, execute, {last}, path=path, noise=noise, relaxed=relaxed)
-        return Output(
-            logits=self.backbone(images, route=Route(walk.run)),
-            path=walk.path,  # type: ignore[arg-type]
-            router_features=walk.features,
-            pooled=walk.pooled,
-            images=images,
-            features=walk.kept[last],
-            noise=noise,
-        )
+        walk = self._walk(images, execute, self._last, path=path, noise=noise, relaxed=relaxed)
+        return self._output(walk, images)
 
     def feature_maps(
         self,
@@ -364,9 +334,9 @@ class DynamicNetwork(nn.Module):
             raise ValueError(f"stages must be some of 0 to {count - 1}, not {list(wanted)}")
         ends = [bisect_right(self.backbone.stages, stage % count) - 1 for stage in wanted]
         if not routed:
-            path = ExecutionPath(tuple(Decision.always_on(images, n) for n in self.paths_per_block))
+            path = ExecutionPath.always_on(images, self.paths_per_block)
         relaxed = self.training if relaxed is None else relaxed
-        walk = self._walk(images, _run_masked, {*ends}, path=path, noise=noise, relaxed=relaxed)
+        walk = self._walk(images, run_masked, {*ends}, path=path, noise=noise, relaxed=relaxed)
         x = self.backbone.stem(images)
         self.backbone.trunk(x, route=Route(walk.run), stages=self.backbone.stages[max(ends)] + 1)
         maps = tuple(walk.kept[end] for end in ends)
@@ -383,16 +353,34 @@ class DynamicNetwork(nn.Module):
         relaxed: bool,
     ) -> Walk:
         self._check(images, path, noise)
-        pool = self.pool
         return Walk(
             self.sites,
             execute,
             keep,
-            pool=pool,
+            pool=self.pool,
             detached=self.detached,
             path=path,
             noise=noise,
             relaxed=relaxed,
+        )
+
+    @property
+    def _last(self) -> tuple[int]:
+        """The block whose output the head reads."""
+        return (len(self.backbone.blocks) - 1,)
+
+    def _output(self, walk: Walk, images: Tensor) -> Output:
+        """All the way, from the images to the logits."""
+        logits = self.backbone(images, route=Route(walk.run))
+        (last,) = self._last
+        return Output(
+            logits=logits,
+            path=walk.path,  # type: ignore[arg-type]
+            router_features=walk.features,
+            pooled=walk.pooled,
+            images=images,
+            features=walk.kept[last],
+            noise=walk.noise,
         )
 
     def _check(self, images: Tensor, path: ExecutionPath | None, noise: Tensor | None) -> None:
@@ -404,42 +392,5 @@ class DynamicNetwork(nn.Module):
             self.check_path(len(images), path)
 
 
-def _run_masked(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
-    return site.block(x, None if site.frozen else decision)
-
-
-def _run_kept(
-    features: dict[int, Tensor], site: Site, x: Tensor, decision: Decision | None
-) -> Tensor:
-    features[site.index] = _run_masked(site, x, decision)
-    return features[site.index]
-
-
-def _run_skipped(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
-    if not is_plain(site.block, GatedBlock):
-        return _run_masked(site, x, decision)
-    return site.block.run_skipped(x, None if site.frozen else decision)
-
-
 from_pretrained = DynamicNetwork.from_pretrained
 """The same as a function."""
-
-
-@torch.no_grad()
-def run_skipped(
-    model: DynamicNetwork,
-    images: Float[Tensor, "batch channel height width"],
-    *,
-    path: ExecutionPath | None = None,
-) -> Output:
-    """The same answer as ``model(images)`` in evaluation, computing only what each image chose.
-
-    The plain form: a path runs as a module on the images that chose it, gated channels image by
-    image. A block with hooks, or that is more than a ``GatedBlock``, runs masked, as a module.
-    ``images`` are normalised; ``path`` forces the decisions. Raises ValueError for a model in
-    training mode, where batch norm would see other batches than in the masked form.
-    """
-    if model.training:
-        raise ValueError("run_skipped needs a model in evaluation: call model.eval() first")
-    check_independent(model)
-    return model.walk(images, _run_skipped, path=path)

@@ -15,6 +15,11 @@ Pool: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A map → itself and its mean over pixels."""
 
 
+def run_masked(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
+    """Every path, weighted by its decision."""
+    return site.block(x, None if site.frozen else decision)
+
+
 class Walk:
     """One batch's.
 
@@ -40,7 +45,7 @@ class Walk:
         """
         self.sites, self._keep = sites, keep
         self._execute, self._pool, self._detached = execute, pool, detached
-        self._path, self._noise, self._relaxed = path, noise, relaxed
+        self._path, self.noise, self._relaxed = path, noise, relaxed
         self._states: list[RouterState] = [() for _ in range(len(sites) + 1)]
         self.decisions: list[Decision | None] = [None for _ in sites]
         self.features: list[Tensor | None] = [None for _ in sites]
@@ -56,7 +61,7 @@ class Walk:
                 x, pooled = (x, site.block.pool(x)) if self._pool is None else self._pool(x)
                 seen = pooled.detach() if self._detached else pooled
                 feature, state = site.router(seen, state)
-                heard = None if self._noise is None else self._noise[:, site.columns]
+                heard = None if self.noise is None else self.noise[:, site.columns]
                 decision = site.gate(feature, heard, relaxed=self._relaxed)
                 self.features[index], self.pooled[index] = feature, pooled
             else:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dyncore.cost import CostTable
 from dyncore.data import Batch, superclasses
 from dyncore.network import DynamicNetwork, Output
+from dyncore.objectives._checks import check_weight
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
 
 Categories = Literal["classes", "cifar100-superclasses", "imagenet-58"]
@@ -87,8 +88,7 @@ class CategoryLossConfig(ObjectiveConfig):
     """Weight of the term (α₁)."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight < float("inf"):
-            raise ValueError(f"weight must be finite and not negative, not {self.weight}")
+        check_weight("weight", self.weight)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> Category:
         """Heads for ``model``'s routers.

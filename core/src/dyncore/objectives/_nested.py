@@ -10,6 +10,7 @@ from torch import Tensor
 from dyncore.cost import CostTable
 from dyncore.data import Batch
 from dyncore.network import DynamicNetwork, Output
+from dyncore.objectives._checks import check_temperature, check_weight
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
 from dyncore.objectives._teaching import distillation
 
@@ -54,13 +55,9 @@ class NestedConfig(ObjectiveConfig):
     """T, by which the logits of both are divided."""
 
     def __post_init__(self) -> None:
-        for name in ("cross_entropy", "distillation"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(
-                    f"{name} must be finite and not negative, not {getattr(self, name)}"
-                )
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be positive, not {self.temperature}")
+        check_weight("cross_entropy", self.cross_entropy)
+        check_weight("distillation", self.distillation)
+        check_temperature(self.temperature)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> Nested:
         """Raises ValueError for a network without smaller ones inside."""

@@ -10,6 +10,7 @@ from dyncore.cost import CostTable, execution_rate_loss, flops_ratio_loss, read_
 from dyncore.data import Batch
 from dyncore.gating import Decision, ExecutionPath
 from dyncore.network import DynamicNetwork, Output
+from dyncore.objectives._checks import check_fraction, check_weight
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
 
 Reads = Literal["noise-free", "training"]
@@ -17,16 +18,6 @@ Reads = Literal["noise-free", "training"]
 
 def _read(path: ExecutionPath, reads: Reads) -> ExecutionPath:
     return path.noise_free if reads == "noise-free" else path
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be in [0, 1], not {value}")
-
-
-def _check_weight(value: float) -> None:
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"weight must be finite and not negative, not {value}")
 
 
 def _check_reads(reads: str) -> None:
@@ -55,7 +46,7 @@ class CrossEntropyConfig(ObjectiveConfig):
     """Share of the target spread over all classes."""
 
     def __post_init__(self) -> None:
-        _check_fraction("label_smoothing", self.label_smoothing)
+        check_fraction("label_smoothing", self.label_smoothing)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> CrossEntropy:
         return CrossEntropy(self.label_smoothing)
@@ -117,10 +108,10 @@ class ExecutionRateConfig(ObjectiveConfig):
     evaluation would decide (ours)."""
 
     def __post_init__(self) -> None:
-        _check_fraction("target", self.target)
-        _check_fraction("tolerance", self.tolerance)
-        _check_fraction("leak", self.leak)
-        _check_weight(self.weight)
+        check_fraction("target", self.target)
+        check_fraction("tolerance", self.tolerance)
+        check_fraction("leak", self.leak)
+        check_weight("weight", self.weight)
         _check_reads(self.reads)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> ExecutionRate:
@@ -159,8 +150,8 @@ class FlopsRatioConfig(ObjectiveConfig):
     the place of MACs (ours); empty: MACs."""
 
     def __post_init__(self) -> None:
-        _check_fraction("target", self.target)
-        _check_weight(self.weight)
+        check_fraction("target", self.target)
+        check_weight("weight", self.weight)
         _check_reads(self.reads)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> FlopsRatio:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from dyncore.blocks import Norm
 from dyncore.cost import CostTable
 from dyncore.data import Batch
-from dyncore.gating import Decision, ExecutionPath
 from dyncore.network import DynamicNetwork, Output, from_pretrained
+from dyncore.objectives._checks import check_temperature, check_weight
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
 
 
@@ -74,7 +74,8 @@ class TeacherConfig(ObjectiveConfig):
     """T, by which the logits of both are divided."""
 
     def __post_init__(self) -> None:
-        _check(self.weight, self.temperature)
+        check_weight("weight", self.weight)
+        check_temperature(self.temperature)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> Teacher:
         """Raises ValueError for no teacher, and for one of other classes."""
@@ -106,7 +107,7 @@ class FullPath(ObjectivePart):
         (model,) = self._model
         assert output.images is not None
         with _statistics_kept(model.backbone):
-            logits = model(output.images, path=_every_path(output.path)).logits
+            logits = model(output.images, path=output.path.all_on).logits
         taught = distillation(output.logits, logits, self.config.temperature)
         return {
             "full": self.config.cross_entropy * F.cross_entropy(logits, batch.labels),
@@ -132,28 +133,15 @@ class FullPathConfig(ObjectiveConfig):
     """T, by which the logits of both are divided."""
 
     def __post_init__(self) -> None:
-        _check(self.cross_entropy, self.temperature)
-        _check(self.distillation, self.temperature)
+        check_weight("cross_entropy", self.cross_entropy)
+        check_weight("distillation", self.distillation)
+        check_temperature(self.temperature)
 
     def build(self, model: DynamicNetwork, table: CostTable) -> FullPath:
         """Raises ValueError for a network without gates, which is its full path."""
         if not model.gates:
             raise ValueError("the full path teaches others: the network needs gates")
         return FullPath(model, self)
-
-
-def _every_path(like: ExecutionPath) -> ExecutionPath:
-    """Everything on, paths and channels."""
-    return ExecutionPath(
-        tuple(
-            Decision.of(
-                torch.ones_like(decision.on),
-                None if decision.channels is None else torch.ones_like(decision.channels.on),
-                dtype=decision.weight.dtype,
-            )
-            for decision in like
-        )
-    )
 
 
 @contextmanager
@@ -168,10 +156,3 @@ def _statistics_kept(backbone: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-
-
-def _check(weight: float, temperature: float) -> None:
-    if not 0 <= weight < float("inf"):
-        raise ValueError(f"weights must be finite and not negative, not {weight}")
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature must be positive, not {temperature}")
