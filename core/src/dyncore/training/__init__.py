@@ -2,7 +2,8 @@
 
 from dyncore.training._about import About
 from dyncore.training._arguments import Arguments, parse_arguments
-from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
+from dyncore.training._evaluating import evaluate, relaxation_gap
+from dyncore.training._evaluation import Evaluation
 from dyncore.training._guard import DivergedError
 from dyncore.training._heap import keep_freed_memory
 from dyncore.training._options import Precision, Resume, RunOptions

@@ -28,7 +28,8 @@ from dyncore.training._checkpoint import (
     set_aside,
 )
 from dyncore.training._collapse import CollapseWatch
-from dyncore.training._evaluation import Evaluation, evaluate, relaxation_gap
+from dyncore.training._evaluating import evaluate, relaxation_gap
+from dyncore.training._evaluation import Evaluation
 from dyncore.training._fingerprint import fingerprint
 from dyncore.training._guard import DivergedError, Position, StepGuard, check_state
 from dyncore.training._heap import keep_freed_memory
