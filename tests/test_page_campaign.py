@@ -65,7 +65,7 @@ def page(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     module = importlib.import_module("page_campaign")
     monkeypatch.setattr(module, "CAMPAIGNS", tmp_path)
-    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr("page_markdown.RESULTS", tmp_path)
     (tmp_path / "made.toml").write_text(CAMPAIGN, encoding="utf-8")
     yield module
     sys.modules.pop("page_campaign")

@@ -48,6 +48,14 @@ IN_CHANNELS = 8
 """Of a single block."""
 
 
+@pytest.fixture(autouse=True)
+def _fresh_accelerate() -> Iterator[None]:
+    """Accelerate remembers the first run's precision for the life of the process."""
+    yield
+    if state := sys.modules.get("accelerate.state"):  # slow to load, and not installed everywhere
+        state.AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def _config(backbone, router=None, gate=None, combine="additive", **granularity) -> DynamicConfig:
     return DynamicConfig(
         backbone=backbone,

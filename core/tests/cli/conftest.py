@@ -35,14 +35,6 @@ def _on_cpu() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_accelerate() -> Iterator[None]:
-    """Accelerate remembers the first run's precision for the life of the process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture(autouse=True)
 def _nothing_is_remembered(tmp_path_factory, monkeypatch) -> None:
     """Answers of other tests and of the user's own calls are not there."""
     cache = tmp_path_factory.mktemp("cache")

@@ -73,14 +73,6 @@ def _every_step_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_module, "DISPLAY_EVERY", 1)
 
 
-@pytest.fixture(autouse=True)
-def _fresh_accelerate() -> Iterator[None]:
-    """Accelerate remembers the first run's precision for the life of the process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
 @pytest.fixture(scope="session")
 def static() -> Callable[..., Recipe]:
     return static_recipe

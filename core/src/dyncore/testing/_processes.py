@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import pickle
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -80,7 +81,7 @@ def _in_processes(case: Case, phase: int, store: Path) -> list[_Gradients]:
     pickled = pickle.dumps(case)
     jobs = [
         worker.submit(_gradients_of_rank, pickled, phase, rank, str(store))
-        for rank, worker in enumerate(_workers())
+        for rank, worker in enumerate(_workers(tuple(sys.path)))
     ]
     return [job.result() for job in jobs]
 
@@ -101,9 +102,12 @@ def _gradients_of_rank(pickled: bytes, phase: int, rank: int, store: str) -> _Gr
         dist.destroy_process_group()
 
 
-@functools.cache
-def _workers() -> tuple[ProcessPoolExecutor, ...]:
-    """One process per rank, kept until Python ends: starting one takes seconds."""
+@functools.lru_cache(maxsize=1)
+def _workers(path: tuple[str, ...]) -> tuple[ProcessPoolExecutor, ...]:
+    """One process per rank, kept until `path` changes: starting one takes seconds.
+
+    They import from this process's ``sys.path`` as it is when they start.
+    """
     context = multiprocessing.get_context("spawn")
     return tuple(
         ProcessPoolExecutor(1, context, torch.set_num_threads, (1,)) for _ in range(PROCESSES)
