@@ -3,11 +3,8 @@
 Every run is a process of its own; it dies where ``killed_run.py`` says.
 """
 
-import multiprocessing
 import os
-import runpy
 import signal
-import socket
 import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -19,16 +16,13 @@ from PIL import Image
 
 from dyncore.training import Evaluation
 
+from . import forked
+
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="there is neither SIGKILL nor a fork server"
 )
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
-PRELOADED = [
-    "dyncore.methods.static.recipes",
-    "dyncore.methods.vanilla.recipes",
-    "sklearn.datasets",
-]
 KILLS = (
     ("before a file gets its name", 1),  # before there is a run at all
     ("half a file of tensors", 1),  # within the first checkpoint
@@ -46,12 +40,6 @@ KILLS = (
 )
 
 
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
 def start(
     output: Path,
     *,
@@ -60,23 +48,10 @@ def start(
     images: Path | None = None,
 ) -> list[BaseProcess]:
     """Start a run; with several processes, the first of them is the one that dies."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    port = free_port()
-    started = []
-    for rank in range(processes):
-        settings = {
-            "OUTPUT": str(output),
-            "KILL": kill if rank == 0 else None,
-            "RANK": rank,
-            "PROCESSES": processes,
-            "PORT": port,
-            "IMAGES": None if images is None else str(images),
-        }
-        process = context.Process(target=runpy.run_path, args=(str(SCRIPT), settings))
-        process.start()
-        started.append(process)
-    return started
+    settings = {"OUTPUT": str(output), "IMAGES": None if images is None else str(images)}
+    return forked.start(
+        SCRIPT, [{**settings, "KILL": None if rank else kill} for rank in range(processes)]
+    )
 
 
 def finish(output: Path, **how: object) -> Path:

@@ -1,11 +1,8 @@
 """A signal lets the step end; then the run is saved, leaves, and goes on as if nothing had been."""
 
-import multiprocessing
 import os
-import runpy
 import shlex
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -13,6 +10,8 @@ import pytest
 
 from dyncore.cli._stopped import resume_command
 from dyncore.training._signals import StopRequest
+
+from . import forked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 
@@ -33,27 +32,11 @@ def command(
     signals: tuple[signal.Signals | None, ...] = (None,),
 ) -> list[int | None]:
     """Run ``dyn train`` in as many processes as there are signals; their exit codes."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["dyncore.training", "dyncore.methods.vanilla.recipes", "sklearn.datasets"]
-    )
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port = bound.getsockname()[1]
-    processes = []
-    for rank, number in enumerate(signals):
-        settings = {
-            "ARGUMENTS": arguments,
-            "ERRORS": f"{errors}.{rank}",
-            "SIGNAL": number,
-            "AT": at,
-            "RANK": rank,
-            "PROCESSES": len(signals),
-            "PORT": port,
-        }
-        process = context.Process(target=runpy.run_path, args=(str(SCRIPT), settings))
-        process.start()
-        processes.append(process)
+    settings = [
+        {"ARGUMENTS": arguments, "ERRORS": f"{errors}.{rank}", "SIGNAL": number, "AT": at}
+        for rank, number in enumerate(signals)
+    ]
+    processes = forked.start(SCRIPT, settings)
     for process in processes:
         process.join(300)
     return [process.exitcode for process in processes]
