@@ -10,7 +10,6 @@ from page_as_printed import as_printed
 from page_campaign import means, routing
 from page_cascade import (
     cascade,
-    cascade_clock,
     cascade_clock_finetuned,
     cascade_efficiency,
     cascade_finetuned,
@@ -153,7 +152,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "means": means,
     "cascade": cascade,
     "cascade-efficiency": cascade_efficiency,
-    "cascade-clock": cascade_clock,
     "cascade-clock-finetuned": cascade_clock_finetuned,
     "cascade-finetuned": cascade_finetuned,
     "cascade-pairs": cascade_pairs,

@@ -33,14 +33,10 @@ def _is_small(values: Tensor) -> bool:
 
 def extremes(images: Float[Tensor, "batch 3 height width"]) -> tuple[float, float]:
     """The least and the greatest value; NaN where one is. The device is asked once."""
-    if images.numel() <= ALONE:
-        least, greatest = images.aminmax()
-    elif images.is_cpu and images.is_contiguous():
-        parts = [part.aminmax() for part in images.view(-1).split(ALONE)]
-        least = torch.stack([part.min for part in parts]).amin()
-        greatest = torch.stack([part.max for part in parts]).amax()
-    else:
-        least, greatest = images.aminmax()
+    if images.is_cpu and images.numel() > ALONE and images.dtype in (torch.float32, torch.float64):
+        numbers = images.detach().numpy()
+        return float(numbers.min()), float(numbers.max())
+    least, greatest = images.aminmax()
     if images.is_cpu:
         return float(least), float(greatest)
     low, high = torch.stack([least, greatest]).tolist()
