@@ -233,8 +233,8 @@ def static_kinds(options: Options) -> tuple[Kinds, Kinds]:
     if options.device == "cuda":
         return static_engines.GPU, {}
     if options.precision == "bf16":
-        return static_engines.BF16, static_engines.FAST | static_engines.DEFAULT
-    return static_engines.CPU, static_engines.DEFAULT
+        return static_engines.BF16, static_engines.FAST
+    return static_engines.CPU, {"openvino-default": static_engines.BF16["openvino-default"]}
 
 
 def row(
@@ -300,8 +300,7 @@ def main(options: Options) -> None:
     chosen = [
         workload
         for workload in WORKLOADS
-        if workload.name in options.only
-        or (not options.only and (workload.in_bf16 or not in_bf16))
+        if workload.name in options.only or (not options.only and (workload.in_bf16 or not in_bf16))
     ]
     if options.quick:
         options = replace(

@@ -60,7 +60,9 @@ def logits(outputs: list[Output]) -> Tensor:
     return torch.cat([output.logits for output in outputs])
 
 
-def compare(network: DynamicNetwork, images: Tensor, labels: Tensor, batch: int) -> dict[str, object]:
+def compare(
+    network: DynamicNetwork, images: Tensor, labels: Tensor, batch: int
+) -> dict[str, object]:
     """The row of one network; ``images`` are normalised."""
     batches = list(images.split(batch))
     exact, rounded = (

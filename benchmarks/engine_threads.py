@@ -2,7 +2,8 @@
 
 ``python benchmarks/engine_threads.py [--threads 1 2 4 …] [--batches 1 8]`` measures one engine on
 each number of threads and, up to one for each core, as many processes of one thread, whose images
-add up; with and without pinning each thread to a core of its own. Writes ``benchmarks/results/engine-threads.json``.
+add up; with and without pinning each thread to a core of its own. Writes
+``benchmarks/results/engine-threads.json``.
 
 More threads than there are cores take turns, so such a row says what waiting for each other costs
 at its worst, not what more cores would give; ``simulated`` marks it.

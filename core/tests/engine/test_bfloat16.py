@@ -301,8 +301,8 @@ def test_the_default_is_bfloat16_unless_its_check_finds_a_loss(network, images):
     ]
     turned = int((margins[0] - margins[1]).abs().argmax())
     assert margins[0][turned] != margins[1][turned], "the stem rounds"
-    for sure in network.gates.values():
-        sure.head.weight.zero_() if sure is not gate else None
+    for other in list(network.gates.values())[1:]:
+        other.head.weight.zero_()
     assert Engine(network, images, threads=1).precision == "bf16"
     gate.head.bias[1] -= (margins[0][turned] + margins[1][turned]) / 2
     assert Engine(network, images, threads=1).precision == "fp32"
@@ -322,11 +322,13 @@ def test_the_check_looks_at_random_images_like_the_example():
     example = torch.tensor([2.0, -5.0, 0.0])[:, None, None] + torch.zeros(3, 3, 9, 9)
     example[:, :2] += 0.1 * torch.randn(3, 2, 9, 9)
     many = checked_images(example)
-    assert len(many) == CHECKED and many[:3].equal(example)
+    assert len(many) == CHECKED
+    assert many[:3].equal(example)
     assert many.equal(checked_images(example)), "an engine's precision is no matter of chance"
     assert many.flatten(1).unique(dim=0).shape[0] == CHECKED
-    torch.testing.assert_close(many.mean((0, 2, 3)), torch.tensor([2.0, -5.0, 0.0]), atol=0.1, rtol=0)
-    torch.testing.assert_close(many[-1].std((1, 2)), torch.tensor([0.1, 0.1, 1.0]), atol=0.05, rtol=0.3)
+    means, spreads = torch.tensor([2.0, -5.0, 0.0]), torch.tensor([0.1, 0.1, 1.0])
+    torch.testing.assert_close(many.mean((0, 2, 3)), means, atol=0.1, rtol=0)
+    torch.testing.assert_close(many[-1].std((1, 2)), spreads, atol=0.05, rtol=0.3)
     more = torch.zeros(CHECKED + 1, 3, 4, 4)
     assert checked_images(more).equal(more)
 
