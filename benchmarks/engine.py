@@ -49,7 +49,7 @@ class Options:
     """Measure the engine against the best static engine."""
 
     only: tuple[str, ...] = ()
-    """Workloads; none: all."""
+    """Workloads; none: all, in bf16 on a CPU those that say so."""
     batches: tuple[int, ...] = ()
     """Batch sizes; none: the workloads'."""
     seconds: float = 0.35
@@ -197,7 +197,8 @@ def measure(workloads: list[Workload], options: Options) -> list[dict[str, objec
             for rate in workload.rates
         }
         for workload in workloads:
-            for rate in workload.rates if workload.routers_apart else ():
+            apart = workload.routers_apart and own_precision != "bf16"
+            for rate in workload.rates if apart else ():
                 own_paths = [engines[workload.name, rate](images).path for images in many]
                 key = workload.name, f"{rate}, no routers"
                 dynamic[key] = Dynamic(engines[workload.name, rate], many, own_paths)
@@ -232,8 +233,8 @@ def static_kinds(options: Options) -> tuple[Kinds, Kinds]:
     if options.device == "cuda":
         return static_engines.GPU, {}
     if options.precision == "bf16":
-        return static_engines.BF16, static_engines.CPU | static_engines.DEFAULT
-    return static_engines.CPU, static_engines.DEFAULT
+        return static_engines.BF16, static_engines.FAST
+    return static_engines.CPU, {"openvino-default": static_engines.BF16["openvino-default"]}
 
 
 def row(
@@ -295,7 +296,12 @@ def shown(rows: list[dict[str, object]]) -> Table:
 
 def main(options: Options) -> None:
     """Measure, print, write the JSON."""
-    chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
+    in_bf16 = options.device == "cpu" and options.precision == "bf16"
+    chosen = [
+        workload
+        for workload in WORKLOADS
+        if workload.name in options.only or (not options.only and (workload.in_bf16 or not in_bf16))
+    ]
     if options.quick:
         options = replace(
             options, seconds=0.25, batches=(1, 8), engines=("eager", "onnxruntime", "openvino-bf16")
@@ -305,7 +311,7 @@ def main(options: Options) -> None:
     for static in dict.fromkeys(workload.static for workload in chosen):
         rows += measure([w for w in chosen if w.static == static], options)
     packages = ("onnxruntime", "openvino")
-    kind = "-bf16" if options.device == "cpu" and options.precision == "bf16" else ""
+    kind = "-bf16" if in_bf16 else ""
     record(f"engine-{options.device}{kind}", rows, {name: installed(name) for name in packages})
 
 

@@ -31,6 +31,8 @@ class Workload:
     """Fields of the router to change."""
     gate: dict[str, int] | None = None
     """Fields of the gate to change."""
+    in_bf16: bool = False
+    """Whether bfloat16 is measured, if nobody says what is to be."""
     routers_apart: bool = False
     """Measured on its own decisions without its routers, too."""
 
@@ -59,24 +61,43 @@ CHANNELS = (
     ),
 )
 GROUPS = tuple(
-    replace(one, name=one.name.replace("channels", "groups"), gate={"channel_group": 16})
+    replace(
+        one,
+        name=one.name.replace("channels", "groups"),
+        gate={"channel_group": 16},
+        in_bf16=one.name == "channels-50",
+    )
     for one in CHANNELS
 )
 WORKLOADS = (
     Workload(
-        name="blocks", model="vanilla-resnet50", size=224, batches=(1, 8, 32), router={"dim": 32}
+        name="blocks",
+        model="vanilla-resnet50",
+        size=224,
+        batches=(1, 8, 32),
+        router={"dim": 32},
+        in_bf16=True,
     ),
     Workload(
         name="blocks-256",
         model="rdinet-resnet50",
         size=224,
         batches=(1, 8, 32),
+        in_bf16=True,
         routers_apart=True,
     ),
-    Workload(name="n2", model="dmnn-resnet50-n2", size=224, batches=(1, 8, 32)),
+    Workload(name="n2", model="dmnn-resnet50-n2", size=224, batches=(1, 8, 32), in_bf16=True),
     Workload(name="n4", model="dmnn-resnet50-n4", size=224, batches=(1, 8, 32)),
-    Workload(name="mobile", model="dmnn-mobilenetv2-n2", size=224, batches=(1, 8, 32)),
-    Workload(name="rdinet-110", model="rdinet-resnet110-cifar", size=32, batches=(1, 128)),
+    Workload(
+        name="mobile", model="dmnn-mobilenetv2-n2", size=224, batches=(1, 8, 32), in_bf16=True
+    ),
+    Workload(
+        name="rdinet-110",
+        model="rdinet-resnet110-cifar",
+        size=32,
+        batches=(1, 128),
+        in_bf16=True,
+    ),
     Workload(name="spnet-110", model="spnet-resnet110-cifar", size=32, batches=(1, 128)),
     *CHANNELS,
     *GROUPS,

@@ -1,8 +1,8 @@
-"""The generated parts of ``docs/engine.md``, from ``benchmarks/results/engine-cpu.json``."""
+"""The generated parts of ``docs/engine.md``, from ``benchmarks/results/engine-*.json``."""
 
 from itertools import groupby
 
-from page_markdown import BACKBONES, Row, bold, part, read, read_if_measured, table
+from page_markdown import BACKBONES, NOT_MEASURED, Row, bold, part, read, read_if_measured, table
 
 NETWORKS = {
     "blocks": "ResNet-50, whole blocks, routers 32 wide",
@@ -97,14 +97,15 @@ def engine_bf16() -> str:
     def place(row: Row) -> tuple[int, int]:
         return list(NETWORKS).index(row["workload"]), row["batch"]
 
-    lines = []
+    lines, missed, aimed = [], 0, 0
     for (_, batch), group in groupby(sorted(measured, key=place), place):
         cells = list(group)
         workload = cells[0]["workload"]
         aim = BF16_AIMS.get(workload, {}).get(batch)
+        misses = [aim is not None and round(row["efficiency"], 2) < aim for row in cells]
+        missed, aimed = missed + sum(misses), aimed + (len(cells) if aim is not None else 0)
         reached = [
-            bold(f"{row['efficiency']:.2f}", aim is not None and round(row["efficiency"], 2) < aim)
-            for row in cells
+            bold(f"{row['efficiency']:.2f}", miss) for row, miss in zip(cells, misses, strict=True)
         ]
         lines.append(
             (
@@ -128,7 +129,7 @@ def engine_bf16() -> str:
         "fastest static, ms",
         "images on another path than in float64",
     )
-    return part(name, report, table(head, lines))
+    return part(name, report, table(head, lines), f"{missed} of {aimed} cells with an aim miss it.")
 
 
 def _others(rows: list[Row]) -> str:
@@ -136,6 +137,63 @@ def _others(rows: list[Row]) -> str:
     found = [row["agreement"] for row in rows if row["agreement"]]
     others, images = (sum(one[key] for one in found) for key in ("other_path", "images"))
     return f"{others} of {images}"
+
+
+def engine_accuracy() -> str:
+    """What bfloat16 costs trained networks, over all test images."""
+    name = "engine-accuracy"
+    report = read_if_measured(name)
+    if report is None:
+        return NOT_MEASURED
+    lines = [
+        (
+            f"`{row['model']}`",
+            f"{row['accuracy_fp32']:.4f}",
+            f"{row['accuracy_bf16']:.4f}",
+            f"{row['macs_ratio_fp32']:.4f} / {row['macs_ratio_bf16']:.4f}",
+            f"{row['other_path']} / {row['other_class']} of {row['images']}",
+            f"{row['error']:.2f} ({row['bound']:.2f})",
+            " / ".join(row["default"].values()),
+        )
+        for row in report["rows"]
+    ]
+    counts = " / ".join(report["rows"][0]["default"])
+    head = (
+        "model",
+        "float32",
+        "bfloat16",
+        "MACs ratio",
+        "images on another path / of another class",
+        "largest error of a logit (bound)",
+        f"default, with {counts} example images",
+    )
+    return part(name, report, table(head, lines))
+
+
+def engine_threads() -> str:
+    """Images per second by threads and processes."""
+    name = "engine-threads"
+    report = read_if_measured(name)
+    if report is None:
+        return NOT_MEASURED
+    rows = report["rows"]
+    batches = sorted({row["batch"] for row in rows})
+    keys = ("precision", "processes", "threads", "pinned", "simulated")
+    rates = {(*(row[key] for key in keys), row["batch"]): row["images_per_s"] for row in rows}
+    lines = [
+        (
+            precision,
+            f"{processes} × {threads}" + (" (more than cores)" if simulated else ""),
+            "yes" if pinned else "no",
+            *(f"{rates[precision, processes, threads, pinned, simulated, b]:.0f}" for b in batches),
+        )
+        for precision, processes, threads, pinned, simulated in dict.fromkeys(
+            tuple(row[key] for key in keys) for row in rows
+        )
+    ]
+    shown = f"{NETWORKS[rows[0]['workload']]}, rate {rows[0]['rate']:g}"
+    head = (shown, "processes × threads", "pinned", *(f"images/s, batch {b}" for b in batches))
+    return part(name, report, table(head, lines))
 
 
 def engine_static() -> str:

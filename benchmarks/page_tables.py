@@ -16,7 +16,14 @@ from page_cascade import (
     cascade_pairs,
 )
 from page_compatibility import compatibility
-from page_engine import engine, engine_bf16, engine_rounding, engine_static
+from page_engine import (
+    engine,
+    engine_accuracy,
+    engine_bf16,
+    engine_rounding,
+    engine_static,
+    engine_threads,
+)
 from page_markdown import BACKBONES, bold, part, read, table
 
 METHODS = {
@@ -146,6 +153,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "engine-static": engine_static,
     "engine-bf16": engine_bf16,
     "engine-rounding": engine_rounding,
+    "engine-accuracy": engine_accuracy,
+    "engine-threads": engine_threads,
     "export": export,
     "race": race,
     "routing": routing,

@@ -19,12 +19,11 @@ from dyncore import Engine, ExecutionPath
 from dyncore.backbones import MobileNetV2Config, ResNetConfig
 from dyncore.blocks import Granularity
 from dyncore.engine import _network
-from dyncore.engine._precision import logit_bound
+from dyncore.engine._precision import CHECKED, checked_images, logit_bound
 from dyncore.engine.native import (
     BFLOAT16,
     NativeBackend,
     Team,
-    _backend,
     _library,
     library,
     multiplies_bfloat16,
@@ -88,7 +87,10 @@ def bounded(conv: nn.Conv2d, x: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def reference(planned: Plan, images: Tensor, path: ExecutionPath) -> Tensor:
-    """The last block's maps, rounding whatever convolutions multiply."""
+    """The last block's maps, rounding whatever convolutions multiply.
+
+    A salience multiplies what goes out of a path's first layer.
+    """
     stem = planned.stem.layer
     x = activate(rounds(stem.conv, images.double()), stem.activation)
     x = F.max_pool2d(x, 3, 2, 1) if planned.stem.max_pool else x
@@ -97,8 +99,10 @@ def reference(planned: Plan, images: Tensor, path: ExecutionPath) -> Tensor:
         total = rounds(block.shortcut, x) if conv else shortcut(block.shortcut, x)
         for n, folded in enumerate(block.paths):
             y = x
-            for layer in folded.layers:
+            for index, layer in enumerate(folded.layers):
                 y = activate(rounds(layer.conv, y), layer.activation)
+                if decision.channels is not None and index == 0:
+                    y = y * decision.channels.weight[:, :, None, None].double()
             total = total + y * decision.weight[:, n, None, None, None].double()
         x = activate(total, block.activation)
     return x
@@ -141,25 +145,28 @@ def assert_rounds_as_torch(engine: NativeBackend, images: Tensor, path: Executio
     assert float(off.mean()) < 0.01 * ROUNDING
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_any_size_rounds_as_torch_does(build_resnet, drawn_path, data):
     draw = data.draw
+    channels, group = draw(st.booleans()), draw(st.sampled_from([1, 3, 16, 32]))
     model = build_resnet(
         draw(st.sampled_from(["basic", "bottleneck"])),
         draw(st.sampled_from([(3, 5), (8,), (16, 24), (33,)])),
         draw(st.sampled_from(["cifar", "cifar2", "imagenet"])),
-        draw(st.integers(1, 3)),
-        False,
+        1 if channels else draw(st.integers(1, 3)),
+        channels,
         draw(st.sampled_from(["projection", "pad"])),
+        group,
     ).float()
     size, count = (draw(st.integers(5, 37)), draw(st.integers(5, 37))), draw(st.integers(1, 5))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
     images = torch.randn(count, 3, *size, generator=generator)
-    path = drawn_path(model, count, draw(st.sampled_from([0.0, 0.4, 0.9, 1.0])), generator)
+    share = draw(st.sampled_from([0.0, 0.4, 0.9, 1.0]))
+    path = drawn_path(model, count, share, generator, group)
     flags = draw(st.sampled_from([(), *EMULATIONS]))
     engine = backend(model, images, *flags, threads=draw(st.integers(1, 3)))
-    assert all(engine.rounded)
+    assert engine.rounds
     assert_rounds_as_torch(engine, images, path)
 
 
@@ -178,15 +185,37 @@ def test_depthwise_layers_are_as_exact_as_torch_rounding(build_network, drawn_pa
     assert 0.5 * float(expected) < float(ours) < 1.5 * float(expected)
 
 
+@torch.no_grad()
+def test_a_head_rounds_what_its_layers_multiply(build_network, drawn_path):
+    config = DynamicConfig(backbone=MobileNetV2Config(width=0.35), num_classes=33)
+    model = build_network(config, 0).float()
+    images = torch.randn(5, 3, 40, 33)
+    engine, path = backend(model, images, threads=2), drawn_path(model, 5, 1.0, None)
+    (part,) = engine(images, path)
+    head, linear = engine.plan.head.layer, engine.plan.head.linear
+    averages = activate(rounds(head.conv, part.features.double()), head.activation).mean((2, 3))
+    for weight in (linear.weight.double(), rounded(linear.weight.double())):
+        expected = F.linear(rounded(averages), weight, linear.bias.double())
+        off = float((part.logits - expected).abs().max() / expected.abs().max())
+        assert (off < 0.1 * ROUNDING) == weight.equal(rounded(weight))
+
+
 @has_instructions
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize(("block", "paths"), [("basic", 1), ("bottleneck", 3)])
+@pytest.mark.parametrize(
+    ("block", "paths", "group"),
+    [("basic", 1, None), ("bottleneck", 3, None), ("basic", 1, 1), ("bottleneck", 1, 16)],
+)
 def test_instructions_and_their_emulation_give_the_same_bits(
-    build_resnet, drawn_path, block, paths, threads
+    build_resnet, drawn_path, block, paths, group, threads
 ):
-    model = build_resnet(block, (20, 33), "imagenet", paths, False, "projection").float()
+    channels = group is not None
+    model = build_resnet(
+        block, (20, 33), "imagenet", paths, channels, "projection", group or 1
+    ).float()
     images = torch.randn(4, 3, 41, 37)
-    path = drawn_path(model, 4, 0.7, torch.Generator().manual_seed(threads))
+    generator = torch.Generator().manual_seed(threads)
+    path = drawn_path(model, 4, 0.7, generator, group or 1)
     emulation = EMULATIONS[int(library(torch.float32, BFLOAT16).multiplies_matrices())]
     parts = [
         backend(model, images, *flags, threads=threads)(images, path)[0]
@@ -259,21 +288,26 @@ def network(networks) -> DynamicNetwork:
 @torch.no_grad()
 def test_the_default_is_bfloat16_unless_its_check_finds_a_loss(network, images):
     images = images.float()
-    assert Engine(network, images, threads=1).precision == "bf16"
     assert Engine(network, images, threads=1, precision="fp32").precision == "fp32"
     gate = next(iter(network.gates.values()))
-    exact = Engine(network, images, threads=1, precision="fp32")(images)
-    near = Engine(network, images, threads=1, precision="bf16")(images)
-    scores = [
-        F.linear(output.router_features[0][:1], gate.head.weight, gate.head.bias)[0]
+    many = checked_images(images)
+    exact, near = (
+        Engine(network, images, threads=1, precision=precision)(many)
+        for precision in ("fp32", "bf16")
+    )
+    margins = [
+        F.linear(output.router_features[0], gate.head.weight, gate.head.bias).diff(dim=1)[:, 0]
         for output in (exact, near)
     ]
-    margins = [float(score[1] - score[0]) for score in scores]
-    assert margins[0] != margins[1], "the stem rounds"
-    gate.head.bias[1] -= sum(margins) / 2
+    turned = int((margins[0] - margins[1]).abs().argmax())
+    assert margins[0][turned] != margins[1][turned], "the stem rounds"
+    for other in list(network.gates.values())[1:]:
+        other.head.weight.zero_()
+    assert Engine(network, images, threads=1).precision == "bf16"
+    gate.head.bias[1] -= (margins[0][turned] + margins[1][turned]) / 2
     assert Engine(network, images, threads=1).precision == "fp32"
-    turned = Engine(network, images, threads=1, precision="bf16")
-    assert turned.compare(images).other_path >= 1
+    rounded = Engine(network, images, threads=1, precision="bf16")
+    assert rounded.compare(many[turned : turned + 1]).other_path == 1
 
 
 @has_instructions
@@ -284,23 +318,19 @@ def test_a_loss_of_numbers_is_found(network, images):
         assert Engine(network, images, threads=1).precision == "fp32"
 
 
-@has_instructions
-def test_paths_that_stay_in_float32_are_named_and_their_neighbours_are_not(network, images):
-    images = images.float()
-    kept = []
-
-    def every_second(block: object) -> bool:
-        kept.append(block)
-        return len(kept) % 2 == 0
-
-    exact = Engine(network, images, threads=2, precision="fp32")(images)
-    with patch.object(_backend, "can_round", every_second):
-        engine = Engine(network, images, threads=2, precision="bf16")
-    assert engine.profile().full == ("block 0 path 0", "block 2 path 0")
-    found = engine(images, path=exact.path)
-    largest = float(exact.logits.abs().max())
-    error = float((found.logits - exact.logits).abs().max())
-    assert 0 < error <= logit_bound(6, largest)
+def test_the_check_looks_at_random_images_like_the_example():
+    example = torch.tensor([2.0, -5.0, 0.0])[:, None, None] + torch.zeros(3, 3, 9, 9)
+    example[:, :2] += 0.1 * torch.randn(3, 2, 9, 9)
+    many = checked_images(example)
+    assert len(many) == CHECKED
+    assert many[:3].equal(example)
+    assert many.equal(checked_images(example)), "an engine's precision is no matter of chance"
+    assert many.flatten(1).unique(dim=0).shape[0] == CHECKED
+    means, spreads = torch.tensor([2.0, -5.0, 0.0]), torch.tensor([0.1, 0.1, 1.0])
+    torch.testing.assert_close(many.mean((0, 2, 3)), means, atol=0.1, rtol=0)
+    torch.testing.assert_close(many[-1].std((1, 2)), spreads, atol=0.05, rtol=0.3)
+    more = torch.zeros(CHECKED + 1, 3, 4, 4)
+    assert checked_images(more).equal(more)
 
 
 @has_instructions

@@ -21,9 +21,7 @@ class Profile:
     modules: tuple[str, ...]
     """What could not be folded and runs as a module, e.g. ``stem`` or ``block 3 path 0``."""
     precision: str = "fp32"
-    """What the engine computes in: bf16 where any block does, else the model's type."""
-    full: tuple[str, ...] = ()
-    """Paths that run in the model's type while others run in bf16."""
+    """What the engine computes in: bf16, or the model's type."""
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the profile as JSON, e.g. for a latency budget in training."""
@@ -33,8 +31,7 @@ class Profile:
     def __str__(self) -> str:
         where = f"{self.device}, {self.threads} threads, batch {self.batch}, {self.precision}"
         modules = f"\nrun as modules: {', '.join(self.modules)}" if self.modules else ""
-        full = f"\nin float32: {', '.join(self.full)}" if self.full else ""
-        return f"{self.table}\n{where}{modules}{full}"
+        return f"{self.table}\n{where}{modules}"
 
 
 def read_profile(file: str | os.PathLike[str]) -> Profile:
@@ -42,8 +39,7 @@ def read_profile(file: str | os.PathLike[str]) -> Profile:
     try:
         saved = parse_json(Path(file).read_bytes())
         table = CostTable.from_dict(saved.pop("table"))
-        modules, full = tuple(saved.pop("modules")), tuple(saved.pop("full", ()))
-        return Profile(table=table, modules=modules, full=full, **saved)
+        return Profile(table=table, modules=tuple(saved.pop("modules")), **saved)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{os.fspath(file)} is no profile of an engine ({error!r}): write one with "

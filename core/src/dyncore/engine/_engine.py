@@ -43,12 +43,14 @@ class Engine:
 
         ``precision``: "fp32" computes in the model's own float32; "bf16" rounds what convolutions
         of blocks multiply, weights and inputs, to bfloat16, and keeps routers, gates, sums and what
-        is added to a shortcut in float32. By default it is bf16 where the processor has it, if on
-        ``example_input``, which may hold many images, that changes no decision and no class and
-        moves logits no further than rounding should. :attr:`precision` tells what it became.
+        is added to a shortcut in float32. By default it is bf16 where the processor has it, if that
+        changes no decision and no class and moves logits no further than rounding should, on the
+        images of ``example_input``, filled up to 32 with random ones like them. That finds what is
+        frequent; :meth:`compare` counts over as many images as you have. :attr:`precision` tells
+        what it became.
 
-        Building takes about a second, and some more the first time on a machine, when code is
-        compiled. Raises ValueError for an input the model cannot take, and for a precision that
+        Building takes about a second or two, and some more the first time on a machine, when code
+        is compiled. Raises ValueError for an input the model cannot take, and for a precision that
         this model, on this machine, cannot run in; TypeError for a model that is none of dyncore's.
         """
         given: object = model
@@ -75,7 +77,7 @@ class Engine:
 
     @property
     def precision(self) -> str:
-        """What it computes in: "bf16" where any block does, else the model's type, e.g. "fp32"."""
+        """What it computes in: "bf16", or the model's type, e.g. "fp32"."""
         return self._runner.precision
 
     def __call__(

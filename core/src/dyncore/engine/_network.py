@@ -14,14 +14,13 @@ from dyncore.engine._agreement import check_answer
 from dyncore.engine._backend import Backend
 from dyncore.engine._comparison import Comparison, compare
 from dyncore.engine._executor import Part
-from dyncore.engine._precision import PRECISIONS, Precision, keeps_answers
+from dyncore.engine._precision import PRECISIONS, Precision, checked_images, keeps_answers
 from dyncore.engine._runner import Runner, check_images
 from dyncore.engine.cuda import CudaBackend
 from dyncore.engine.native import (
     BFLOAT16,
     NativeBackend,
     Team,
-    can_round,
     library,
     multiplies_bfloat16,
     supported,
@@ -74,12 +73,13 @@ class Backends:
         if rounded is None and self._precision == "bf16":
             raise ValueError(
                 "precision 'bf16' needs a processor with bfloat16 instructions (AVX512-BF16), a "
-                "compiler that knows them, and a network with a block that compiled code knows in "
-                "bfloat16: leave precision out to run this one here in float32"
+                "compiler that knows them, and a network that compiled code knows: leave precision "
+                "out to run this one here in float32"
             )
         if rounded is None or self._precision == "bf16":
             return rounded or exact
-        keeps = keeps_answers(rounded(images, None), exact(images, None), planned.depth)
+        many = checked_images(images)
+        keeps = keeps_answers(rounded(many, None), exact(many, None), planned.depth)
         return rounded if keeps else exact
 
     def _exact(self, planned: Plan, images: Tensor) -> Backend:
@@ -92,9 +92,9 @@ class Backends:
         return NativeBackend(planned, images, self._team(code))
 
     def _rounded(self, planned: Plan, images: Tensor) -> NativeBackend | None:
-        """In bfloat16; None: not wanted, not on this processor, or no block can."""
+        """In bfloat16; None: not wanted, or not on this processor."""
         wanted = images.dtype == torch.float32 and self._precision != "fp32"
-        if not wanted or not any(map(can_round, planned.blocks)) or not multiplies_bfloat16():
+        if not wanted or not multiplies_bfloat16():
             return None
         code = library(torch.float32, BFLOAT16)
         if code is None:
@@ -141,24 +141,12 @@ class NetworkRunner(Runner):
             table,
             modules,
             self.precision,
-            self._full_paths() if self.precision == "bf16" else (),
         )
 
     @property
     def precision(self) -> str:
         """See :attr:`dyncore.Engine.precision`."""
         return precision_of(self.backend, self._image)
-
-    def _full_paths(self) -> tuple[str, ...]:
-        """Paths that run in the model's own type while others are bfloat16."""
-        if not isinstance(self.backend, NativeBackend):
-            return ()
-        blocks = zip(self.backend.plan.blocks, self.backend.rounded, strict=True)
-        return tuple(
-            f"block {index} path {n}"
-            for index, (block, rounded) in enumerate(blocks)
-            for n in range(len(block.paths) if not rounded else 0)
-        )
 
     def source(self) -> tuple[object, Tensor]:
         """See :meth:`Runner.source`."""
@@ -167,7 +155,7 @@ class NetworkRunner(Runner):
 
 def precision_of(backend: Backend, images: Tensor) -> str:
     """See :attr:`dyncore.Engine.precision`."""
-    rounded = isinstance(backend, NativeBackend) and any(backend.rounded)
+    rounded = isinstance(backend, NativeBackend) and backend.rounds
     return "bf16" if rounded else PRECISIONS[images.dtype]
 
 

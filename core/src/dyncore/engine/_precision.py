@@ -23,6 +23,25 @@ ROUNDING = 2.0**-8
 """The most by which rounding to bfloat16 changes a number, relative to it."""
 ERRORS = 2.0
 """Standard errors that a logit may be off."""
+CHECKED = 32
+"""Images that the default's check looks at, or more: what one image in ten would show, it sees with
+a probability of 0.97."""
+
+
+def checked_images(example: Tensor) -> Tensor:
+    """The images of ``example`` and, up to :data:`CHECKED`, random ones.
+
+    Those are mixtures of an image of the example and of noise that has its mean and spread in every
+    channel, from hardly any noise to nothing else; without a spread it is 1.
+    """
+    count = max(0, CHECKED - len(example))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(count, *example.shape[1:], generator=generator)
+    spread, mean = torch.std_mean(example, (0, 2, 3), keepdim=True, correction=0)
+    noise = mean + torch.where(spread > 0, spread, 1) * noise
+    share = torch.linspace(0, 1, count + 1)[1:, None, None, None]
+    images = example[torch.arange(count) % len(example)]
+    return torch.cat([example, (1 - share) * images + share * noise])
 
 
 def logit_bound(layers: int, largest: float) -> float:

@@ -1,6 +1,5 @@
 """The backend of compiled networks: threads, portions of images."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -16,7 +15,7 @@ from dyncore.engine.native._network import NativeNetwork
 from dyncore.engine.native._packing import Maps, Store
 from dyncore.engine.native._routing import Routing
 from dyncore.engine.native._stem import NativeStem
-from dyncore.engine.native._supported import can_round, routes, supports_head, supports_stem
+from dyncore.engine.native._supported import routes, supports_head, supports_stem
 from dyncore.engine.native._team import Crew, Team
 from dyncore.engine.plan import FoldedHead, FoldedStem, Plan
 from dyncore.gating import ExecutionPath
@@ -34,13 +33,11 @@ class NativeBackend(Backend):
     def __init__(self, plan: Plan, images: Tensor, team: Team, *, rounds: bool = False) -> None:
         """``plan`` must be one that is supported, ``images`` like those to come.
 
-        ``rounds``: blocks run in bfloat16 where they can; ``team`` is then one of that code.
+        ``rounds``: in bfloat16; ``team`` is then one of that code.
         """
-        self.plan = plan
-        self.rounded = tuple(rounds and can_round(block) for block in plan.blocks)
-        """Whether each block runs in bfloat16."""
+        self.plan, self.rounds = plan, rounds
         self._team, self._image = team, images[:1]
-        self._process = _Process(plan, self._image, team.here(), self.rounded)
+        self._process = _Process(plan, self._image, team.here(), rounds)
 
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """Parts in the order of the images."""
@@ -58,7 +55,7 @@ class NativeBackend(Backend):
     def _here(self) -> "_Process":
         crew = self._team.here()
         if self._process.crew is not crew:
-            self._process = _Process(self.plan, self._image, crew, self.rounded)
+            self._process = _Process(self.plan, self._image, crew, self.rounds)
         return self._process
 
 
@@ -69,10 +66,10 @@ class _Process:
     caller's, as the way there and back takes some 0.1 ms.
     """
 
-    def __init__(self, plan: Plan, image: Tensor, crew: Crew, rounded: Sequence[bool]) -> None:
+    def __init__(self, plan: Plan, image: Tensor, crew: Crew, rounds: bool) -> None:
         self.crew = crew
         store = Store(crew, image.dtype)
-        self.network = build(plan, image, store, rounded)
+        self.network = build(plan, image, store, rounds)
         sizes = (plan.blocks[0].in_size, *(block.out_size for block in plan.blocks))
         largest = max(store.map(size).numbers for size in sizes) * image.element_size()
         self._portion = max(MAX_MAP_BYTES // largest, 2 * crew.threads)
@@ -107,18 +104,18 @@ class _Process:
 
 
 @torch.no_grad()
-def build(plan: Plan, image: Tensor, store: Store, rounded: Sequence[bool]) -> NativeNetwork:
-    """All parts of ``plan`` that compiled code knows, packed; blocks ``rounded`` in bfloat16."""
+def build(plan: Plan, image: Tensor, store: Store, rounds: bool) -> NativeNetwork:
+    """All parts of ``plan`` that compiled code knows, packed; in bfloat16 if it ``rounds``."""
     first = maps = Maps(plan.blocks[0].in_size, store)
-    blocks = []
-    for index, block in enumerate(plan.blocks):
-        rounding = Rounding(rounded[index], any(rounded[index + 1 :]))
-        blocks.append(NativeBlock(block, maps, store, rounding))
-        maps = blocks[-1].maps
     stem = head = None
     if isinstance(plan.stem, FoldedStem) and supports_stem(plan.stem):
-        stem = NativeStem(plan.stem, image, first, store, rounds=any(rounded))
+        stem = NativeStem(plan.stem, image, first, store, rounds=rounds)
     if isinstance(plan.head, FoldedHead) and supports_head(plan.head):
-        head = NativeHead(plan.head, plan.blocks[-1].out_size, store)
+        head = NativeHead(plan.head, plan.blocks[-1].out_size, store, rounds=rounds)
+    blocks = []
+    for block in plan.blocks:
+        read = block is not plan.blocks[-1] or (head is not None and head.convolves)
+        blocks.append(NativeBlock(block, maps, store, Rounding(rounds, rounds and read)))
+        maps = blocks[-1].maps
     routing = Routing.of(blocks, stem, head, store) if routes(plan) else None
     return NativeNetwork(plan, blocks, stem, head, routing, store)

@@ -17,7 +17,7 @@ from dyncore.engine._executor import BlockRunner
 from dyncore.engine.native import _structs as structs
 from dyncore.engine.native._library import CONVOLUTION, IDENTITY, NO_SHORTCUT, PADDING
 from dyncore.engine.native._packing import Maps, Store, pointers
-from dyncore.engine.native._picking import max_picked
+from dyncore.engine.native._picking import max_picked, max_picked_pairs
 from dyncore.engine.plan import ActivationKind, BlockPlan, FoldedLayer, FoldedPath
 from dyncore.gating import Decision
 
@@ -115,7 +115,7 @@ def _packed(
         store.convolution(
             layer.conv,
             layer.activation,
-            picks=plan.channels > 0 and index == 0,
+            picks=plan.channels > 0 and index == 0 and not rounded,
             merged=one and store.whole(layer.conv.in_channels),
             rounded=rounded,
         )
@@ -144,7 +144,7 @@ def _packed(
         in_channels=plan.in_size[0],
         out_channels=plan.out_size[0],
         gated_channels=plan.channels,
-        max_picked=max_picked(plan),
+        max_picked=max_picked_pairs(plan) if rounded else max_picked(plan),
         rounded=rounded,
         rounds=rounding.output,
     )

@@ -18,21 +18,33 @@ class NativeHead:
         head: FoldedHead,
         size: tuple[int, ...],
         store: Store,
+        *,
+        rounds: bool,
     ) -> None:
-        """``size`` (C, H, W) is that of the last block's maps."""
+        """``size`` (C, H, W) is that of the last block's maps.
+
+        ``rounds``: in bfloat16; a convolution then reads the maps' copy.
+        """
         layer, linear = head.layer, head.linear
         self._store = store
         self._size, self._classes = size, linear.out_features
-        self.width = linear.in_features + store.filled(linear.out_features)
+        self.convolves = layer is not None
+        self.width = 2 * store.filled(linear.in_features) + store.filled(linear.out_features)
+        """Numbers per image for averages, their copies and logits."""
         bias = linear.weight.new_zeros(self._classes) if linear.bias is None else linear.bias
         maps, convolved = store.map(size), store.map((linear.in_features, *size[1:]))
         self._convolved = pointers(store.scratch("head", convolved.numbers if layer else 1))
+        convolution = None
+        if layer is not None:
+            packed = store.convolution(layer.conv, layer.activation, rounded=rounds)
+            convolution = ctypes.pointer(packed)
         self.form = structs.Head(
-            ctypes.pointer(store.affine(Affine(linear.weight, bias))),
-            ctypes.pointer(store.convolution(layer.conv, layer.activation)) if layer else None,
+            ctypes.pointer(store.affine(Affine(linear.weight, bias), rounded=rounds)),
+            convolution,
             maps,
             convolved,
             size[0],
+            rounds,
             ctypes.addressof(self._convolved),
         )
 

@@ -115,9 +115,9 @@ class Store:
             conv.weight, conv.bias, stride, activation, picks, merged, depthwise, rounded
         )
 
-    def affine(self, affine: Affine) -> Convolution:
+    def affine(self, affine: Affine, *, rounded: bool = False) -> Convolution:
         """``affine`` packed, for maps with an image's row of numbers in the place of a pixel."""
-        return self._packed(affine.weight[:, :, None, None], affine.bias)
+        return self._packed(affine.weight[:, :, None, None], affine.bias, rounded=rounded)
 
     def _packed(
         self,

@@ -26,3 +26,12 @@ def max_picked(plan: BlockPlan) -> int:
     _, height, width = plan.out_size
     share = SMALL_MAP_PICKED_SHARE if height * width <= SMALL_MAP else PICKED_SHARE
     return int(share * plan.channels)
+
+
+PICKED_PAIRS_SHARE = 0.9
+"""Largest share of a block's pairs of channels that bfloat16 picks; see cpp/block.h."""
+
+
+def max_picked_pairs(plan: BlockPlan) -> int:
+    """The same of pairs: if as many hold a chosen channel, or fewer, only those are read."""
+    return int(PICKED_PAIRS_SHARE * -(-plan.channels // 2))

@@ -64,6 +64,7 @@ class Head(ctypes.Structure):
         ("map", Map),
         ("convolved", Map),
         ("channels", ctypes.c_int32),
+        ("rounded", ctypes.c_int32),
         ("scratch", ctypes.c_void_p),
     )
 

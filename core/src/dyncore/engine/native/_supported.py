@@ -15,11 +15,6 @@ def supported(plan: Plan) -> bool:
     return all(block.module is None and _supports(block) for block in plan.blocks)
 
 
-def can_round(block: BlockPlan) -> bool:
-    """Whether compiled code can run it in bfloat16, too."""
-    return not block.channels
-
-
 def routes(plan: Plan) -> bool:
     """Whether compiled code knows all routers and gates, and needs no torch between blocks."""
     routers = [block.router for block in plan.blocks if block.router is not None]

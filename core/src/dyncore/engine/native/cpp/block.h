@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "channels.h"
 #include "convolution.h"
 #include "depthwise.h"
 #include "picked.h"
@@ -33,7 +34,7 @@ struct Block {
   const Convolution* projection;
   int32_t stride, channels_before;  // of a padding shortcut
   int32_t in_channels, out_channels;
-  int32_t gated_channels, max_picked;  // where more are chosen, all of them run
+  int32_t gated_channels, max_picked;  // values of channels; where more are chosen, all of them run
   int32_t rounded;                     // whether the layers of its paths, and the projection, are bfloat16
   int32_t rounds;                      // whether a later block is: the output's copy is written, too
 };
@@ -122,16 +123,6 @@ static void pool_totals(const Map& map, int channels, real* const* buffers, int 
   });
 }
 
-// Whether channels are on and off by whole panels, and some are off.
-static bool by_panels(const uint8_t* on, int channels) {
-  bool all = true;
-  for (int c = 0; c < channels; c++) {
-    if (on[c] != on[c / LANES * LANES]) return false;
-    all = all && on[c];
-  }
-  return !all;
-}
-
 // A block's input: its map, or the copy.
 static const real* input_of(const Map&, const real* x, real) { return x; }
 static const Bfloat* input_of(const Map& map, const real* x, Bfloat) { return copy_of(map, x); }
@@ -179,18 +170,22 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
   real* const totals = bias + out.pitch;
   real* const channel_scale = totals + out.pitch;
   int32_t* const wanted = (int32_t*)(channel_scale + b.maps[1].pitch);
+  constexpr int TOGETHER = Kind<Number>::TOGETHER;
   int picked = 0;
   bool panels = false;
   if (gated && count) {
     const uint8_t* on = work.choice.channel_on + (ptrdiff_t)image * b.gated_channels;
     const real* weight = work.choice.channel_weight + (ptrdiff_t)image * b.gated_channels;
-    for (int c = 0; c < b.gated_channels; c++) {
-      channel_scale[c] = on[c] ? weight[c] : 0;
-      if (on[c]) wanted[picked++] = c;
-    }
+    picked = find_wanted<TOGETHER>(on, weight, b.gated_channels, channel_scale, b.maps[1].pitch, wanted);
     panels = by_panels(on, b.gated_channels);
   }
   const bool sparse = gated && (panels || picked <= b.max_picked);
+  // What a layer reads of the one before. Single channels lie side by side if they were picked; of bfloat16
+  // none is, and those that are off are 0, where they are.
+  const auto inputs_of = [&](int layer, ptrdiff_t map_channel, ptrdiff_t weight_channel, int inputs) {
+    if (!sparse || layer != 1) return Segment{map_channel, weight_channel, inputs, nullptr};
+    return Segment{map_channel, weight_channel, picked * TOGETHER, wanted, TOGETHER > 1 && !panels};
+  };
 
   // All layers but the last, each for all chosen paths, which lie side by side in a hidden map: the
   // map's pixels are then what the last layer's segments are taken from.
@@ -210,13 +205,13 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
         convolve_depthwise(conv, from, input + first, result, part, parts);
       } else if (scaled && panels) {
         convolve_panels(conv, from, x, wanted, picked, result, part, parts);
-      } else if (scaled && sparse) {
-        // Only of real numbers: blocks whose channels are gated are not bfloat16.
-        if constexpr (std::is_same_v<Number, real>)
-          convolve_picked(conv, from, x, wanted, picked, result, part, parts);
       } else {
-        const bool some = sparse && layer == 1;
-        const Segment segment{first, 0, some ? picked : conv.inputs, some ? wanted : nullptr};
+        if constexpr (std::is_same_v<Number, real>)
+          if (scaled && sparse) {
+            convolve_picked(conv, from, x, wanted, picked, result, part, parts);
+            continue;
+          }
+        const Segment segment = inputs_of(layer, first, 0, conv.inputs);
         convolve(conv, from, input, &segment, 1, result, part, parts);
       }
     }
@@ -225,11 +220,9 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
 
   if (count) {
     const int layer = b.layers - 1, inputs = b.last->inputs / b.paths;
-    const bool some = sparse && layer == 1;
     Segment segments[MAX_PATHS];
     for (int i = 0; i < count; i++)
-      segments[i] = {b.offsets[(layer - 1) * b.paths + chosen[i]], chosen[i] * inputs,
-                     some ? picked : inputs, some ? wanted : nullptr};
+      segments[i] = inputs_of(layer, b.offsets[(layer - 1) * b.paths + chosen[i]], chosen[i] * inputs, inputs);
     std::fill(totals, totals + out.pitch, real(0));
     // One product over the inputs of all chosen paths, wherever they lie: the sum over paths costs no
     // pass over the output, and with the identity as shortcut it is added in place.

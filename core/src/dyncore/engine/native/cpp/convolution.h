@@ -127,12 +127,13 @@ static void convolve(const Convolution& conv, const Map& in, const Number* x, co
     convolve_rows(product, panels_of(all, part, parts), 0, height);
 }
 
-// The share `part` of `parts` of the panels that the channels `wanted` are, side by side in the result.
+// The share `part` of `parts` of the panels that the `count` values `wanted` are, side by side in the result.
 template <typename Number>
 static void convolve_panels(const Convolution& conv, const Map& in, const Number* x,
                             const int32_t* wanted, int count, const Result& result, int part,
                             int parts) {
   const Segment all{0, 0, conv.inputs, nullptr};
   const Product<Number> product{conv, in, x, taps_of(conv, in), &all, 1, result, wanted};
-  convolve_rows(product, panels_of((count + LANES - 1) / LANES, part, parts), 0, result.map.height);
+  const int panels = (count * Kind<Number>::TOGETHER + LANES - 1) / LANES;
+  convolve_rows(product, panels_of(panels, part, parts), 0, result.map.height);
 }

@@ -46,6 +46,7 @@ constexpr LayoutEntry LAYOUT[] = {
     FIELD(Head, map),
     FIELD(Head, convolved),
     FIELD(Head, channels),
+    FIELD(Head, rounded),
     FIELD(Head, scratch),
 
     STRUCT(Block),

@@ -109,6 +109,7 @@ class Network {
  private:
   static constexpr int MAX_GROUP_IMAGES = 8;  // of a group
   static constexpr int GROUPS_PER_THREAD = 2;       // for each thread, where there are images enough
+  static constexpr int64_t LARGE_MAP = 3 << 19;     // bytes
 
   struct Group {
     std::atomic<int> passed{0};  // blocks that it is through
@@ -116,7 +117,7 @@ class Network {
   };
 
   // Each group of images goes through the blocks by itself: a thread takes the group that is furthest
-  // behind, for a block, and none waits for the others.
+  // behind, for a stretch of blocks, and none waits for the others.
   void run_apart() const {
     const int images = batches_->images;
     const int size = std::clamp(images / (GROUPS_PER_THREAD * team_.size()), 1, MAX_GROUP_IMAGES);
@@ -124,19 +125,39 @@ class Network {
     // No barrier: a group's images are only ever touched by who holds it, and `taken` hands it over.
     team_.run([&](int thread) {
       for (Group* group; (group = take(groups));) {
-        const int s = group->passed, first = int(group - groups.data()) * size;
-        Share share{first, std::min(images, first + size), 0, 1, team_, thread};
-        Work work = begin(s, share, *batches_);
-        // This router is likely the next one, too, for another group.
-        Prefetch prefetch = router_weights(s, share);
-        for (int image = share.first; image < share.last; image++) {
-          if (image + 1 == share.last) work.prefetch = &prefetch;
-          if (changes(work.block, work.choice.on, image)) run_image(work, image, 0, 1, thread);
-        }
-        group->passed = s + 1;
-        group->taken = s + 1 == count_;  // who is through stays taken
+        const int first = int(group - groups.data()) * size, last = std::min(images, first + size);
+        const int from = group->passed, to = end_of_stretch(from), together = to == from + 1 ? size : 1;
+        for (int image = first; image < last; image += together)
+          for (int s = from; s < to; s++) run_step(s, image, std::min(last, image + together), thread);
+        group->passed = to;
+        group->taken = to == count_;  // who is through stays taken
       }
     });
+  }
+
+  // A cache holds one image's large maps, not those of many: an image goes through all blocks that have such
+  // maps before the next one does. Other blocks are a stretch of their own, for whose weights several images
+  // come together.
+  int end_of_stretch(int s) const {
+    const auto is_large = [&](int step) {
+      const Block& block = *steps_[step].block;
+      return block.maps[block.layers].with_copy() * int64_t(sizeof(real)) > LARGE_MAP;
+    };
+    int end = s + 1;
+    while (is_large(s) && end < count_ && is_large(end)) end++;
+    return end;
+  }
+
+  // Some images, of which one thread decides about all and runs each.
+  void run_step(int s, int first, int last, int thread) const {
+    Share share{first, last, 0, 1, team_, thread};
+    Work work = begin(s, share, *batches_);
+    // This router is likely the next one, too, for other images.
+    Prefetch prefetch = router_weights(s, share);
+    for (int image = first; image < last; image++) {
+      if (image + 1 == last) work.prefetch = &prefetch;
+      if (changes(work.block, work.choice.on, image)) run_image(work, image, 0, 1, thread);
+    }
   }
 
   // The first of the groups furthest behind that no thread has; null: none is left.

@@ -58,11 +58,13 @@ struct Convolution {
   }
 };
 
-// Input channels that lie together, or those in `list`, which are then packed in the map.
+// Input channels that lie together. Or the values in `list`, TOGETHER channels each: side by side in the map,
+// or, if `in_place`, each where it is without a list.
 struct Segment {
   ptrdiff_t map_channel, weight_channel;
-  int32_t count;
+  int32_t count;  // of channels
   const int32_t* list;
+  bool in_place = false;
 };
 
 // What becomes of a sum: out = activation(scale * sum, plus what is there if `add`), times
@@ -133,12 +135,12 @@ constexpr bool HIDES_PREFETCH = P * N >= 12;
 
 constexpr int PREFETCH_INPUTS = 16;  // inputs for which it asks at once; larger bursts make it wait
 
-// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`: see Segment. Of bfloat16 an
-// input is a pair of channels here.
+// Adds `count` inputs to sums[P pixels][N vectors of output channels]; `list`, `in_place`: see Segment. Of
+// bfloat16 an input is a pair of channels here.
 template <int P, int N, int W, bool PREFETCHES, typename Number>
 INLINE void accumulate(vec (&sums)[P][N], const Number* x, const Pixels<P, W>& pixels,
-                       const Number* weights, ptrdiff_t panel_size, const int32_t* list, ptrdiff_t count,
-                       const real* soon = nullptr) {
+                       const Number* weights, ptrdiff_t panel_size, const int32_t* list, bool in_place,
+                       ptrdiff_t count, const real* soon = nullptr) {
   typedef typename Kind<Number>::Value Value;
   typedef typename Kind<Number>::Weights Weights;
   constexpr int TOGETHER = Kind<Number>::TOGETHER, ROW = TOGETHER * LANES;
@@ -153,7 +155,8 @@ INLINE void accumulate(vec (&sums)[P][N], const Number* x, const Pixels<P, W>& p
   for (int p = 0; p < P; p++)
     for (int n = 0; n < N; n++) chains[0][p][n] = sums[p][n];
   const auto add = [&](vec (&to)[P][N], ptrdiff_t j) __attribute__((always_inline)) {
-    const Number* weight = weights + (list ? list[j] : j) * ROW;
+    const ptrdiff_t at = list ? list[j] : j, in_map = in_place ? at : j;
+    const Number* weight = weights + at * ROW;
     Weights w[N];
 #pragma GCC unroll 3
     for (int n = 0; n < N; n++) {
@@ -163,7 +166,7 @@ INLINE void accumulate(vec (&sums)[P][N], const Number* x, const Pixels<P, W>& p
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) {
       const int column = p % W;
-      const Number* pixel = from[p / W * IN_ROW + column / 3] + j * TOGETHER;
+      const Number* pixel = from[p / W * IN_ROW + column / 3] + in_map * TOGETHER;
       const Value value = read<Value>(pixel + column % 3 * next);
 #pragma GCC unroll 3
       for (int n = 0; n < N; n++) add_product(to[p][n], value, w[n]);
@@ -200,10 +203,13 @@ struct Product {
   const Segment* segments;
   int count;
   const Result& result;
-  const int32_t* wanted = nullptr;  // output channels that are, whole panels of them; null: all
+  const int32_t* wanted = nullptr;  // output channels that are, as values in whole panels; null: all
 
   // Where the weights of the result's panel lie.
-  int from_panel(int panel) const { return wanted ? wanted[panel * LANES] / LANES : panel; }
+  int from_panel(int panel) const {
+    constexpr int VALUES = LANES / Kind<Number>::TOGETHER;
+    return wanted ? wanted[panel * VALUES] / VALUES : panel;
+  }
 
   int64_t weights() const { return (int64_t)taps.count * conv.inputs * conv.panel_count() * LANES; }
 };
@@ -289,16 +295,16 @@ static __attribute__((noinline)) void tile(const Product<Number>& product, int p
           terms = 0;
         }
         terms += some;
-        const Number* from = start + taps.offset[k] + segment.map_channel + first;
+        const Number* from = start + taps.offset[k] + segment.map_channel + (segment.in_place ? 0 : first);
         const Number* rows = weights + (k * inputs + segment.weight_channel) * LANES;
         if (segment.list)
           accumulate<P, N, W, false>(sums, from, pixels, rows, stride, segment.list + first / TOGETHER,
-                                     some);
+                                     TOGETHER > 1 && segment.in_place, some);
         else if (HIDES_PREFETCH<P, N> && result.prefetch && result.prefetch->any())
-          accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, stride, nullptr, some,
-                                    result.prefetch->take(some / 2));
+          accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, stride, nullptr, false,
+                                    some, result.prefetch->take(some / 2));
         else
-          accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, some);
+          accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, false, some);
       }
     }
   Ending<N> ending(product, panel);
