@@ -127,15 +127,42 @@ def test_weights_of_eight_bits(networks, images):
         Engine(quantised, images.float())
 
 
-@pytest.mark.situation("torchao: static quantisation of a static network (PT2E)")
-def test_a_quantised_graph():
-    """In a process of its own: the shape checks of the tests cannot be exported."""
+@pytest.fixture(scope="module")
+def graphs() -> dict[str, list[float]]:
+    """Of a process of its own: the shape checks of the tests cannot be exported."""
     pytest.importorskip("torchao", reason="torchao is not installed")
     script = Path(__file__).with_name("quantised.py")
-    ended = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
-    error, largest, quantised = json.loads(ended.stdout.splitlines()[-1])
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def assert_about_the_same(error, largest, quantised, other_paths):
     assert 0 < error < 0.05 * largest
     assert quantised > 20
+    assert other_paths == 0
+
+
+@pytest.mark.situation("torchao: static quantisation of a static network (PT2E)")
+def test_a_quantised_static_graph(graphs):
+    assert_about_the_same(*graphs["static"])
+
+
+@pytest.mark.situation(
+    "the same of a gated network, but for routers and gates: "
+    "`quantizer.set_module_name_qconfig(name, None)` for each of them"
+)
+@pytest.mark.parametrize("name", ["n2-basic", "channels-basic"])
+def test_a_quantised_gated_graph(graphs, name):
+    assert_about_the_same(*graphs[name])
+
+
+@pytest.mark.situation(
+    'the same of a network that blends, with `combine="additive"` in its configuration: '
+    "in evaluation the same network"
+)
+def test_a_quantised_blend(graphs):
+    assert_about_the_same(*graphs["blend"])
 
 
 @pytest.fixture
