@@ -223,6 +223,13 @@ def run_scripts(session: nox.Session, scripts: tuple[str, ...]) -> None:
 
 
 @nox.session
+def gpu(session: nox.Session) -> None:
+    """All that needs a GPU, in nine minutes; arguments after -- go to benchmarks/gpu.py."""
+    session.install(*CONSTRAINTS, *TEST_TOOLS, *editable())
+    session.run("python", "benchmarks/gpu.py", *session.posargs)
+
+
+@nox.session
 def sanitize(session: nox.Session) -> None:
     """The engine's compiled code under sanitizers, on random networks (minutes; Linux, GCC)."""
     session.install(*CONSTRAINTS, *editable("core"))

@@ -17,29 +17,27 @@ replayed through ``path=`` (so without routers) on each network that has the sam
 
 import itertools
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import static_engines
 import torch
-import tyro
+from engine_turns import Dynamic, in_turns, percentile, replayed
 from engine_workloads import CALIBRATION, WORKLOADS, Workload, calibrated
 from record import record
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 import dyncore
 from dyncore.network import DynamicNetwork
-from dyncore.training import Evaluation
 
-ROUNDS = 3
+if TYPE_CHECKING:
+    from dyncore.training import Evaluation
+
 COMPARED = 4
 """Images whose answers are compared with float64."""
 
@@ -66,162 +64,121 @@ class Options:
     """Evaluation files of runs, whose execution paths are replayed."""
 
 
-class Dynamic:
-    """One engine at one rate, or on forced paths; remembers the execution path of each run."""
+class Subjects:
+    """Engines of dynamic networks of one static backbone, and what that could run in instead."""
 
-    def __init__(
-        self,
-        engine: dyncore.Engine,
-        batches: Sequence[Tensor],
-        paths: Sequence[dyncore.ExecutionPath] | None = None,
-    ) -> None:
-        self.engine, self.forced = engine, paths is not None
-        self.batches = itertools.cycle(zip(batches, paths or itertools.repeat(None), strict=False))
-        self.paths: list[dyncore.ExecutionPath] = []
+    def __init__(self, backbone: Workload, options: Options) -> None:
+        """For networks of the backbone, and of the images' size, of this one."""
+        self.options = options
+        self.device = torch.device(options.device)
+        self.dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        self.size = size = backbone.size
+        where = {"device": self.device, "dtype": self.dtype}
+        self.static = dyncore.create_model(backbone.static).eval().to(**where)
+        self.example = torch.randn(1, 3, size, size, **where)
+        self.dense = self.engine(self.static)
+        self.drawn = torch.randn(CALIBRATION, 3, size, size, device=self.device)
+        self.workloads: list[Workload] = []
+        self.engines: dict[tuple[str, float], dyncore.Engine] = {}
+        self.agreements: dict[tuple[str, float], dict[str, object]] = {}
+        self.tables: dict[str, dyncore.CostTable] = {}
+        self.whole: dict[str, dyncore.Engine] = {}
+        """Of blocks of several paths, all on, without routers."""
+        self.traces: dict[tuple[str, str], tuple[dyncore.Engine, Evaluation, tuple[int, ...]]] = {}
 
-    def __call__(self) -> None:
-        """Run the next batch."""
-        images, path = next(self.batches)
-        self.paths.append(self.engine(images, path=path).path)
+    def engine(self, model: DynamicNetwork) -> dyncore.Engine:
+        """In the precision that is measured."""
+        precision = self.options.precision if self.device.type == "cpu" else None
+        return dyncore.Engine(model, self.example, precision=precision)
 
-    def forget(self) -> None:
-        """The last run does not count."""
-        self.paths.pop()
+    def add(self, workload: Workload, evaluations: "Mapping[str, Evaluation]") -> None:
+        """Build the workload's engines, and compare them with their models."""
+        engines, agreements = {}, {}
+        for rate in workload.rates:
+            model = calibrated(workload, rate, self.drawn).to(self.dtype)
+            engine = engines[workload.name, rate] = self.engine(model)
+            agreement = engine.compare(self.drawn[:COMPARED].to(self.dtype))
+            agreements[workload.name, rate] = asdict(agreement)
+            print(f"{workload.name}, rate {rate}: {agreement}")
+        if max(model.paths_per_block) > 1:
+            config = replace(model.config, router=None, gate=None)
+            undecided = DynamicNetwork(config).eval().to(self.device, self.dtype)
+            self.whole[workload.name] = self.engine(undecided)
+        for name, evaluation in evaluations.items():
+            if np.bincount(evaluation.blocks).tolist() == list(model.paths_per_block):
+                self.traces[workload.name, name] = engine, evaluation, model.paths_per_block
+        self.tables[workload.name] = dyncore.cost_table(model, (3, self.size, self.size))
+        self.engines |= engines
+        self.agreements |= agreements
+        self.workloads.append(workload)
 
-    def ratios(self, table: dyncore.CostTable) -> list[float]:
-        """MACs ratio per run; routers count unless paths are forced."""
-        unused = sum(block.router for block in table.blocks) if self.forced else 0
-        macs = [float(table.macs(path).double().mean()) - unused for path in self.paths]
-        return [table.ratio(value) for value in macs]
+    def measure(self, batch: int) -> list[dict[str, object]]:
+        """One row per workload and rate, or trace, at a batch size; all of them take turns."""
+        shape, count = (batch, *self.example.shape[1:]), -(-16 // batch)
+        many = [torch.randn(shape, device=self.device, dtype=self.dtype) for _ in range(count)]
+        images = many[0]
+        runs: dict[str, Callable[[], object]] = {"dense": partial(self.dense, images)}
+        runs |= {f"{name} dense": partial(engine, images) for name, engine in self.whole.items()}
+        kinds, others = static_kinds(self.options)
+        for name, build in (kinds | others).items():
+            if not self.options.engines or name in self.options.engines:
+                try:
+                    runs[name] = build(self.static.backbone, images)
+                except ImportError as missing:
+                    print(f"without {name}: {missing}")
+        dynamic = self._dynamic(many)
+        runs |= {f"{name} {rate}": run for (name, rate), run in dynamic.items()}
+        times = in_turns(runs, self.options.seconds, self.device)
+        static = {name: statistics.median(times[name]) for name in kinds if name in times}
+        rest = {name: statistics.median(times[name]) for name in others if name in times}
+        own = statistics.median(times["dense"])
+        rows = []
+        for workload in self.workloads:
+            every = statistics.median(times.get(f"{workload.name} dense", times["dense"]))
+            rows += [
+                row(run.ratios(self.tables[name]), times[f"{name} {rate}"], static, every, rest)
+                | {"rate": rate, "workload": name, "model": workload.model, "batch": batch}
+                | {"own_static_s": own}
+                | {"agreement": self.agreements.get((name, rate))}
+                for (name, rate), run in dynamic.items()
+                if name == workload.name
+            ]
+        return rows
 
-
-def replayed(
-    evaluation: Evaluation, paths_per_block: Sequence[int], batch: int, count: int
-) -> list[dyncore.ExecutionPath]:
-    """Paths of ``count`` batches of images, drawn from an evaluation."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randint(len(evaluation.path), (count, batch), generator=generator)
-    table = torch.from_numpy(evaluation.path)
-    return [dyncore.ExecutionPath.of(table[row], paths_per_block) for row in rows]
-
-
-def in_turns(
-    runs: dict[str, Callable[[], object]], seconds: float, device: torch.device
-) -> dict[str, list[float]]:
-    """Times of every run in ``ROUNDS`` bursts, taken in turns; a run ends when ``device`` is done.
-
-    A burst begins with a pause, as threads of other engines may still be spinning, and, where it
-    is to hold several runs, with one that does not count.
-    """
-    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-
-    def timed(run: Callable[[], object]) -> float:
-        start = time.perf_counter()
-        run()
-        wait()
-        return time.perf_counter() - start
-
-    def uncounted(run: Callable[[], object]) -> float:
-        duration = timed(run)
-        if isinstance(run, Dynamic):
-            run.forget()
-        return duration
-
-    lasted = {name: uncounted(run) for name, run in runs.items()}
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(ROUNDS):
-        for name, run in runs.items():
-            time.sleep(0.02)
-            if 2 * lasted[name] < seconds / ROUNDS:
-                uncounted(run)
-            burst = 0.0
-            while burst < seconds / ROUNDS:
-                times[name].append(timed(run))
-                burst += times[name][-1]
-            lasted[name] = times[name][-1]  # the first run of all may have captured graphs
-    return times
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value that ``share`` of all values do not exceed."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+    def _dynamic(self, many: Sequence[Tensor]) -> dict[tuple[str, float | str], Dynamic]:
+        """What is measured, by workload and rate, or where its decisions come from."""
+        dynamic: dict[tuple[str, float | str], Dynamic] = {
+            key: Dynamic(engine, many) for key, engine in self.engines.items()
+        }
+        for workload in self.workloads:
+            apart = workload.routers_apart and self.options.precision != "bf16"
+            for rate in workload.rates if apart else ():
+                engine = self.engines[workload.name, rate]
+                own_paths = [engine(images).path for images in many]
+                dynamic[workload.name, f"{rate}, no routers"] = Dynamic(engine, many, own_paths)
+        for key, (engine, evaluation, paths_per_block) in self.traces.items():
+            paths = replayed(evaluation, paths_per_block, len(many[0]), len(many))
+            dynamic[key] = Dynamic(engine, many, paths)
+        return dynamic
 
 
 def measure(workloads: list[Workload], options: Options) -> list[dict[str, object]]:
     """One row per workload, batch size and rate; all workloads have one static backbone."""
-    device = torch.device(options.device)
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    size = workloads[0].size
-    static_model = dyncore.create_model(workloads[0].static).eval().to(device, dtype)
-    example = torch.randn(1, 3, size, size, device=device, dtype=dtype)
-    own_precision = options.precision if device.type == "cpu" else None
-    build_engine = partial(dyncore.Engine, precision=own_precision)
-    dense = build_engine(static_model, example)
-    drawn = torch.randn(CALIBRATION, 3, size, size, device=device)
-    evaluations = {
-        "/".join(Path(file).parent.parts[-2:]): Evaluation.load(file) for file in options.traces
-    }
-    engines, tables, agreements, traces, whole = {}, {}, {}, {}, {}
-    for workload in workloads:
-        for rate in workload.rates:
-            model = calibrated(workload, rate, drawn).to(dtype)
-            engine = engines[workload.name, rate] = build_engine(model, example)
-            agreement = engine.compare(drawn[:COMPARED].to(dtype))
-            agreements[workload.name, rate] = asdict(agreement)
-            print(f"{workload.name}, rate {rate}: {agreement}")
-        tables[workload.name] = dyncore.cost_table(model, (3, size, size))
-        if max(model.paths_per_block) > 1:
-            config = replace(model.config, router=None, gate=None)
-            undecided = DynamicNetwork(config).eval().to(device, dtype)
-            whole[workload.name] = build_engine(undecided, example)
-        for name, evaluation in evaluations.items():
-            if np.bincount(evaluation.blocks).tolist() == list(model.paths_per_block):
-                traces[workload.name, name] = engine, evaluation, model.paths_per_block
-    kinds, others = static_kinds(options)
-    rows: list[dict[str, object]] = []
-    for batch in options.batches or sorted({b for w in workloads for b in w.batches}):
-        shape, count = (batch, *example.shape[1:]), -(-16 // batch)
-        many = [torch.randn(shape, device=device, dtype=dtype) for _ in range(count)]
-        images = many[0]
-        runs: dict[str, Callable[[], object]] = {"dense": partial(dense, images)}
-        runs |= {f"{name} dense": partial(engine, images) for name, engine in whole.items()}
-        for name, build in (kinds | others).items():
-            if not options.engines or name in options.engines:
-                try:
-                    runs[name] = build(static_model.backbone, images)
-                except ImportError as missing:
-                    print(f"without {name}: {missing}")
-        dynamic = {
-            (workload.name, rate): Dynamic(engines[workload.name, rate], many)
-            for workload in workloads
-            for rate in workload.rates
+    evaluations = {}
+    if options.traces:
+        from dyncore.training import Evaluation
+
+        evaluations = {
+            "/".join(Path(file).parent.parts[-2:]): Evaluation.load(file) for file in options.traces
         }
-        for workload in workloads:
-            apart = workload.routers_apart and own_precision != "bf16"
-            for rate in workload.rates if apart else ():
-                own_paths = [engines[workload.name, rate](images).path for images in many]
-                key = workload.name, f"{rate}, no routers"
-                dynamic[key] = Dynamic(engines[workload.name, rate], many, own_paths)
-        for key, (engine, evaluation, paths_per_block) in traces.items():
-            paths = replayed(evaluation, paths_per_block, batch, len(many))
-            dynamic[key] = Dynamic(engine, many, paths)
-        runs |= {f"{name} {rate}": run for (name, rate), run in dynamic.items()}
-        times = in_turns(runs, options.seconds, device)
-        static = {name: statistics.median(times[name]) for name in kinds if name in times}
-        rest = {name: statistics.median(times[name]) for name in others if name in times}
-        own = statistics.median(times["dense"])
-        for workload in workloads:
-            every = statistics.median(times.get(f"{workload.name} dense", times["dense"]))
-            of_workload = [
-                row(run.ratios(tables[name]), times[f"{name} {rate}"], static, every, rest)
-                | {"rate": rate, "workload": name, "model": workload.model, "batch": batch}
-                | {"own_static_s": own}
-                | {"agreement": agreements.get((name, rate))}
-                for (name, rate), run in dynamic.items()
-                if name == workload.name
-            ]
-            Console(width=130).print(shown(of_workload))
-            rows += of_workload
+    subjects = Subjects(workloads[0], options)
+    for workload in workloads:
+        subjects.add(workload, evaluations)
+    rows = []
+    for batch in options.batches or sorted({b for w in workloads for b in w.batches}):
+        measured = subjects.measure(batch)
+        show(measured)
+        rows += measured
     return rows
 
 
@@ -268,30 +225,35 @@ def row(
     }
 
 
-def shown(rows: list[dict[str, object]]) -> Table:
-    """The rows of one workload and batch size."""
-    first = rows[0]
-    static = ", ".join(f"{name} {1000 * t:.2f}" for name, t in first["static_s"].items())  # type: ignore[attr-defined]
-    table = Table(
-        title=f"{first['workload']}: {first['model']}, batch {first['batch']}; static in ms: "
-        f"{static}; ours {1000 * float(first['own_static_s']):.2f}, "  # type: ignore[arg-type]
-        f"without routers {1000 * float(first['dense_s']):.2f}"  # type: ignore[arg-type]
-    )
-    columns = ("of fastest", "rate", "MACs ratio", "p50 ms", "p95 ms", "of static", "of dense")
-    for column in (*columns, "efficiency"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(
-            f"{row['over_fastest']:.3f}",
-            f"{row['rate']}",
-            f"{row['macs_ratio']:.3f}",
-            f"{1000 * float(row['p50_s']):.2f}",  # type: ignore[arg-type]
-            f"{1000 * float(row['p95_s']):.2f}",  # type: ignore[arg-type]
-            f"{row['over_static']:.3f}",
-            f"{row['over_dense']:.3f}",
-            f"{row['efficiency']:.3f}",
+def show(rows: list[dict[str, object]]) -> None:
+    """Print a table per workload of one batch size."""
+    from rich.console import Console
+    from rich.table import Table
+
+    for _, group in itertools.groupby(rows, lambda row: row["workload"]):
+        of_workload = list(group)
+        first = of_workload[0]
+        static = ", ".join(f"{name} {1000 * t:.2f}" for name, t in first["static_s"].items())  # type: ignore[attr-defined]
+        table = Table(
+            title=f"{first['workload']}: {first['model']}, batch {first['batch']}; static in ms: "
+            f"{static}; ours {1000 * float(first['own_static_s']):.2f}, "  # type: ignore[arg-type]
+            f"without routers {1000 * float(first['dense_s']):.2f}"  # type: ignore[arg-type]
         )
-    return table
+        columns = ("of fastest", "rate", "MACs ratio", "p50 ms", "p95 ms", "of static", "of dense")
+        for column in (*columns, "efficiency"):
+            table.add_column(column, justify="right")
+        for row in of_workload:
+            table.add_row(
+                f"{row['over_fastest']:.3f}",
+                f"{row['rate']}",
+                f"{row['macs_ratio']:.3f}",
+                f"{1000 * float(row['p50_s']):.2f}",  # type: ignore[arg-type]
+                f"{1000 * float(row['p95_s']):.2f}",  # type: ignore[arg-type]
+                f"{row['over_static']:.3f}",
+                f"{row['over_dense']:.3f}",
+                f"{row['efficiency']:.3f}",
+            )
+        Console(width=130).print(table)
 
 
 def main(options: Options) -> None:
@@ -324,4 +286,6 @@ def installed(package: str) -> str | None:
 
 
 if __name__ == "__main__":
+    import tyro
+
     main(tyro.cli(Options))

@@ -24,8 +24,15 @@ def record(
 
     ``versions`` are those of further packages that were measured.
     """
+    target = RESULTS / f"{name}.json"
+    write(target, {**provenance(versions), "rows": list(rows)})
+    print(f"written: benchmarks/results/{target.name}")
+
+
+def provenance(versions: Mapping[str, str | None] | None = None) -> dict[str, object]:
+    """The command, the date, versions and the machine."""
     script, *arguments = sys.argv
-    report = {
+    return {
         "command": " ".join(["python", f"benchmarks/{Path(script).name}", *map(shown, arguments)]),
         "date": time.strftime("%Y-%m-%d"),
         "torch": torch.__version__,
@@ -34,14 +41,15 @@ def record(
         "processor": processor(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
-        "rows": list(rows),
     }
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"{name}.json"
+
+
+def write(target: Path, report: Mapping[str, object]) -> None:
+    """Write a report as JSON, complete or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(".tmp")
     temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(target)
-    print(f"written: benchmarks/results/{target.name}")
 
 
 def processor() -> str:

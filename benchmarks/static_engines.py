@@ -37,6 +37,33 @@ def compiled(backbone: nn.Module, images: Tensor) -> Run:
     return torch.no_grad()(lambda: model(images))
 
 
+def graphed(backbone: nn.Module, images: Tensor) -> Run:
+    """Eager on a GPU, as one CUDA graph: the host launches nothing."""
+    run = eager(backbone, images)
+    current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+    side.wait_stream(current)
+    with torch.cuda.stream(side):
+        for _ in range(2):  # libraries choose algorithms and allocate
+            run()
+    current.wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
+
+
+def tensorrt(backbone: nn.Module, images: Tensor) -> Run:
+    """TensorRT in the precision of the weights, told the batch size."""
+    import torch_tensorrt
+
+    images = images.contiguous()
+    with torch.no_grad():
+        model = torch_tensorrt.compile(
+            backbone, ir="dynamo", inputs=[images], use_explicit_typing=True
+        )
+    return torch.no_grad()(lambda: model(images))
+
+
 def onnxruntime(backbone: nn.Module, images: Tensor) -> Run:
     """ONNX Runtime on the CPU, told the batch size."""
     import onnxruntime as ort
@@ -101,4 +128,4 @@ BF16 = {
     "openvino-default": functools.partial(openvino, hint=None),
 }
 """In bfloat16, which OpenVINO chooses itself where the processor has it; ONNX Runtime has none."""
-GPU = {"eager": eager, "compile": compiled}
+GPU = {"eager": eager, "graph": graphed, "compile": compiled, "tensorrt": tensorrt}

@@ -4,19 +4,17 @@
 and peak-memory ratios and writes JSON to ``benchmarks/results/``. Every method trains the network
 and the objective of its recipes on random images; steps of all methods alternate, so that what else
 the machine does falls on all of them. A step is forward, backward, optimiser and ``after_step``.
+``benchmarks/gpu.py`` does the same on a GPU, one method after the other.
 """
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-import tyro
 from record import record
-from rich.console import Console
-from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
 import dyncore
@@ -27,6 +25,9 @@ from dyncore.network import DynamicNetwork
 from dyncore.objectives import Objective
 from dyncore.recipes import Recipe, find_recipe
 from dyncore.training import TrainingStep, keep_freed_memory
+
+Step = Callable[[], None]
+Row = dict[str, float | str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,8 @@ class Options:
     """Images per step; default: the workload's for the device."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to train."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: forward passes in autocast."""
     channels_last: bool = False
     """Channels-last memory format."""
     compile: bool = False
@@ -103,7 +106,7 @@ class Options:
     """Train blocks in fused forms, as training does."""
 
 
-def build(recipe: Recipe, workload: Workload, batch: int, options: Options) -> Callable[[], None]:
+def build(recipe: Recipe, workload: Workload, batch: int, options: Options) -> Step:
     """One training step of the recipe on the workload's backbone, as a function."""
     torch.manual_seed(0)
     device = torch.device(options.device)
@@ -128,10 +131,12 @@ def build(recipe: Recipe, workload: Workload, batch: int, options: Options) -> C
     )
     images = torch.rand(batch, 3, workload.size, workload.size, device=device)
     labels = torch.randint(workload.classes, (batch,), device=device)
+    index = torch.arange(batch, device=device)
 
     def step() -> None:
         noise = model.draw_noise(batch)
-        result = module(Batch(images, labels, torch.arange(batch)), noise, None, None)
+        with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
+            result = module(Batch(images, labels, index), noise, None, None)
         result.loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -142,7 +147,7 @@ def build(recipe: Recipe, workload: Workload, batch: int, options: Options) -> C
     return step
 
 
-def peak_bytes(step: Callable[[], None], device: str) -> int:
+def peak_bytes(step: Step, device: str) -> int:
     """Most memory that a step holds beyond what was held before it."""
     if device == "cuda":
         before = torch.cuda.memory_allocated()
@@ -160,7 +165,7 @@ def peak_bytes(step: Callable[[], None], device: str) -> int:
     return peak
 
 
-def measure(workload: Workload, options: Options) -> list[dict[str, float | str]]:
+def measure(workload: Workload, options: Options) -> list[Row]:
     """One row per method; the first is static."""
     usual = workload.gpu_batch if options.device == "cuda" else workload.cpu_batch
     batch = options.batch or usual
@@ -169,6 +174,13 @@ def measure(workload: Workload, options: Options) -> list[dict[str, float | str]
         for method, name in workload.recipes.items()
         if method == "static" or not options.methods or method in options.methods
     }
+    return compared(chosen, workload, batch, options)
+
+
+def compared(
+    chosen: Mapping[str, Step], workload: Workload, batch: int, options: Options
+) -> list[Row]:
+    """One row per method; one of them is static."""
     seconds: dict[str, list[float]] = {method: [] for method in chosen}
     for turn in range(options.steps + 1):
         for method, step in chosen.items():
@@ -197,6 +209,9 @@ def main(options: Options) -> None:
     """Measure every workload, print the table, write the JSON."""
     if options.device == "cpu":
         keep_freed_memory()  # as training does
+    from rich.console import Console
+    from rich.table import Table
+
     workloads = [w for w in WORKLOADS if w.backbone.startswith(options.only)]
     rows = [row for workload in workloads for row in measure(workload, options)]
     shown = Table(title="one optimiser step over the static backbone's")
@@ -219,4 +234,6 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    import tyro
+
     main(tyro.cli(Options))

@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.situation(
+    "`torch.compile(fullgraph=True)` of every method's training step, in bfloat16 autocast",
+    under="A GPU, bfloat16, channels-last and `torch.compile`",
+)
 def test_every_methods_step_is_one_graph():
     """In bfloat16 autocast with channels-last maps; by ``fullgraph=True``."""
     script = Path(__file__).with_name("compiled_steps.py")

@@ -3,9 +3,10 @@
 All in float64. And packages that register parts.
 """
 
+import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 import pytest
 import torch
@@ -134,11 +135,33 @@ def build(config: DynamicConfig, seed: int = 0) -> DynamicNetwork:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs a C++ compiler where there is none."""
+    """Skip what needs a C++ compiler, or a GPU, where there is none."""
+    if item.get_closest_marker("needs_gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
     if item.get_closest_marker("needs_compiler") and not (
         shutil.which("c++") or shutil.which("g++")
     ):
         pytest.skip("needs a C++ compiler")
+
+
+REFUSALS = (ValueError, RuntimeError, TypeError)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """What the mark ``situation`` says, a row of ``docs/compatibility.md``, must be true.
+
+    With ``refused="message"`` the test does what people do, and must end in an error with that
+    message, in which … stands for what varies. ``under`` is the row's heading on the page, which
+    ``benchmarks/page_compatibility.py`` makes; by default it is the module's docstring.
+    """
+    situation = pyfuncitem.get_closest_marker("situation")
+    message = situation.kwargs.get("refused") if situation else None
+    if message is None:
+        return (yield)
+    with pytest.raises(REFUSALS, match=".*".join(map(re.escape, message.split("…")))):
+        yield
+    return True
 
 
 class Networks(dict[str, DynamicNetwork]):

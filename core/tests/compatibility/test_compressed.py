@@ -6,6 +6,7 @@ weight. Networks with masks or other weights are saved before they get them, or 
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,15 +127,42 @@ def test_weights_of_eight_bits(networks, images):
         Engine(quantised, images.float())
 
 
-@pytest.mark.situation("torchao: static quantisation of a static network (PT2E)")
-def test_a_quantised_graph():
-    """In a process of its own: the shape checks of the tests cannot be exported."""
+@pytest.fixture(scope="module")
+def graphs() -> dict[str, list[float]]:
+    """Of a process of its own: the shape checks of the tests cannot be exported."""
     pytest.importorskip("torchao", reason="torchao is not installed")
     script = Path(__file__).with_name("quantised.py")
-    ended = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
-    error, largest, quantised = json.loads(ended.stdout.splitlines()[-1])
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def assert_about_the_same(error, largest, quantised, other_paths):
     assert 0 < error < 0.05 * largest
     assert quantised > 20
+    assert other_paths == 0
+
+
+@pytest.mark.situation("torchao: static quantisation of a static network (PT2E)")
+def test_a_quantised_static_graph(graphs):
+    assert_about_the_same(*graphs["static"])
+
+
+@pytest.mark.situation(
+    "the same of a gated network, but for routers and gates: "
+    "`quantizer.set_module_name_qconfig(name, None)` for each of them"
+)
+@pytest.mark.parametrize("name", ["n2-basic", "channels-basic"])
+def test_a_quantised_gated_graph(graphs, name):
+    assert_about_the_same(*graphs[name])
+
+
+@pytest.mark.situation(
+    'the same of a network that blends, with `combine="additive"` in its configuration: '
+    "in evaluation the same network"
+)
+def test_a_quantised_blend(graphs):
+    assert_about_the_same(*graphs["blend"])
 
 
 @pytest.fixture
@@ -165,3 +193,58 @@ def test_a_sharded_network_trains_as_it_does_alone(networks, images, name, group
     with torch.no_grad():
         found, expected = sharded.eval()(images), alone.eval()(images)
     torch.testing.assert_close(found.logits, expected.logits)
+
+
+@pytest.mark.situation(
+    "`save_pretrained` of sharded weights (FSDP2)",
+    refused="backbone.bn1.bias is sharded: on every process, gather "
+    "torch.distributed.checkpoint.state_dict.get_model_state_dict(model, "
+    "options=StateDictOptions(full_state_dict=True)), and on one load that into "
+    "DynamicNetwork(model.config, model.info) and save it",
+)
+def test_sharded_weights_are_not_saved(networks, tmp_path, group):
+    from torch.distributed.fsdp import fully_shard
+
+    network = copy.deepcopy(networks["blend"])
+    fully_shard(network, mesh=group)
+    try:
+        network.save_pretrained(tmp_path)
+    finally:
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> tuple[Path, list[dict[str, dict[str, Tensor]]]]:
+    """What two processes found, and where one of them saved."""
+    folder, script = tmp_path_factory.mktemp("two"), Path(__file__).with_name("sharded.py")
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(folder)],
+            env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2"},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(300) for process in running] == [0, 0]
+    return folder / "model", [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+@pytest.mark.situation("`DistributedDataParallel(static_graph=True)`, two processes")
+def test_processes_have_the_gradients_of_one(two):
+    _, found = two
+    for process in found:
+        torch.testing.assert_close(process["shared"], process["alone"])
+
+
+@pytest.mark.situation("FSDP2, two processes: a training step")
+def test_sharded_processes_have_the_gradients_of_one(two):
+    _, found = two
+    for process in found:
+        assert any(gradient.any() for gradient in process["alone"].values())
+        torch.testing.assert_close(process["sharded"], process["alone"])
+
+
+@pytest.mark.situation("FSDP2, two processes: saving what is gathered as the refusal says")
+def test_gathered_weights_are_saved(two):
+    folder, found = two
+    loaded = dyncore.from_pretrained(folder).state_dict()
+    torch.testing.assert_close(dict(loaded), dict(found[0]["stepped"]))

@@ -1,4 +1,7 @@
-"""What is chosen about data is chosen by a rule and said: sizes, splits, files, classes."""
+"""Data sets of your own.
+
+What is chosen about them is chosen by a rule, and said: sizes, splits, files, classes.
+"""
 
 import logging
 import pickle
@@ -26,6 +29,7 @@ def files_of(png, sizes, folder="train/cat"):
 
 
 class TestSize:
+    @pytest.mark.situation("some images of another size than most: resized, and named")
     @pytest.mark.parametrize("place", [0, 3, 8])
     def test_one_odd_image_is_resized_and_named(self, tmp_path, png, write_files, heard, place):
         sizes = [(8, 8)] * 9
@@ -46,6 +50,7 @@ class TestSize:
         assert "7 of 16 images" in heard.text
         assert "; and 2 more" in heard.text
 
+    @pytest.mark.situation("small images of which no size has more than half: read as large ones")
     def test_without_a_majority_images_are_read_as_large_ones(
         self, tmp_path, png, write_files, heard
     ):
@@ -62,6 +67,7 @@ class TestSize:
         assert data.test.images.shape == (3, 3, 8, 8)
         assert "test split: 3 of 3 images are not of the usual size, 8 x 8" in heard.text
 
+    @pytest.mark.situation("another size for all of them, `--size`")
     def test_an_option_decides(self, tmp_path, png, write_files):
         write_files(tmp_path, files_of(png, [(8, 8)] * 3))
         assert load_dataset(str(tmp_path), size=5).train.images.shape == (3, 3, 5, 5)
@@ -83,6 +89,9 @@ class TestSize:
 
 
 class TestFiles:
+    @pytest.mark.situation(
+        "images of every format, in sub-folders, too; what is left out is counted and said"
+    )
     def test_every_format_and_sub_folders(self, tmp_path, png, write_files, heard):
         files = {
             "train/cat/a.png": png(0),
@@ -108,6 +117,7 @@ class TestFiles:
         load_dataset(str(tmp_path))
         assert "left out" not in heard.text
 
+    @pytest.mark.situation("a split called validation, valid, val, dev, eval or test")
     @pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "eval", "test"])
     @pytest.mark.parametrize("parquet", [False, True])
     def test_names_of_evaluation_splits(
@@ -119,6 +129,7 @@ class TestFiles:
             write_files(tmp_path, {f"{name}/cat/0.png": png(0)})
         assert len(load_dataset(str(tmp_path)).test) == 1
 
+    @pytest.mark.situation("several of these: one is evaluated on, and said")
     def test_the_split_that_is_evaluated_on_is_said(self, tmp_path, png, write_files, heard):
         write_files(tmp_path, {f"{split}/cat/0.png": png(0) for split in ("valid", "dev", "test")})
         load_dataset(str(tmp_path))
@@ -126,6 +137,7 @@ class TestFiles:
 
 
 class TestClasses:
+    @pytest.mark.situation("splits that number their classes otherwise: matched by name, and said")
     def test_splits_that_number_classes_otherwise_are_matched_by_name(
         self, tmp_path, png, write_parquet, heard
     ):
@@ -143,14 +155,22 @@ class TestClasses:
         with pytest.raises(dyncore.DataFileError, match="label 2 is outside the 2 classes"):
             load_dataset(str(tmp_path))
 
+    @pytest.mark.situation(
+        "a split with a class that the training split lacks",
+        refused="the training split has no class 'owl'; rename it or remove its images",
+    )
     def test_a_split_with_other_classes_is_refused(self, tmp_path, png, write_parquet):
         write_parquet(tmp_path / "train-0.parquet", [png(0)], [0], names=["cat", "dog"])
         write_parquet(tmp_path / "test-0.parquet", [png(0)], [0], names=["cat", "owl"])
-        with pytest.raises(dyncore.DataFileError, match="the training split has no class 'owl'"):
+        with pytest.raises(dyncore.DataFileError) as refusal:
             load_dataset(str(tmp_path))
+        raise refusal.value
 
 
 class TestElsewhere:
+    @pytest.mark.situation(
+        "a relative path of a data set, then `os.chdir`", under="Processes, and where they run"
+    )
     def test_a_relative_folder_is_found_after_chdir(self, tmp_path, png, write_files, monkeypatch):
         write_files(tmp_path / "set", files_of(png, [(80, 70)] * 2))
         monkeypatch.chdir(tmp_path)

@@ -168,7 +168,7 @@ def test_threads_that_start_later_keep_their_setting(network):
     assert seen == [3]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.needs_gpu
 def test_on_a_gpu_it_answers_as_the_model(network):
     model = DynamicNetwork(network.config).eval().double().cuda()
     images = torch.randn(150, 3, 8, 8, dtype=torch.float64, device="cuda")

@@ -21,6 +21,9 @@ def nested(hub, model, tmp_path):
     return hub
 
 
+@pytest.mark.situation(
+    "`from_pretrained(…, subfolder=…)`", under="Saved models, as people have them"
+)
 def test_a_model_in_a_subfolder(nested, model):
     assert_same(dyncore.from_pretrained(NAME, subfolder="small/v1"), model)
     nested.requests.clear()
@@ -50,6 +53,9 @@ def test_a_subfolder_of_a_local_folder(model, tmp_path):
         dyncore.from_pretrained(tmp_path, subfolder="other")
 
 
+@pytest.mark.situation(
+    "`local_files_only=True`: nobody is asked", under="Saved models, as people have them"
+)
 def test_local_files_only_asks_nobody(pushed, model):
     with pytest.raises(FileNotFoundError, match="leave out local_files_only"):
         dyncore.from_pretrained(NAME, local_files_only=True)
@@ -60,6 +66,7 @@ def test_local_files_only_asks_nobody(pushed, model):
     assert pushed.requests == []
 
 
+@pytest.mark.situation("`cache_dir=…`", under="Saved models, as people have them")
 def test_another_cache(pushed, model, tmp_path):
     assert_same(dyncore.from_pretrained(NAME, cache_dir=tmp_path / "mine"), model)
     assert list((tmp_path / "mine").glob("models--*"))
@@ -70,6 +77,9 @@ def test_another_cache(pushed, model, tmp_path):
     assert pushed.requests == []
 
 
+@pytest.mark.situation(
+    "`token=…`, which no message shows", under="Saved models, as people have them"
+)
 def test_a_token_is_the_one_that_is_sent_and_is_not_told(pushed, model, fault, caplog, monkeypatch):
     caplog.set_level(logging.DEBUG)
     dyncore.from_pretrained(NAME, token="hf_mine")
@@ -81,6 +91,7 @@ def test_a_token_is_the_one_that_is_sent_and_is_not_told(pushed, model, fault, c
     assert "hf_mine" not in str(error.value) + caplog.text
 
 
+@pytest.mark.situation("`device=…` and `dtype=…`", under="Saved models, as people have them")
 def test_device_and_dtype(pushed):
     loaded = dyncore.from_pretrained(NAME, device="meta", dtype=torch.bfloat16)
     assert {p.dtype for p in loaded.parameters()} == {torch.bfloat16}

@@ -12,6 +12,10 @@ from dyncore.backbones import ResNetConfig, backbone_config
 from dyncore.cost import cost_table
 
 
+@pytest.mark.situation(
+    "`in_chans=1`, 4 or others: weights converted as timm does",
+    under="Saved models, as people have them",
+)
 @pytest.mark.parametrize("channels", [1, 2, 4, 7])
 def test_weights_are_timms(saved, model, channels, caplog):
     caplog.set_level(logging.WARNING, "dyncore")

@@ -8,6 +8,10 @@ import torch
 from dyncore.gating import ExecutionPath
 
 
+@pytest.mark.situation(
+    "`model.feature_maps(images, stages=…)`: the maps of stages, routed",
+    under="Features for detectors and segmenters",
+)
 @torch.no_grad()
 def test_routed_maps_are_those_that_the_network_sees(network, images):
     seen = {}
@@ -24,6 +28,7 @@ def test_routed_maps_are_those_that_the_network_sees(network, images):
     assert path.on.equal(output.path.on)
 
 
+@pytest.mark.situation("the same without routing", under="Features for detectors and segmenters")
 @torch.no_grad()
 def test_without_routing_every_path_is_on(network, images):
     x, maps = network.backbone.stem(images), []

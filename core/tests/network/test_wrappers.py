@@ -11,6 +11,10 @@ import dyncore
 from dyncore.network._wrappers import unwrapped
 
 
+@pytest.mark.situation(
+    "weights whose names begin with `module.` or `_orig_mod.`",
+    under="Saved models, as people have them",
+)
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "module.module."])
 def test_prefixes_of_saved_weights_are_taken_off(saved, model, prefix):
     weights = load_file(saved / "model.safetensors")
@@ -29,6 +33,10 @@ def test_names_that_would_meet_or_are_the_networks_own_stay():
     assert list(unwrapped({"a._orig_mod.b._checkpoint_wrapped_module.w": 0})) == ["a.b.w"]
 
 
+@pytest.mark.situation(
+    "parts compiled by `torch.compile`, or wrapped for checkpointing, then `save_pretrained`",
+    under="Models that were changed, and `save_pretrained`",
+)
 def test_a_network_with_wrapped_parts_is_saved_as_itself(model, images, tmp_path):
     wrapped = copy.deepcopy(model)
     wrapped.backbone.layer2[0] = torch.compile(wrapped.backbone.layer2[0], backend="eager")

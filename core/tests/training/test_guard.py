@@ -101,7 +101,7 @@ def test_on_a_cpu_the_verdict_comes_with_the_step():
         guard.see(position(5), result(math.inf, a=1.0, b=math.inf), None)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.needs_gpu
 def test_on_a_gpu_the_verdict_comes_some_steps_later_and_nobody_waits():
     guard = StepGuard(torch.device("cuda"), processes=1)
     bad, good = result(math.nan, "cuda", a=math.nan), result(1.0, "cuda", a=1.0)
@@ -119,7 +119,7 @@ def test_on_a_gpu_the_verdict_comes_some_steps_later_and_nobody_waits():
         guard.see(where[LAG + 1], good, None)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.needs_gpu
 def test_before_a_checkpoint_all_verdicts_are_read():
     guard = StepGuard(torch.device("cuda"), processes=1)
     guard.see(position(0), result(math.nan, "cuda", a=math.nan), None)

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -59,7 +58,7 @@ def largest_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) ->
     return max(float((found[name] - expected[name]).abs().max()) for name in expected)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch synchronises norms on CUDA only")
+@pytest.mark.needs_gpu  # PyTorch synchronises norms on CUDA only
 def test_two_processes_have_the_statistics_of_one(tmp_path, monkeypatch):
     monkeypatch.delenv("ACCELERATE_USE_CPU")
     (one,) = states(tmp_path / "one", processes=1, synchronised=False)

@@ -52,6 +52,10 @@ def test_its_boxes_come_from_the_maps_that_images_chose(detector, batch):
     assert detector.backbone.path.on.equal(path.on)
 
 
+@pytest.mark.situation(
+    "a detector on routed maps, trained (`examples/detection`)",
+    under="Features for detectors and segmenters",
+)
 def test_it_learns_and_its_gates_with_it(detector, batch):
     detector.train()
     before = [p.detach().clone() for p in detector.backbone.network.gates.parameters()]

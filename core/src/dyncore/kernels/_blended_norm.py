@@ -18,14 +18,11 @@ def blended_norm(
     norm: Norm,
     weight: Float[Tensor, "batch 1"],
     shortcut: Float[Tensor, "batch channel height width"],
-    *,
-    rectified: bool,
 ) -> Float[Tensor, "batch channel height width"]:
     """``v relu(shortcut + norm(x)) + (1 - v) relu(shortcut)`` (RDI-Net Eq. 9), v the weight.
 
-    It keeps what the static block keeps: the norm's input and the shortcut. Where that is
-    ``rectified``, nowhere negative since what gave it is a ReLU, it is its own ReLU, which saves
-    passes over it; at 0 its gradient is then what that ReLU stops.
+    It keeps what the static block keeps: the norm's input and the shortcut. That may be negative
+    even behind a ReLU, since hooks may change what it gave.
     """
     weight = weight.to(x.dtype)
     if compiles([norm], x, shortcut):
@@ -35,7 +32,7 @@ def blended_norm(
         update_statistics([norm], mean, variance, x.numel() // x.shape[1])
         return out
     out, mean, inverse_std = _BlendedNorm.apply(  # type: ignore[no-untyped-call]
-        x, norm.weight, norm.bias, weight[..., None, None], shortcut, norm.eps, rectified
+        x, norm.weight, norm.bias, weight[..., None, None], shortcut, norm.eps
     )
     follow([norm], x, mean, inverse_std)
     return out
@@ -51,15 +48,13 @@ class _BlendedNorm(torch.autograd.Function):
         weight: Tensor,
         shortcut: Tensor,
         eps: float,
-        rectified: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         normed, mean, inverse_std = normalise(x, scale, shift, eps)
         ctx.save_for_backward(x, scale, shift, weight, shortcut, mean, inverse_std)
-        ctx.eps, ctx.rectified = eps, rectified
+        ctx.eps = eps
         ctx.mark_non_differentiable(mean, inverse_std)
         executed = normed.add_(shortcut).relu_()
-        skipped = shortcut if rectified else shortcut.relu()
-        return executed.lerp_(skipped, 1 - weight), mean, inverse_std
+        return executed.lerp_(shortcut.relu(), 1 - weight), mean, inverse_std
 
     @staticmethod
     @first_order
@@ -74,7 +69,7 @@ class _BlendedNorm(torch.autograd.Function):
         variance = inverse_std.pow(-2) - ctx.eps
         executed = F.batch_norm(x, mean, variance, scale, shift, eps=ctx.eps)
         executed.add_(shortcut).relu_()
-        skipped = shortcut if ctx.rectified else shortcut.relu()
+        skipped = shortcut.relu()
         grad_executed = grad * weight
         threshold_backward(grad_executed, executed, 0, grad_input=grad_executed)
         grad_weight = executed.sub_(skipped).mul_(grad).sum((1, 2, 3), keepdim=True)
@@ -84,8 +79,6 @@ class _BlendedNorm(torch.autograd.Function):
         )
         grad_shortcut = None
         if ctx.needs_input_grad[4]:
-            kept = grad
-            if not ctx.rectified:
-                kept = threshold_backward(grad, skipped, 0, grad_input=skipped)
+            kept = threshold_backward(grad, skipped, 0, grad_input=skipped)
             grad_shortcut = grad_executed.addcmul_(kept, 1 - weight)
-        return grad_x, grad_scale, grad_shift, grad_weight, grad_shortcut, None, None
+        return grad_x, grad_scale, grad_shift, grad_weight, grad_shortcut, None

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from dyncore.blocks import GatedBlock, Layer, PadShortcut, identity, rectifies
-from dyncore.gating import Decision, is_plain
+from dyncore.blocks import GatedBlock, Layer, identity, rectifies
+from dyncore.gating import Decision
 from dyncore.kernels._blended_norm import blended_norm
 from dyncore.kernels._parallel import parallel, weighted_sum
 from dyncore.kernels._statistics import fuses
@@ -23,8 +23,7 @@ def fused_block(
 
     That is without a decision, in a graph that is being compiled, under ``torch.func``, for one
     image, which torch's norms may refuse, for a block of which a path was removed, and where the
-    paths' norms do more or less than to normalise by the batch: see ``fuses``. In a blend x is what
-    a ReLU gave: see ``install_kernels``.
+    paths' norms do more or less than to normalise by the batch: see ``fuses``.
     """
     if transforms() or decision is None or len(x) < 2:
         return None
@@ -43,8 +42,7 @@ def fused_block(
     shortcut = None if block.downsample is None else block.downsample(x)
     if blends and shortcut is not None:
         y, norm = _convolved(paths[0], x, channels), paths[0][-1].norm
-        rectified = is_plain(block.downsample, nn.Identity, PadShortcut)
-        return blended_norm(y, norm, decision.weight, shortcut, rectified=rectified)
+        return blended_norm(y, norm, decision.weight, shortcut)
     if len(paths) > 1 and channels is None and parallel(paths):
         return weighted_sum(paths, x, decision.weight, shortcut, block.activation)
     out, last = shortcut, paths[-1]

@@ -98,7 +98,7 @@ class CompiledWeightedNorm(torch.autograd.Function):
         eps: float,
         rectifies: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        weight = weight.contiguous()
+        scale, shift, weight = (values.contiguous() for values in (scale, shift, weight))
         mean, variance = x.new_empty(2, x.shape[1], dtype=torch.float64)
         shape = (x.shape[0], x.shape[1] // weight.shape[1], *x.shape[2:])
         out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
@@ -115,7 +115,7 @@ class CompiledWeightedNorm(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, weight, mean, variance, out = ctx.saved_tensors
-        grad = grad.contiguous(memory_format=torch.channels_last)
+        x, out, grad = (_as_read(maps) for maps in (x, out, grad))
         own = [torch.empty_like(of) for of in (x, scale, shift, weight)]
         of_shortcut = None
         if ctx.has_shortcut and ctx.needs_input_grad[4]:
@@ -140,7 +140,7 @@ class CompiledBlendedNorm(torch.autograd.Function):
         shortcut: Tensor,
         eps: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        weight = weight.contiguous()
+        scale, shift, weight = (values.contiguous() for values in (scale, shift, weight))
         mean, variance = x.new_empty(2, x.shape[1], dtype=torch.float64)
         out = torch.empty_like(x)
         norm = _norm(scale, shift, mean, variance, eps)
@@ -154,13 +154,18 @@ class CompiledBlendedNorm(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, weight, shortcut, mean, variance = ctx.saved_tensors
-        grad = grad.contiguous(memory_format=torch.channels_last)
+        x, shortcut, grad = (_as_read(maps) for maps in (x, shortcut, grad))
         own = [torch.empty_like(of) for of in (x, scale, shift, weight)]
         of_shortcut = torch.empty_like(x) if ctx.needs_input_grad[4] else None
         norm = _norm(scale, shift, mean, variance, ctx.eps)
         given = (x, shortcut, norm, weight, grad)
         _run("blended_backward", x.dtype, _maps(x), *given, *own, of_shortcut)
         return *own, of_shortcut, None
+
+
+def _as_read(maps: Tensor | None) -> Any:
+    """Channels-last again: hooks on saved tensors may not have kept the layout."""
+    return None if maps is None else maps.contiguous(memory_format=torch.channels_last)
 
 
 def _maps(x: Tensor, paths: int = 1) -> _Maps:

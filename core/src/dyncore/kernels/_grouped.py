@@ -84,7 +84,9 @@ class _Grouped(torch.autograd.Function):
         )
         if not ctx.needs_input_grad[0]:
             return None, grad_weight, None
-        grad_x, weight = torch.empty_like(x), weight.contiguous()
+        # Hooks on saved tensors may not have kept the layout of x.
+        grad_x = torch.empty_like(x, memory_format=torch.channels_last)
+        weight = weight.contiguous()
         images, _, height, width = x.shape
         outputs, inputs = weight.shape[:2]
         shape = _Shape(images, height, width, ctx.groups, inputs, outputs // ctx.groups)

@@ -6,6 +6,8 @@ at hand.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -39,7 +41,7 @@ class CudaBackend(Backend):
     @torch.inference_mode(False)
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """All images as one part."""
-        with torch.cuda.device(images.device), self._lock:
+        with self._alone(images.device):
             # The caller before may have used another stream, and buffers are shared.
             torch.cuda.current_stream().wait_event(self._last)
             part = walk(self.network, images, path)
@@ -49,8 +51,14 @@ class CudaBackend(Backend):
     @torch.inference_mode(False)
     def profile(self, images: Tensor) -> CostTable:
         """Times per image at this batch size."""
-        with torch.cuda.device(images.device), self._lock:
+        with self._alone(images.device):
             return measure(self.network, images)
+
+    @contextmanager
+    def _alone(self, device: torch.device) -> Iterator[None]:
+        """One call at a time, in the plan's own types: a graph keeps those of its capture."""
+        with torch.cuda.device(device), torch.autocast("cuda", enabled=False), self._lock:
+            yield
 
     def _captured(self, run: Run) -> Run:
         """``run`` as a graph; all graphs share memory, as they run one after the other."""
