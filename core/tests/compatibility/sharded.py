@@ -51,7 +51,8 @@ def together(rank: int, folder: Path) -> dict[str, dict[str, Tensor]]:
     share = IMAGES.chunk(2)[rank]
     alone, shared, sharded = (network() for _ in range(3))
     backward(alone(IMAGES))
-    backward(DistributedDataParallel(shared, static_graph=True)(share))
+    wrapped = DistributedDataParallel(shared, static_graph=True)
+    backward(wrapped(share))
     for part in (sharded.backbone.layer1, sharded.backbone.layer2, sharded):
         fully_shard(part)
     optimizer = torch.optim.SGD(sharded.parameters(), lr=0.1)
