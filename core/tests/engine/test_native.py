@@ -79,3 +79,19 @@ def test_large_batches_run_in_portions(build_resnet, drawn_path, assert_agrees):
     engine._runner.backend._process._portion = 3
     path = drawn_path(model, 7, 0.5, torch.Generator().manual_seed(1))
     assert_agrees(engine, model, images, path)
+
+
+@pytest.mark.needs_compiler
+def test_images_with_large_maps_go_through_several_blocks_at_a_time(
+    build_resnet, drawn_path, assert_agrees
+):
+    """Those of the first stage are larger than LARGE_MAP of cpp/network.h, the others not."""
+    model = build_resnet("basic", (4, 8), "cifar", 1, False, "projection")
+    images = torch.randn(5, 3, 164, 164, dtype=torch.float64)
+    engine = Engine(model, images[:1], threads=2)
+    network = engine._runner.backend.network
+    sizes = [8 * block.maps.map.numbers for block in network.blocks]
+    assert min(sizes[:2]) > 3 * 2**19 > max(sizes[2:])
+    assert_agrees(engine, model, images, None)
+    path = drawn_path(model, 5, 0.5, torch.Generator().manual_seed(0))
+    assert_agrees(engine, model, images, path)
