@@ -38,6 +38,7 @@ def test_an_image_is_answered_and_the_dial_changes_what_runs(browser, address, p
     picture.save(file)
     for width, scheme in ((1280, "light"), (360, "dark")):
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.set_default_timeout(120_000)  # machines may be busy
         page.goto(address)
         page.locator("input[type=file]").first.set_input_files(str(file))
         said = page.locator(".dyn-said")

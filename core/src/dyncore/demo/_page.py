@@ -47,8 +47,8 @@ def demo_page(model: DynamicNetwork | Cascade, name: str) -> Any:
             with gradio.Column(min_width=280):
                 label = gradio.Label(label="Prediction", num_top_classes=SHOWN)
                 ran = gradio.HTML(EMPTY, apply_default_css=False, padding=True)
-        turned = [image.change, *(slider.release for slider in inputs[1:])]
-        gradio.on(turned, ask, inputs, [label, ran], api_name="ask")
+        changes = [component.change for component in inputs]  # a slider's by keys, too
+        gradio.on(changes, ask, inputs, [label, ran], api_name="ask", trigger_mode="always_last")
     return page
 
 
