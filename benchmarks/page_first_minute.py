@@ -24,13 +24,13 @@ def _skipping() -> str:
         ours = f"**{1000 * row['p50_s']:.1f}**"
         images = "1 image" if row["batch"] == 1 else f"{row['batch']} images"
         cells = ["–" if seconds is None else f"{1000 * seconds:.1f}" for seconds in static]
-        lines.append((f"ResNet-50, {images} of 224²", *cells, ours))
+        lines.append((f"ResNet-50, {images} of 224²", ours, *cells))
     ratios = " and ".join(f"{row['macs_ratio']:.2f}" for row in rows)
     return "\n\n".join(
         [
-            table(("milliseconds", *ENGINES.values(), "skipping, dyncore"), lines),
-            "Left the static network in other engines, right `dyncore.Engine` where routers let "
-            f"half of the blocks run, other ones for every image: {ratios} of the MACs. Weights "
+            table(("milliseconds", "dyncore, skipping", *ENGINES.values()), lines),
+            "First `dyncore.Engine`, where routers let half of the blocks run, other ones for each "
+            f"image: {ratios} of the MACs; then the static network in other engines. Weights "
             f"are random: this is the clock alone. {_where(report)}; {_how('engine-cpu', report)}."
             + _in_bfloat16(),
         ]
@@ -46,8 +46,8 @@ def _in_bfloat16() -> str:
     ours = " and ".join(f"{1000 * row['p50_s']:.1f}" for row in rows)
     others = " and ".join(f"{1000 * min(row['static_s'].values()):.1f}" for row in rows)
     return (
-        f" In bfloat16 these are {ours} ms, {others} of the fastest static engine "
-        f"({_how(BF16, report)})."
+        f" In bfloat16 it takes {ours} ms, the fastest static engine {others}; "
+        f"{_how(BF16, report)}."
     )
 
 
