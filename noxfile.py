@@ -59,7 +59,7 @@ def pytest(session: nox.Session, *paths: str) -> None:
 @nox.session
 def quickstart(session: nox.Session) -> None:
     """Train three small networks on digits, compare, save and reload them (minutes, no network)."""
-    session.install(*CONSTRAINTS, *editable("core", "methods/rdinet"))
+    session.install(*CONSTRAINTS, *editable("core", "methods/rdinet"), *STATIC_ENGINES)
     session.run("python", "benchmarks/quickstart.py", *session.posargs)
 
 
@@ -108,6 +108,14 @@ def tests_light(session: nox.Session) -> None:
     tools = ("beartype", "hypothesis", "pytest", "pytest-xdist")
     session.install(*CONSTRAINTS, *tools, str(build_wheel(session, "core")))
     pytest(session, "core/tests/test_light.py")
+
+
+@nox.session(name="tests-demo")
+def tests_demo(session: nox.Session) -> None:
+    """Test the page of ``dyn demo`` in a browser; Gradio allows less than constraints.txt pins."""
+    session.install(*CONSTRAINTS, *TEST_TOOLS, *editable("core"))
+    session.install("-e", "core[demo]")
+    pytest(session, "core/tests/demo")
 
 
 @nox.session(name="tests-lowest")
@@ -186,9 +194,11 @@ def pages(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site into build/site; every warning is an error."""
+    """Build the site into build/site and run its examples; every warning is an error."""
     session.install(*CONSTRAINTS, "--group", "docs", *editable())
-    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "build/site", *session.posargs)
+    for builder, target in (("html", "site"), ("doctest", "doctest")):
+        where = ("-d", "build/doctrees", "docs", f"build/{target}")
+        session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", builder, *where)
 
 
 @nox.session

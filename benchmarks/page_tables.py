@@ -24,6 +24,7 @@ from page_engine import (
     engine_static,
     engine_threads,
 )
+from page_first_minute import first_minute
 from page_markdown import BACKBONES, bold, part, read, table
 
 METHODS = {
@@ -149,6 +150,7 @@ def soak_engine() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "first-minute": first_minute,
     "engine": engine,
     "engine-static": engine_static,
     "engine-bf16": engine_bf16,

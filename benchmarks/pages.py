@@ -1,18 +1,21 @@
 """Fills the generated parts of the documents with what benchmarks measured.
 
-``python benchmarks/pages.py`` writes into every page of ``docs/`` what belongs between the markers
-``<!-- generated: NAME -->`` and ``<!-- end -->``; ``benchmarks/page_tables.py`` has the names. With
-``--check`` nothing is written, and the exit status is 1 if a page is not what its measurements say.
+``python benchmarks/pages.py`` writes into the README and into every page of ``docs/`` what belongs
+between the markers ``<!-- generated: NAME -->`` and ``<!-- end -->``; ``benchmarks/page_tables.py``
+has the names. With ``--check`` nothing is written, and the exit status is 1 if a page is not what
+its measurements say.
 """
 
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from page_tables import PARTS
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BEGIN = "<!-- generated: "
 MARKED = re.compile(rf"({BEGIN}(\S+) -->)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -38,10 +41,10 @@ def filled(text: str) -> str:
     return MARKED.sub(fill, text)
 
 
-def main(docs: Path, check: bool) -> int:
-    """Write the pages of ``docs`` that are not current, or name them; 1 if any was to be named."""
+def main(pages: Sequence[Path], check: bool) -> int:
+    """Write the pages that are not current, or name them; 1 if any was to be named."""
     stale = []
-    for page in sorted(docs.glob("*.md")):
+    for page in pages:
         text = page.read_text(encoding="utf-8")
         try:
             new = filled(text)
@@ -59,4 +62,4 @@ def main(docs: Path, check: bool) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if a page is stale")
-    sys.exit(main(DOCS, parser.parse_args().check))
+    sys.exit(main(PAGES, parser.parse_args().check))

@@ -1,4 +1,4 @@
-"""The site: ``nox -s docs`` builds it, strictly, into build/site.
+"""The site: ``nox -s docs`` builds it, strictly, into build/site, and runs its doctests.
 
 Pages are the documents of this folder. What is generated lies in ``generated/``, which git ignores:
 the methods' own READMEs, every recipe, and every room's public names.
@@ -22,7 +22,10 @@ from generated_pages import api, methods, recipe_list  # noqa: E402
 project = "dyncore"
 author = "The dyncore contributors"
 release = version = metadata.version("dyncore")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib.mermaid"]
+extensions = [
+    *("myst_parser", "sphinxcontrib.mermaid"),
+    *("sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon"),
+]
 myst_enable_extensions = ["attrs_inline", "colon_fence"]
 myst_heading_anchors = 3
 myst_fence_as_directive = ["mermaid"]

@@ -8,8 +8,8 @@ from dyncore.recipes import recipes
 
 ROOMS = (
     *("gating", "blocks", "backbones", "parts", "network", "registry", "cost", "objectives"),
-    *("cascade", "kernels", "engine", "recipes", "training", "campaigns", "report", "export"),
-    *("data", "hub", "testing"),
+    *("cascade", "kernels", "engine", "recipes", "training", "campaigns", "report", "demo"),
+    *("export", "data", "hub", "testing"),
 )
 """In the order in which docs/architecture.md has them."""
 

@@ -38,13 +38,14 @@ def test_the_cascades_dial_turns_without_images():
     assert accuracies == sorted(accuracies)
 
 
-def test_the_readmes_figure_is_drawn_from_what_is_measured():
+@pytest.mark.parametrize("name", ["cascade", "paths"])
+def test_the_readmes_figures_are_drawn_from_what_is_measured(name):
     root = Path(__file__).parents[1]
     sys.path.insert(0, str(root / "benchmarks"))
     try:
-        figure = importlib.import_module("cascade_figure")
+        figure = importlib.import_module(f"{name}_figure")
     finally:
         sys.path.remove(str(root / "benchmarks"))
     said = figure.description(figure.sources())
     for theme in figure.LOOKS:
-        assert said in (root / f"docs/figures/cascade-{theme}.svg").read_text(encoding="utf-8")
+        assert said in (root / f"docs/figures/{name}-{theme}.svg").read_text(encoding="utf-8")

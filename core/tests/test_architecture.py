@@ -27,7 +27,7 @@ ROOMS = {
             ("cascade",),
             ("engine", "kernels", "recipes"),
             ("training",),
-            ("campaigns", "export", "report"),
+            ("campaigns", "demo", "export", "report"),
             ("cli", "testing"),
         )
     )

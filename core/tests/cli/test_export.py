@@ -1,5 +1,7 @@
 """``dyn export``."""
 
+import re
+
 import pytest
 import torch
 
@@ -22,6 +24,14 @@ def test_a_static_subnet_answers_alike_on_its_calibration_images(dyn, trained, t
     lines = ended.out.splitlines()
     assert lines[0].startswith("of 2 paths ")
     assert lines[1].startswith("on 359 other images this changes decisions for ")
+    found = re.fullmatch(
+        r"(\S+) ms per image here, batch 1, \d+ threads; "
+        r"the static network, exported alike: (\S+) ms \((\S+)\)",
+        lines[-2],
+    )
+    file_ms, static_ms, ratio = map(float, found.groups())
+    assert ratio == pytest.approx(file_ms / static_ms, abs=0.02, rel=0.02)
+    assert ("slower than the static network's" in ended.err) == (ratio > 1)
     assert lines[-1] == f"written: {file}"
     model = dyncore.from_pretrained(trained / "model")
     dataset = load_dataset("digits")

@@ -10,7 +10,11 @@ from dyncore.network import DynamicNetwork, ModelInfo
 from dyncore.recipes import find_recipe
 
 NAME = "org/digits-net"
-FILES = {"config.json", "model.safetensors", "README.md", "evaluation.json", "recipe.json"}
+RESULTS = ".eval_results/cifar10.yaml"
+FILES = {
+    *("config.json", "model.safetensors", "README.md", "evaluation.json", "recipe.json"),
+    RESULTS,
+}
 TOKEN = "hf_canary0123456789"
 
 

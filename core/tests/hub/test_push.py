@@ -6,8 +6,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from huggingface_hub import ModelCard
-from pushed_model import FILES, NAME, assert_same
+import yaml
+from huggingface_hub import ModelCard, parse_eval_result_entries
+from pushed_model import FILES, NAME, RESULTS, assert_same
 
 import dyncore
 from dyncore.network import ModelInfo
@@ -49,12 +50,25 @@ def test_the_card_says_the_same_to_the_hub_and_to_people(pushed, model):
     assert "| accuracy | 0.3 |" in card.text
 
 
+def test_leaderboards_read_the_accuracy(pushed, model):
+    (entry,) = parse_eval_result_entries(yaml.safe_load(pushed.files(NAME)[RESULTS]))
+    assert (entry.dataset_id, entry.task_id) == ("uoft-cs/cifar10", "default")
+    assert entry.value == model.info.metrics["accuracy"]
+
+
+def test_results_of_other_weights_go(pushed, model):
+    bare = copy.deepcopy(model)
+    bare.info = ModelInfo()
+    bare.push_to_hub(NAME)
+    assert RESULTS not in pushed.files(NAME)
+
+
 def test_a_model_that_knows_little_has_a_card_too(hub, model):
     bare = copy.deepcopy(model)
     bare.info = ModelInfo()
     bare.push_to_hub(NAME)
     files = hub.files(NAME)
-    assert files.keys() == FILES - {"recipe.json"}
+    assert files.keys() == FILES - {"recipe.json", RESULTS}
     card = ModelCard(files["README.md"].decode())
     assert card.data.eval_results is None
     assert card.data.datasets is None

@@ -1,6 +1,7 @@
 """Networks of timm and torchvision, by name."""
 
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,6 +101,7 @@ def _torchvision(library: Library, pretrained: bool) -> LibraryNetwork:
     network = models.get_model(
         library.model,
         weights=weights if pretrained else None,
+        progress=sys.stderr.isatty(),  # a bar; in a file each of its steps would be kept
         num_classes=library.num_classes,
     )
     names = tuple(weights.meta["categories"])

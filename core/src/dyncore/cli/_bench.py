@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from dyncore.cli._options import BenchOptions
+from dyncore.cli._waiting import waiting
 from dyncore.engine import Engine
 from dyncore.network import from_pretrained
 from dyncore.registry import create_model, list_models
@@ -20,7 +21,8 @@ def run(options: BenchOptions) -> None:
     usual = 32 if "-cifar" in options.model else 224
     size = options.size or (usual if known is None else known.size)
     images = torch.zeros(1, model.config.backbone.in_channels, size, size)
-    profile = Engine(model, images, threads=options.threads).profile(options.batch)
+    with waiting("timing every part"):
+        profile = Engine(model, images, threads=options.threads).profile(options.batch)
     print(profile)
     if options.output is not None:
         profile.save(Path(options.output))

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -14,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from tqdm import tqdm
 
 from dyncore.cascade import (
     Aim,
@@ -40,7 +40,9 @@ from dyncore.cascade import (
     users_cache,
     wilson,
 )
+from dyncore.cli._label import label
 from dyncore.cli._options import CascadeOptions
+from dyncore.cli._waiting import waiting
 from dyncore.data import Batch, Dataset, Loader, MemorySplit, Preprocessing, Split, load_dataset
 
 SHOWN = 10
@@ -83,17 +85,9 @@ def _member(source: str, dataset: Dataset) -> Member:
         raise ValueError(f"{source} is a cascade: name its members, {source}/members/0 and others")
     return Member.of(
         model.float(),
-        name=_label(source),
+        name=label(source),
         preprocessing=model.info.preprocessing or dataset.preprocessing,
     )
-
-
-def _label(source: str) -> str:
-    """A folder's name; a run keeps its model in ``RUN/model``."""
-    if not Path(source).is_dir():
-        return source
-    folder = Path(os.path.abspath(source))
-    return folder.parent.name if folder.name == "model" else folder.name
 
 
 class _Study:
@@ -111,9 +105,10 @@ class _Study:
         kept = Kept(users_cache() if options.kept is None else Path(options.kept))
         keys = keys_of(members, split, dataset.classes, view)
         self.labels = split.labels.cpu().long()
-        self.predictions = predict_kept(
-            asks, keys, kept, self.labels, self._batches(options.batch_size)
-        )
+        batches = self._batches(options.batch_size)
+        count = -(-len(split) // options.batch_size)
+        with tqdm(batches, "asking", count, unit="batch", delay=2, disable=None) as shown_batches:
+            self.predictions = predict_kept(asks, keys, kept, self.labels, shown_batches)
         fitted = options.fit_temperatures
         self.temperatures = [
             fit_temperature(p.logits, self.labels) if fitted else 1.0 for p in self.predictions
@@ -183,7 +178,9 @@ class _Study:
                 else self.cascade(row)
                 for index, row in enumerate(rows)
             }
-            for row, ms in zip(described, milliseconds(subjects, images).values(), strict=True):
+            with waiting(f"timing at batch {batch}"):
+                taken = milliseconds(subjects, images).values()
+            for row, ms in zip(described, taken, strict=True):
                 row[f"ms_batch_{batch}"] = ms
         chosen = described.pop() if self.chosen is not None else None
         if chosen is not None and self.chosen is not None:

@@ -1,14 +1,25 @@
 """``dyn export``."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dyncore.cli._guard import fail
 from dyncore.cli._options import ExportOptions
+from dyncore.cli._waiting import waiting
 from dyncore.data import Loader, Preprocessing, Split, load_dataset
-from dyncore.export import ExportError, changes, export_onnx, export_pt2, fixed_paths, freeze_unused
+from dyncore.export import (
+    ExportError,
+    changes,
+    export_onnx,
+    export_pt2,
+    fixed_paths,
+    freeze_unused,
+    time_file,
+)
 from dyncore.gating import BlindRouter
 from dyncore.network import DynamicNetwork, from_pretrained
 
@@ -41,17 +52,38 @@ def _export(options: ExportOptions) -> None:
     output = options.output or f"model.{options.format}"
     shape = (model.config.backbone.in_channels, preprocessing.size, preprocessing.size)
     generator = torch.Generator().manual_seed(0)
-    if options.format == "onnx":
-        agreement = export_onnx(network, torch.randn(8, *shape, generator=generator), output)
-    else:
-        images = torch.randn(options.batch_size, *shape, generator=generator)
-        agreement = export_pt2(network, images, output, skip=options.skip)
+    with waiting(f"exporting to {output}"):
+        if options.format == "onnx":
+            images = torch.randn(8, *shape, generator=generator)
+            agreement = export_onnx(network, images, output)
+        else:
+            images = torch.randn(options.batch_size, *shape, generator=generator)
+            agreement = export_pt2(network, images, output, skip=options.skip)
     print(
         f"checked on {agreement.images} random images: error {agreement.error:.2g} against "
         f"float64 (eager's {agreement.eager_error:.2g}), {agreement.other_decisions} images "
         "decided otherwise"
     )
+    if options.measure:
+        _measure(Path(output), network, images[: options.batch_size])
     print(f"written: {output}")
+
+
+def _measure(file: Path, network: DynamicNetwork, images: Tensor) -> None:
+    """Say what the file takes, and warn where it loses."""
+    with waiting("measuring beside the static network"):
+        found = time_file(file, network, images)
+    print(
+        f"{found.file:.3g} ms per image here, batch {len(images)}, {torch.get_num_threads()} "
+        f"threads; the static network, exported alike: {found.static:.3g} ms ({found.ratio:.2f})"
+    )
+    if found.ratio > 1:
+        print(
+            "dyn: warning: this file is slower than the static network's. A masked file computes "
+            "everything; dyncore.Engine skips, and --static-subnet and pt2's --skip leave parts "
+            "out (docs/deploying.md)",
+            file=sys.stderr,
+        )
 
 
 def _subnet(

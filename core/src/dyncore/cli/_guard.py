@@ -21,6 +21,8 @@ TRAINING = frozenset(
     }
 )
 """The modules that ``dyncore[train]`` brings."""
+DEMO = frozenset({"gradio"})
+"""Those that ``dyncore[demo]`` brings."""
 
 
 def guard(run: Callable[[], None], *, debug: bool = False) -> None:
@@ -35,9 +37,10 @@ def guard(run: Callable[[], None], *, debug: bool = False) -> None:
         run()
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        if module not in TRAINING:
+        extra = "train" if module in TRAINING else "demo" if module in DEMO else None
+        if extra is None:
             _unexpected(error)
-        fail(f"this needs {module}, which is not installed: pip install 'dyncore[train]'")
+        fail(f"this needs {module}, which is not installed: pip install 'dyncore[{extra}]'")
     except (ValueError, FileNotFoundError, FileExistsError) as error:
         fail(str(error))
     except SystemExit as stop:  # tyro has shown what is wrong with which option

@@ -19,6 +19,7 @@ COMMANDS = {
     "bench": "time each part of a model in the engine: dyn bench MODEL",
     "cascade": "which models make the best cascade: dyn cascade A B --data DATA",
     "export": "write a file that runs without Python: dyn export MODEL --format onnx",
+    "demo": "try a model on images in the browser: dyn demo MODEL",
     "report": "draw what evaluations say: dyn report EVALUATION ...",
     "new-method": "write the package of a method of your own: dyn new-method NAME",
     "push": "push a saved model to the Hub: dyn push FOLDER org/name",
@@ -63,9 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def quiet_in_files() -> None:
-    """Where no terminal shows it, leave out the bars of datasets: each step would be kept."""
+    """Where no terminal shows them, leave out other libraries' bars: each step would be kept."""
     if not sys.stderr.isatty():
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        for library in ("HF_DATASETS", "HF_HUB"):
+            os.environ.setdefault(f"{library}_DISABLE_PROGRESS_BARS", "1")
 
 
 def run(command: str, arguments: Sequence[str]) -> None:

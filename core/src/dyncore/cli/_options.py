@@ -81,6 +81,21 @@ class CascadeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """Try a model on images in the browser: what runs for one, and what that takes."""
+
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
+    space: str | None = None
+    """Write the page, with the model, as a Space of the Hugging Face Hub into this new folder, and
+    serve nothing."""
+    port: int | None = None
+    """Where to serve it; None: the first free one from 7860 on."""
+    revision: str | None = None
+    """Branch, tag or commit of a model on the Hub."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvalOptions:
     """Evaluate a saved model on the test split of a data set, with hard decisions."""
 
@@ -125,6 +140,9 @@ class ExportOptions:
     says what is frozen, its test split what that changes (with one split: that one says both)."""
     calibration_images: int = 10_000
     """Images of a split that are read at most, drawn at random."""
+    measure: bool = True
+    """Measure here what the file takes beside the static network's, which is exported, too, into a
+    temporary folder."""
     revision: str | None = None
     """Branch, tag or commit of a model on the Hub."""
 
@@ -240,6 +258,7 @@ class NewMethodOptions:
 OPTIONS: dict[str, type[Any]] = {
     "bench": BenchOptions,
     "cascade": CascadeOptions,
+    "demo": DemoOptions,
     "eval": EvalOptions,
     "export": ExportOptions,
     "new-method": NewMethodOptions,
@@ -252,6 +271,7 @@ OPTIONS: dict[str, type[Any]] = {
 EXAMPLES = {
     "bench": "dyn bench vanilla-resnet50 --batch 8",
     "cascade": "dyn cascade runs/A/model runs/B/model --data digits --budget 0.6",
+    "demo": "dyn demo models/cascade-resnet-cifar10",
     "eval": "dyn eval runs/rdinet-resnet20-digits-b0.6/model --data digits",
     "export": "dyn export runs/rdinet-resnet20-digits-b0.6/model --format onnx",
     "new-method": "dyn new-method mynet --output methods",

@@ -3,6 +3,7 @@
 import json
 
 from dyncore.cli._options import ReportOptions
+from dyncore.cli._waiting import waiting
 from dyncore.data import load_dataset
 from dyncore.report import read_printed, read_subjects, timed, write_report
 
@@ -14,14 +15,16 @@ def run(options: ReportOptions) -> None:
     printed = [row for file in options.printed for row in read_printed(file, about.dataset)]
     dataset = None if options.data is None else load_dataset(options.data)
     if options.measure and dataset is not None:
-        subjects = timed(subjects, dataset)
-    page = write_report(
-        subjects,
-        options.output,
-        dataset=dataset,
-        categories=options.superclasses,
-        printed=printed,
-    )
+        with waiting("timing every model"):
+            subjects = timed(subjects, dataset)
+    with waiting("drawing"):
+        page = write_report(
+            subjects,
+            options.output,
+            dataset=dataset,
+            categories=options.superclasses,
+            printed=printed,
+        )
     if options.json:
         rows = [
             {"model": subject.name, **subject.evaluation.metrics(), "ms": subject.milliseconds}

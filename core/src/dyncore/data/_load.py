@@ -41,6 +41,11 @@ def load_dataset(source: str, *, skip_corrupt: bool = False, size: int | None = 
         size: Height and width that images are brought to, in place of the usual size of small
             ones, and of 224 of others.
 
+    >>> from dyncore.data import load_dataset
+    >>> digits = load_dataset("digits")
+    >>> len(digits.train), len(digits.test), digits.preprocessing.size
+    (1438, 359, 8)
+
     Raises:
         FileNotFoundError: There is no data set there, or the Hub does not give it.
         DataFileError: Something in it is wrong; the message names the file, or the split and row.

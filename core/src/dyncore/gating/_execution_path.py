@@ -17,6 +17,14 @@ class ExecutionPath:
 
     A block that is not gated is always on. It is made of any iterable, as a list is, and torch sees
     the tensors in it (a pytree).
+
+    >>> import torch
+    >>> from dyncore import ExecutionPath
+    >>> path = ExecutionPath.of(torch.tensor([[True, False, True]]), paths_per_block=(1, 2))
+    >>> path
+    ExecutionPath(batch 1: 3 paths in 2 blocks)
+    >>> path.on
+    tensor([[ True, False,  True]])
     """
 
     decisions: Sequence[Decision]

@@ -51,7 +51,7 @@ def model_card(config: Mapping[str, Any], repository: str) -> ModelCard:
         library_name="dyncore",
         pipeline_tag=TASK,
         tags=_present("dynamic-inference", info.get("method"), network["backbone"]["name"]),
-        datasets=_present(_dataset_id(info)) or None,
+        datasets=_present(dataset_id(info)) or None,
         metrics=["accuracy"] if "accuracy" in info["metrics"] else None,
         model_name=title,
         eval_results=_results(info) or None,
@@ -88,7 +88,7 @@ def _present(*values: str | None) -> list[str]:
     return list(dict.fromkeys(value for value in values if value))
 
 
-def _dataset_id(info: Mapping[str, Any]) -> str | None:
+def dataset_id(info: Mapping[str, Any]) -> str | None:
     """The recipe's Hub id, if the model was trained on that data set, else the plain name."""
     name, recipe = info.get("dataset"), info.get("recipe") or {}
     source = recipe.get("dataset")
@@ -96,7 +96,7 @@ def _dataset_id(info: Mapping[str, Any]) -> str | None:
 
 
 def _results(info: Mapping[str, Any]) -> list[EvalResult]:
-    dataset = _dataset_id(info)
+    dataset = dataset_id(info)
     if dataset is None:
         return []
     return [

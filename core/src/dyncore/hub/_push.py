@@ -9,6 +9,7 @@ from typing import Any
 from dyncore.files import parse_json
 from dyncore.hub._errors import HubError
 from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, files_of, model_files
+from dyncore.hub._results import result_files, results_of
 
 
 def push_folder(
@@ -22,9 +23,11 @@ def push_folder(
     """Push a model folder to ``name`` (``org/name``) in one commit; returns the commit's address.
 
     The repository is made if there is none, and so is the branch ``revision``. Beside the model's
-    files it gets ``README.md``, the model card; ``evaluation.json``, the metrics; and
-    ``recipe.json`` where the model knows its recipe. A model's files that were there before and are
-    none of this one's go: a network and a cascade never lie in one place.
+    files it gets ``README.md``, the model card; ``evaluation.json``, the metrics;
+    ``.eval_results/DATA.yaml``, the accuracy for the Hub's leaderboards, where the data set is on
+    the Hub; and ``recipe.json`` where the model knows its recipe. Model files and results that were
+    there before and are none of this one's go: a network and a cascade never lie in one place, and
+    results are of the weights beside them.
 
     Raises ValueError for a name that is none and :class:`HubError` when the Hub refuses, fails or
     cannot be reached.
@@ -51,7 +54,8 @@ def push_folder(
         api.create_repo(name, private=private, exist_ok=True)
         if revision is not None:
             api.create_branch(name, branch=revision, exist_ok=True)
-        there = model_files(api.list_repo_files(name, revision=revision))
+        names = api.list_repo_files(name, revision=revision)
+        there = [*model_files(names), *results_of(names)]
         added = [CommitOperationAdd(file, data) for file, data in content.items()]
         gone = [CommitOperationDelete(file) for file in there if file not in content]
         commit = api.create_commit(
@@ -63,12 +67,13 @@ def push_folder(
 
 
 def _descriptions(config: Mapping[str, Any], name: str) -> dict[str, bytes]:
-    from dyncore.hub._card import model_card
+    from dyncore.hub._card import dataset_id, model_card
 
     info = config["info"]
     files = {
         "README.md": str(model_card(config, name)).encode(),
         "evaluation.json": _summary(info),
+        **result_files(dataset_id(info), info["metrics"]),
     }
     return files | ({"recipe.json": _json(info["recipe"])} if info.get("recipe") else {})
 
@@ -76,9 +81,11 @@ def _descriptions(config: Mapping[str, Any], name: str) -> dict[str, bytes]:
 def _of_cascade(content: Mapping[str, Any], name: str) -> dict[str, bytes]:
     from dyncore.hub._card import cascade_card
 
+    saved = content["cascade"]
     return {
         "README.md": str(cascade_card(content, name)).encode(),
-        "evaluation.json": _summary(content["cascade"]),
+        "evaluation.json": _summary(saved),
+        **result_files(saved["dataset"], saved["metrics"]),
     }
 
 

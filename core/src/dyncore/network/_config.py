@@ -72,6 +72,11 @@ class DynamicConfig:
         if any(self.of(subnet).backbone == self.backbone for subnet in self.nested):
             raise ValueError("a nested subnet keeps all blocks: that is the network itself")
 
+    @property
+    def static(self) -> "DynamicConfig":
+        """The plain backbone, without routers: what costs and times are compared with."""
+        return DynamicConfig(backbone=self.backbone, num_classes=self.num_classes)
+
     def of(self, subnet: Subnet) -> "DynamicConfig":
         """What the subnet is by itself. Raises ValueError for blocks that make no network."""
         return replace(self, backbone=self.backbone.keeping(subnet.blocks), nested=())

@@ -88,6 +88,13 @@ def create_model(
     fields of the method's parts: ``router={"decay": 0.25}``; with a ``"name"`` they choose another
     part. Raises ValueError, listing what is known, for an unknown name or field, and TypeError for
     classes that are not counted by a whole number.
+
+    >>> import dyncore
+    >>> model = dyncore.create_model("vanilla-resnet20-cifar")
+    >>> model.paths_per_block
+    (1, 1, 1, 1, 1, 1, 1, 1, 1)
+    >>> model.config.num_classes
+    10
     """
     config = model_config(
         name, num_classes=num_classes, in_chans=in_chans, router=router, gate=gate

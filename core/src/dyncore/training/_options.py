@@ -56,7 +56,8 @@ class RunOptions:
     keep_checkpoints: int = 2
     """How many of the newest checkpoints stay."""
     trackers: tuple[str, ...] = ()
-    """Experiment trackers of accelerate that also get the metrics, e.g. tensorboard, wandb."""
+    """Experiment trackers of accelerate that also get the metrics: tensorboard, wandb, trackio and
+    others; these three also get a picture of the decisions at every evaluation."""
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from dyncore.data import Batch
+from dyncore.training._decisions import decisions_picture, send_picture
 from dyncore.training._evaluation import Evaluation
 from dyncore.training._log import MetricsLog
 from dyncore.training._plan import PlannedPhase
@@ -84,6 +85,8 @@ class Reporter:
                 "test/block_rates": evaluation.block_rates,
             },
         )
+        if evaluation.gated.any():
+            send_picture(self._accelerator, "test/decisions", decisions_picture(evaluation), step)
         when = "end" if final else f"epoch {epoch:.3g}"
         self._accelerator.print(
             f"{self._name} at {when}: accuracy {evaluation.accuracy:.4f}, "

@@ -21,7 +21,7 @@ def _recipe(backbone: str, benchmark: str, target: float) -> Recipe:
         budget=target,
         source=Source(
             paper="ConvNet-AIG",
-            place="section 3.3 (target rate loss)",
+            place="target rate loss",
             borrowed="schedule, optimiser, augmentation: those of RDI-Net's recipes",
         ),
         objective={

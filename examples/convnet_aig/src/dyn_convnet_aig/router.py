@@ -11,7 +11,7 @@ from dyncore.gating import Affine, Router, RouterConfig, RouterState, RouterWeig
 
 
 class BottleneckRouter(Router):
-    """``s = relu(W1 pooled + b1)``; the gate reads ``W2 s + b2`` (section 3.2). No history."""
+    """``s = relu(W1 pooled + b1)``; the gate reads ``W2 s + b2``. No history."""
 
     def __init__(self, in_channels: int, dim: int) -> None:
         super().__init__()
