@@ -1,6 +1,8 @@
 """``dyn train METHOD --backbone BACKBONE --data FOLDER``, and what comes after it."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,20 @@ def photos(tmp_path_factory):
             grey.save(folder / name / f"{row}.png")
     (folder / "dog" / "9.png").write_bytes(b"no image")  # held out: every fifth
     return str(folder)
+
+
+def test_a_broken_image_leaves_the_runs_folder_free(dyn, photos, tmp_path):
+    (tmp_path / "photos" / "train").mkdir(parents=True)
+    for name in CLASSES:
+        shutil.copytree(Path(photos) / name, tmp_path / "photos" / "train" / name)
+    shutil.copytree(tmp_path / "photos" / "train", tmp_path / "photos" / "val")
+    given = ("train", "static", "--backbone", "resnet20-cifar", "--size", "16", *TINY)
+    given += ("--data", str(tmp_path / "photos"), "--epochs", "1", "--batch-size", "10")
+    given += ("--output", str(tmp_path), "--name", "it", "--workers", "0")
+    ended = dyn(*given)
+    assert (ended.status, "with --skip-corrupt" in ended.message) == (2, True)
+    ended = dyn(*given, "--skip-corrupt")
+    assert ended.status == 0, ended.err
 
 
 @pytest.fixture(scope="module")

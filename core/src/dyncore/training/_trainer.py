@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from dyncore.cost import CostTable, cost_table
-from dyncore.data import load_dataset
+from dyncore.data import DataFileError, load_dataset
 from dyncore.hub import find_folder
 from dyncore.kernels import install_kernels
 from dyncore.objectives import Objective
@@ -51,6 +51,7 @@ from dyncore.training._run_folder import (
     MODEL,
     check_free,
     find_start,
+    forget_if_untrained,
     save_recipe,
 )
 from dyncore.training._setup import (
@@ -158,7 +159,11 @@ class Trainer:
 
     def run(self) -> TrainingResult:
         with StopRequest(alone=self.accelerator.num_processes == 1) as self.stop:
-            return self._run()
+            try:
+                return self._run()
+            except DataFileError:  # another call, without that image, is to find its folder free
+                forget_if_untrained(self.folder)
+                raise
 
     def _run(self) -> TrainingResult:
         resumed = self._prepare_folder()
