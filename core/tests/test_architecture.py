@@ -28,6 +28,7 @@ ROOMS = {
             ("engine", "kernels", "recipes"),
             ("training",),
             ("campaigns", "demo", "export", "report"),
+            ("bench",),
             ("cli", "testing"),
         )
     )

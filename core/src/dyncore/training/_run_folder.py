@@ -8,7 +8,13 @@ from pathlib import Path
 from dyncore.files import parse_json, printable, replacing
 from dyncore.gating import config_to_dict
 from dyncore.recipes import Recipe
-from dyncore.training._checkpoint import Checkpoint, checkpoints, damage_of, load_checkpoint
+from dyncore.training._checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    checkpoints,
+    damage_of,
+    load_checkpoint,
+)
 from dyncore.training._options import RunOptions
 from dyncore.training._storage import writing
 
@@ -67,6 +73,14 @@ def check_free(folder: Path, options: RunOptions) -> None:
             f"{folder} already holds a run: continue it with --resume auto, choose another "
             "--output, or delete it"
         )
+
+
+def forget_if_untrained(folder: Path) -> None:
+    """Let a folder hold no run any more where the run has not taken a step that was kept."""
+    if [path.name for path in checkpoints(folder / CHECKPOINTS)] == [
+        checkpoint_path(folder, 0).name
+    ]:
+        (folder / RECIPE_FILE).unlink(missing_ok=True)
 
 
 def _check_settings(file: Path, recipe: Recipe, options: RunOptions) -> None:

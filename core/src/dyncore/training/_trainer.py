@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from dyncore.cost import CostTable, cost_table
-from dyncore.data import load_dataset
+from dyncore.data import DataFileError, load_dataset
 from dyncore.hub import find_folder
 from dyncore.kernels import install_kernels
 from dyncore.objectives import Objective
@@ -51,9 +51,11 @@ from dyncore.training._run_folder import (
     MODEL,
     check_free,
     find_start,
+    forget_if_untrained,
     save_recipe,
 )
 from dyncore.training._setup import (
+    as_trained,
     build_loaders,
     build_model,
     check_rates,
@@ -87,7 +89,7 @@ class TrainingResult:
 
 
 def train(recipe: Recipe, options: RunOptions | None = None) -> TrainingResult:
-    """Train, evaluate and save; the run's folder is ``<output>/<recipe name>``.
+    """Train, evaluate and save; the run's folder is ``<output>/<name>``, else the recipe's name.
 
     It holds ``recipe.json``, ``metrics.jsonl``, ``checkpoints/``, ``evaluation.parquet`` and
     ``model/``. Raises, with the newest checkpoint left as it was:
@@ -106,6 +108,8 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, options: RunOptions) -> None:
         check_start(recipe, options)
+        if options.name is not None:
+            recipe = replace(recipe, name=options.name)
         self.options = options
         self.folder = Path(options.output) / recipe.name
         self.accelerator = Accelerator(
@@ -123,6 +127,7 @@ class Trainer:
         self.dataset = load_dataset(
             options.data or recipe.dataset, skip_corrupt=options.skip_corrupt, size=options.size
         )
+        self.dataset = as_trained(self.dataset, recipe)
         self.data = fingerprint(self.dataset)
         self.recipe = fit(recipe, options, self.dataset)
         self.train_loader, self.test_loader = build_loaders(
@@ -154,7 +159,11 @@ class Trainer:
 
     def run(self) -> TrainingResult:
         with StopRequest(alone=self.accelerator.num_processes == 1) as self.stop:
-            return self._run()
+            try:
+                return self._run()
+            except DataFileError:  # another call, without that image, is to find its folder free
+                forget_if_untrained(self.folder)
+                raise
 
     def _run(self) -> TrainingResult:
         resumed = self._prepare_folder()
