@@ -24,6 +24,7 @@ from page_engine import (
     engine_static,
     engine_threads,
 )
+from page_families import families
 from page_markdown import BACKBONES, bold, part, read, table
 
 METHODS = {
@@ -156,6 +157,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "engine-accuracy": engine_accuracy,
     "engine-threads": engine_threads,
     "export": export,
+    "families": families,
     "race": race,
     "routing": routing,
     "means": means,

@@ -28,6 +28,7 @@ ROOMS = {
             ("engine", "kernels", "recipes"),
             ("training",),
             ("campaigns", "export", "report"),
+            ("bench",),
             ("cli", "testing"),
         )
     )

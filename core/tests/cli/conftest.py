@@ -67,6 +67,7 @@ def trained(tmp_path_factory, _on_cpu):
             *("train", "vanilla-resnet20-digits-b0.5", *TINY, "--network.router.dim", "8"),
             *("--objective.rate.target", "0.3", "--optimizer.learning-rate", "0.05"),
             *("--epochs", "1", "--data", "digits", "--output", str(output), "--seed", "5"),
+            *("--name", "vanilla-resnet20-digits-b0.5"),  # which it is not: 0.3, of two blocks
         ]
     )
     AcceleratorState._reset_state(reset_partial_state=True)

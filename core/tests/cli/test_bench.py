@@ -17,13 +17,13 @@ def saved(tmp_path):
 
 def test_a_model_of_another_type_runs_in_float32(tmp_path, capsys):
     dyncore.create_model("vanilla-resnet20-cifar").double().save_pretrained(tmp_path)
-    main(["bench", str(tmp_path), "--size", "8", "--threads", "1"])
+    main(["bench", str(tmp_path), "--blocks", "--size", "8", "--threads", "1"])
     assert "ns for one 3×8×8 image" in capsys.readouterr().out
 
 
 def test_it_prints_and_writes_a_profile(saved, tmp_path, capsys):
     file = tmp_path / "profile.json"
-    main(["bench", str(saved), "--size", "16", "--threads", "1", "--output", str(file)])
+    main(["bench", str(saved), "--blocks", "--size", "16", "--output", str(file), "--threads", "1"])
     assert "ns for one 3×16×16 image" in capsys.readouterr().out
     profile = read_profile(file)
     assert profile.threads == 1

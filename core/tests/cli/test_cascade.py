@@ -24,7 +24,7 @@ def small(tmp_path_factory, _on_cpu):
             *("--data", "digits", "--output", str(output), "--optimizer.learning-rate", "0.05"),
         ]
     )
-    return output / "static-resnet20-digits" / "model"
+    return output / "static-custom-digits" / "model"
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_cascade_is_no_member(dyn, trained, small, tmp_path):
     ended = dyn("cascade", str(tmp_path), str(small), "--data", "digits")
     assert ended.status == 2
     assert "is a cascade: name its members" in ended.message
-    ended = dyn("bench", str(tmp_path))
+    ended = dyn("bench", str(tmp_path), "--data", "digits")
     assert ended.status == 2
     assert "is a cascade, not one network" in ended.message
 

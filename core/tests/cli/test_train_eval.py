@@ -63,7 +63,8 @@ def test_a_methods_script_trains(trained, tmp_path, monkeypatch, capsys):
     given = ["--network.backbone.depths", "1", "1", "--network.backbone.widths", "4", "8"]
     given += ["--network.router.dim", "8", "--objective.rate.target", "0.3"]
     given += ["--optimizer.learning-rate", "0.05", "--epochs", "1", "--seed", "5"]
-    monkeypatch.setattr(sys, "argv", ["train.py", RECIPE, *given, "--output", str(tmp_path)])
+    given += ["--name", RECIPE, "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["train.py", RECIPE, *given])
     train_main("vanilla")
     assert str(tmp_path / RECIPE / "model") in capsys.readouterr().out
     found, expected = (

@@ -198,3 +198,49 @@ class TestElsewhere:
         decoder = _Decoder(data.train.images, "x", data.preprocessing.geometry(), 224, plan)
         again = pickle.loads(pickle.dumps(decoder))
         assert again[range(2)].equal(decoder[range(2)])
+
+
+class TestWithoutSplits:
+    @pytest.fixture
+    def folder(self, tmp_path, png, write_files):
+        """Seven cats and five dogs, of which one lies deeper."""
+        files = {f"set/cat/{row}.png": png(row) for row in range(7)}
+        files |= {f"set/dog/{row}.png": png(row) for row in range(4)} | {"set/dog/x/4.png": png(4)}
+        write_files(tmp_path, files)
+        return str(tmp_path / "set")
+
+    def test_every_fifth_image_of_each_class_is_held_out(self, folder, heard):
+        data = load_dataset(folder)
+        assert data.classes == ("cat", "dog")
+        assert (data.train.labels.tolist(), data.test.labels.tolist()) == (
+            [0] * 6 + [1] * 4,
+            [0, 1],
+        )
+        assert "every fifth image of each class is held out to test on, 2 of 12" in heard.text
+        again = load_dataset(folder, only="test")
+        assert again.train is None
+        assert torch.equal(again.test.images, data.test.images)
+
+    def test_one_split_alone_is_read(self, tmp_path, png, write_files):
+        files = {"train/cat/0.png": png(0), "train/dog/0.png": b"damaged"}
+        write_files(tmp_path, files | {"val/dog/0.png": png(1)})
+        data = load_dataset(str(tmp_path), only="test")
+        assert data.train is None
+        assert data.classes == ("cat", "dog")
+        assert data.test.labels.tolist() == [1]
+        with pytest.raises(dyncore.DataFileError, match="train split, row 1"):
+            load_dataset(str(tmp_path), only="train")
+
+    def test_a_split_that_is_not_there_is_missed(self, tmp_path, png, write_files):
+        write_files(tmp_path, {"train/cat/0.png": png(0)})
+        with pytest.raises(dyncore.DataFileError, match="has no test split"):
+            load_dataset(str(tmp_path), only="test")
+
+    def test_small_images_are_held_no_larger_than_they_are(self, folder):
+        data = load_dataset(folder, size=32)
+        assert data.train.images.shape[1:] == (3, 8, 8)
+        assert data.preprocessing.size == 32
+        (batch,) = Loader(
+            data.test, batch_size=2, preprocessing=data.preprocessing, device="cpu"
+        ).epoch(0)
+        assert batch.images.shape == (2, 3, 32, 32)

@@ -55,7 +55,7 @@ def some_corrupt(request, tmp_path, png, write_parquet):
 
 def test_without_the_option_the_first_one_is_fatal(some_corrupt):
     mixed, _, size = some_corrupt
-    message = "test split, row 1: this is not a readable image .* with skip_corrupt"
+    message = "test split, row 1: this is not a readable image .* with --skip-corrupt"
     with pytest.raises(dyncore.DataFileError, match=message):
         read(load_dataset(mixed).test, size)
 

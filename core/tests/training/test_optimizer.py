@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 import dyncore
 from dyncore.data import Loader, load_dataset
-from dyncore.recipes import SGD, Phase, Steps
+from dyncore.recipes import SGD, Phase, Steps, TorchOptimizer
 from dyncore.training import RunOptions, train
 from dyncore.training._optimizer import build_optimizer, scale_learning_rates
 from dyncore.training._random import draw_noise
@@ -90,8 +90,13 @@ def test_training_equals_two_optimisers_written_out(vanilla, tmp_path, weights):
     assert_close(weights(result), dict(model.state_dict()), rtol=1e-4, atol=1e-6)
 
 
-def test_both_rates_come_back_when_a_run_goes_on(vanilla, tmp_path, weights):
-    recipe = vanilla(phases=(PHASE,), optimizer=TWO_RATES)
+@pytest.mark.parametrize(
+    "settings",
+    [TWO_RATES, TorchOptimizer(call="AdamW(lr=0.01)", router_learning_rate=0.002)],
+    ids=["SGD", "AdamW"],
+)
+def test_both_rates_come_back_when_a_run_goes_on(vanilla, tmp_path, weights, settings):
+    recipe = vanilla(phases=(PHASE,), optimizer=settings)
     whole = train(recipe, RunOptions(output=str(tmp_path / "whole"), keep_checkpoints=9))
     folder = tmp_path / whole.folder.name
     shutil.copytree(whole.folder, folder)

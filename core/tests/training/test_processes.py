@@ -101,7 +101,7 @@ def test_accelerate_launch_runs_a_train_script(tmp_path, rows):
     launch(
         "accelerate.commands.launch",
         *("--cpu", "--num_processes", "1", str(script), RUN, *TINY),
-        *("--epochs", "1", "--output", str(tmp_path / "runs")),
+        *("--epochs", "1", "--output", str(tmp_path / "runs"), "--name", RUN),
     )
     assert [row["step"] for row in rows(tmp_path / "runs" / RUN)] == [10, 20, 22, 22]
     assert (tmp_path / "runs" / RUN / "model" / "model.safetensors").exists()

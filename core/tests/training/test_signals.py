@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).with_name("stopped_run.py")
 RUN = "vanilla-resnet20-digits-b0.5"
 SMALL = (
     *("--network.backbone.depths", "1", "1", "--network.backbone.widths", "4", "8"),
-    *("--batch-size", "240", "--epochs", "2.4"),
+    *("--batch-size", "240", "--epochs", "2.4", "--name", RUN),
 )
 """Twelve steps, five to the epoch."""
 

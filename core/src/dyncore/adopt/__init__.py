@@ -1,7 +1,7 @@
 """Anybody's network made dynamic: traced, its residual branches found and gated."""
 
 from dyncore.adopt._backbone import AdoptedBackbone, AdoptedConfig
-from dyncore.adopt._library import IMAGENET, Library, LibraryNetwork, build_library
+from dyncore.adopt._library import IMAGENET, PACKAGES, Library, LibraryNetwork, build_library
 from dyncore.adopt._listing import Adopted, Listed
 from dyncore.adopt._make import make_dynamic
 from dyncore.adopt._path import chain
@@ -10,6 +10,7 @@ from dyncore.adopt._trace import AdoptError
 
 __all__ = [
     "IMAGENET",
+    "PACKAGES",
     "AdoptError",
     "Adopted",
     "AdoptedBackbone",

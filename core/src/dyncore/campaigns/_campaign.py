@@ -46,7 +46,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-OURS = ("--data", "--output", "--seed", "--resume", "--init")
+OURS = ("--data", "--output", "--name", "--seed", "--resume", "--init")
 """Options that the command, and the file's own fields, set."""
 
 

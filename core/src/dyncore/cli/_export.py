@@ -57,7 +57,7 @@ def _export(options: ExportOptions) -> None:
 def _subnet(
     model: DynamicNetwork, options: ExportOptions, preprocessing: Preprocessing
 ) -> DynamicNetwork:
-    dataset = load_dataset(options.calibrate or "")
+    dataset = load_dataset(options.calibrate or "", skip_corrupt=options.skip_corrupt)
     seen, unseen = dataset.train or dataset.test, dataset.test or dataset.train
     subnet = freeze_unused(model, _images(seen, options, preprocessing))
     decided = [value for fixed in fixed_paths(subnet) for value in fixed]

@@ -13,10 +13,10 @@ from dyncore.cli._guard import fail, guard
 COMMANDS = {
     "list": "list methods, models or recipes",
     "show": "show a recipe beside what its paper prints: dyn show RECIPE",
-    "train": "train a recipe: dyn train RECIPE [--data DATA] [--epochs N] ...",
+    "train": "train on your data: dyn train METHOD --backbone BACKBONE --data DATA, or a RECIPE",
     "reproduce": "run a campaign of recipes, and go on with it: dyn reproduce CAMPAIGN",
     "eval": "evaluate a saved model: dyn eval MODEL --data DATA",
-    "bench": "time each part of a model in the engine: dyn bench MODEL",
+    "bench": "what a model takes on your data and machine: dyn bench MODEL --data DATA",
     "cascade": "which models make the best cascade: dyn cascade A B --data DATA",
     "export": "write a file that runs without Python: dyn export MODEL --format onnx",
     "report": "draw what evaluations say: dyn report EVALUATION ...",

@@ -10,21 +10,47 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """Measure what each part of a model takes in the engine, on this machine, in float32."""
+    """Measure a model on your images and this machine, beside static engines, in float32.
+
+    Each image takes its own path. The others (torch, ONNX Runtime, OpenVINO, as far as they are
+    installed) run the same network with every path on.
+    """
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """Folder written by ``save_pretrained``, ``org/name`` on the Hub, or the name of a model, which
-    then has random weights."""
-    batch: int = 1
-    """Images per batch."""
-    size: int | None = None
-    """Height and width of the images; default: the saved model's, else 224, for CIFAR forms 32."""
+    """Folder written by ``save_pretrained``, or ``org/name`` on the Hub; with ``--blocks`` also the
+    name of a model, which then has random weights."""
+    data: str | None = None
+    """Hub id, folder, or ``digits``, whose test split is classified."""
+    images: int = 500
+    """Images that are drawn from it at random, of which 64 are timed."""
+    batch: tuple[int, ...] | None = None
+    """Images per batch; None: 1, 8 and 32, with ``--blocks`` 1."""
     threads: int | None = None
-    """Threads; default: torch's setting."""
+    """Threads; None: torch's setting."""
+    json: bool = False
+    """Print JSON."""
     output: str | None = None
-    """Write the profile to this file, e.g. for ``--objective.flops.latency`` in training."""
+    """Folder of the table and its figure; None: bench. With ``--blocks``, a file that the profile
+    is written to, e.g. for ``--objective.flops.latency`` in training."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
+    blocks: bool = False
+    """Instead, time every router, shortcut and path, in nanoseconds; that needs no images."""
+    size: int | None = None
+    """With ``--blocks``, the images' height and width; None: the saved model's, else 224, for
+    CIFAR forms 32."""
     revision: str | None = None
     """Branch, tag or commit of a model on the Hub."""
+
+    def __post_init__(self) -> None:
+        if self.blocks == (self.data is not None):
+            raise ValueError("give images with --data DATA, or time blocks with --blocks")
+        if self.size is not None and not self.blocks:
+            raise ValueError("--size is for --blocks: images have the size of the model's training")
+        if self.blocks and len(self.batch or ()) > 1:
+            raise ValueError("--blocks takes one --batch")
+        if self.images < 1 or min(self.batch or (1,)) < 1:
+            raise ValueError("images and batch must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +149,8 @@ class ExportOptions:
     calibrate: str | None = None
     """Hub id or folder of the data set for ``--static-subnet``, or ``digits``: its train split
     says what is frozen, its test split what that changes (with one split: that one says both)."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
     calibration_images: int = 10_000
     """Images of a split that are read at most, drawn at random."""
     revision: str | None = None
@@ -176,6 +204,8 @@ class ReportOptions:
     """The data set that was evaluated, to show its images: Hub id, folder, or ``digits``."""
     measure: bool = False
     """Measure here, in the engine, what an image takes in every run's model; needs ``--data``."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be read, as the evaluation did."""
     superclasses: str | None = None
     """Tell rates by these instead of by class: cifar100-superclasses, imagenet-58 or
     imagenet-groups."""
@@ -250,7 +280,7 @@ OPTIONS: dict[str, type[Any]] = {
 
 
 EXAMPLES = {
-    "bench": "dyn bench vanilla-resnet50 --batch 8",
+    "bench": "dyn bench runs/rdinet-resnet20-digits-b0.6/model --data digits",
     "cascade": "dyn cascade runs/A/model runs/B/model --data digits --budget 0.6",
     "eval": "dyn eval runs/rdinet-resnet20-digits-b0.6/model --data digits",
     "export": "dyn export runs/rdinet-resnet20-digits-b0.6/model --format onnx",

@@ -12,7 +12,9 @@ def run(options: ReportOptions) -> None:
     subjects = read_subjects(options.evaluations)
     about = subjects[0].evaluation.about
     printed = [row for file in options.printed for row in read_printed(file, about.dataset)]
-    dataset = None if options.data is None else load_dataset(options.data)
+    dataset = None
+    if options.data is not None:
+        dataset = load_dataset(options.data, skip_corrupt=options.skip_corrupt)
     if options.measure and dataset is not None:
         subjects = timed(subjects, dataset)
     page = write_report(

@@ -43,5 +43,5 @@ def read_profile(file: str | os.PathLike[str]) -> Profile:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{os.fspath(file)} is no profile of an engine ({error!r}): write one with "
-            "'dyn bench MODEL --output FILE'"
+            "'dyn bench MODEL --blocks --output FILE'"
         ) from error

@@ -70,5 +70,5 @@ def _unreadable(error: Exception, name: str) -> DataFileError:
     reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
     return DataFileError(
         f"{name}: this is not a readable image ({reason}); replace it, remove it, or leave "
-        "out all such images with skip_corrupt"
+        "out all such images with --skip-corrupt (in Python: skip_corrupt=True)"
     )

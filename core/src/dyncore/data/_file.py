@@ -1,5 +1,6 @@
 """Large images: decoded as they are read, by worker processes."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -55,7 +56,7 @@ class FileSplit(Split):
             _Decoder(self.images, self.where, transform, preprocessing.size, plan),
             sampler=(share.part for share in plan.shares),
             batch_size=None,
-            num_workers=workers,
+            num_workers=min(workers, _cores()),
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),
         )
@@ -73,6 +74,13 @@ class FileSplit(Split):
         geometry, pixels = preprocessing.geometry(), transforms_v2().functional.pil_to_tensor
         images = (decode(self.images[row], f"{self.where}, row {row}") for row in rows)
         return torch.stack([pixels(geometry(image)) for image in images])
+
+
+def _cores() -> int:
+    """Those that this process may use: more workers than that would wait for each other."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

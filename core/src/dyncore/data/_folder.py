@@ -5,6 +5,7 @@ import logging
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import datasets
 import pyarrow
@@ -12,7 +13,7 @@ import pyarrow.parquet
 
 from dyncore.data._decode import suffixes
 from dyncore.data._errors import DataFileError
-from dyncore.data._found import EVALUATION_SPLITS, TRAINING_SPLIT, choose_splits
+from dyncore.data._found import EVALUATION_SPLITS, TRAINING_SPLIT, alone, choose_splits
 
 logger = logging.getLogger("dyncore")
 
@@ -23,21 +24,28 @@ _LAYOUTS = """A data set is either
 - parquet files as on the Hub, in the folder itself or in its data/: train-*.parquet and
   validation-*.parquet or test-*.parquet; or
 - images by class: train/CLASS/*.png, or of any common format, in sub-folders, too, and the same in
-  validation/, valid/, val/, dev/, eval/ or test/.
-One of its two splits may be missing."""
+  validation/, valid/, val/, dev/, eval/ or test/; or
+- CLASS/*.png alone, at least two classes: every fifth image of each is held out to test on.
+One of two splits may be missing."""
+HELD_OUT = slice(4, None, 5)
+"""Of a class's images in the order of their names, where a folder has no splits."""
 
 
-def tables_in_folder(folder: Path) -> dict[str, datasets.Dataset]:
-    """Return the tables of the splits in `folder`.
+def tables_in_folder(
+    folder: Path, only: Literal["train", "test"] | None = None
+) -> dict[str, datasets.Dataset]:
+    """Return the tables of the splits in `folder`, or of one of them.
 
     FileNotFoundError says what is missing, DataFileError which file cannot be read.
     """
     for parent in (folder, folder / "data"):
         files = {split: sorted(parent.glob(f"{split}-*.parquet")) for split in _SPLITS}
         if chosen := choose_splits({split: paths for split, paths in files.items() if paths}):
-            return _from_parquet(folder, chosen)
+            return _from_parquet(folder, alone(chosen, only))
     if folders := choose_splits({s: folder / s for s in _SPLITS if (folder / s).is_dir()}):
-        return _from_class_folders(folders)
+        return _from_class_folders(folders, only)
+    if sum(map(_holds_images, _visible(folder))) > 1:
+        return _from_classes(folder, _subfolders(folder), only)
     raise FileNotFoundError(f"{folder}: there is no data set in this folder. {_LAYOUTS}")
 
 
@@ -73,35 +81,63 @@ def _count_rows(path: Path) -> int:
     return rows
 
 
-def _from_class_folders(folders: dict[str, Path]) -> dict[str, datasets.Dataset]:
+def _from_class_folders(
+    folders: dict[str, Path], only: Literal["train", "test"] | None
+) -> dict[str, datasets.Dataset]:
     classes = _subfolders(next(iter(folders.values())))
-    types = {"image": datasets.Image(decode=False), "label": datasets.ClassLabel(names=classes)}
     tables = {}
-    for split, folder in folders.items():
+    for split, folder in alone(folders, only).items():
         if unknown := sorted(set(_subfolders(folder)) - set(classes)):
             raise DataFileError(
                 f"{folder / unknown[0]}: the training split has no class {unknown[0]!r}; rename "
                 "the folder or remove it"
             )
-        left_out: Counter[str] = Counter()
-        files = [
-            (path, name)
-            for name in _subfolders(folder)
-            for path in _images(folder / name, left_out)
-        ]
-        left_out.update(_kind(path) for path in _visible(folder) if path.is_file())
-        if left_out:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in left_out.most_common())
-            logger.warning(
-                "%s: left out %d files that are no images of a class: %s",
-                *(folder, left_out.total(), kinds),
-            )
-        columns = {
-            "image": [str(path) for path, _ in files],
-            "label": [classes.index(name) for _, name in files],
-        }
-        tables[split] = datasets.Dataset.from_dict(columns, features=datasets.Features(types))
+        tables[split] = _table(_files(folder, _subfolders(folder)), classes)
     return tables
+
+
+def _holds_images(path: Path) -> bool:
+    """Whether it is a folder with images in it, not deeper."""
+    return path.is_dir() and any(file.suffix.lower() in suffixes() for file in _visible(path))
+
+
+def _from_classes(
+    folder: Path, classes: list[str], only: Literal["train", "test"] | None
+) -> dict[str, datasets.Dataset]:
+    """Of a folder without splits: some images of each class are held out."""
+    files = _files(folder, classes)
+    test = {file for name in classes for file in [f for f in files if f[1] == name][HELD_OUT]}
+    parts = {TRAINING_SPLIT: [f for f in files if f not in test]}
+    parts |= {"test": [f for f in files if f in test]} if test else {}
+    logger.warning(
+        "%s: there is no train/ and val/ in it: every fifth image of each class is held out to "
+        "test on, %d of %d",
+        *(folder, len(test), len(files)),
+    )
+    return {split: _table(part, classes) for split, part in alone(parts, only).items()}
+
+
+def _files(folder: Path, classes: list[str]) -> list[tuple[Path, str]]:
+    """Every image with its class; what is left out is said."""
+    left_out: Counter[str] = Counter()
+    files = [(path, name) for name in classes for path in _images(folder / name, left_out)]
+    left_out.update(_kind(path) for path in _visible(folder) if path.is_file())
+    if left_out:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in left_out.most_common())
+        logger.warning(
+            "%s: left out %d files that are no images of a class: %s",
+            *(folder, left_out.total(), kinds),
+        )
+    return files
+
+
+def _table(files: list[tuple[Path, str]], classes: list[str]) -> datasets.Dataset:
+    types = {"image": datasets.Image(decode=False), "label": datasets.ClassLabel(names=classes)}
+    columns = {
+        "image": [str(path) for path, _ in files],
+        "label": [classes.index(name) for _, name in files],
+    }
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(types))
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Int
@@ -31,6 +31,15 @@ def choose_splits(present: Mapping[str, T]) -> dict[str, T]:
         logger.info("evaluates on split %r and leaves out %s", found[0], ", ".join(found[1:]))
     chosen = (TRAINING_SPLIT, *found[:1])
     return {split: present[split] for split in chosen if split in present}
+
+
+def alone(chosen: Mapping[str, T], only: Literal["train", "test"] | None) -> dict[str, T]:
+    """The split to train or the one to test on; None: both."""
+    return {
+        split: found
+        for split, found in chosen.items()
+        if only is None or (split == TRAINING_SPLIT) == (only == "train")
+    }
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,19 @@
 """Finding images on the Hugging Face Hub."""
 
 from pathlib import Path
+from typing import Literal
 
 import datasets
 import huggingface_hub
 import pyarrow
 
 from dyncore.data._errors import DataFileError
-from dyncore.data._found import choose_splits
+from dyncore.data._found import alone, choose_splits
 
 
-def tables_on_hub(name: str) -> tuple[dict[str, datasets.Dataset], tuple[Path, ...]]:
+def tables_on_hub(
+    name: str, only: Literal["train", "test"] | None = None
+) -> tuple[dict[str, datasets.Dataset], tuple[Path, ...]]:
     """Return the tables of a data set's splits, and the folders where their files may lie.
 
     The first time they are downloaded. FileNotFoundError if the Hub has no such data set for this
@@ -40,7 +43,7 @@ def tables_on_hub(name: str) -> tuple[dict[str, datasets.Dataset], tuple[Path, .
             f"{name}: the Hub's files cannot be read ({error.__cause__ or error}); give a folder "
             "with its parquet files"
         ) from error
-    tables = choose_splits(found)
+    tables = alone(choose_splits(found), only)
     if not tables:
         raise DataFileError(
             f"{name}: there is no train, validation or test split, only {', '.join(found)}"

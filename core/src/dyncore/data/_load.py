@@ -3,10 +3,13 @@
 import logging
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from dyncore.data._dataset import Dataset
 from dyncore.data._digits import digits
+from dyncore.data._errors import DataFileError
 from dyncore.data._file import FileSplit
 from dyncore.data._found import TRAINING_SPLIT, LabelledImages
 from dyncore.data._memory import MemorySplit
@@ -17,7 +20,13 @@ from dyncore.data._statistics import IMAGENET, at_size, measure
 logger = logging.getLogger("dyncore")
 
 
-def load_dataset(source: str, *, skip_corrupt: bool = False, size: int | None = None) -> Dataset:
+def load_dataset(
+    source: str,
+    *,
+    skip_corrupt: bool = False,
+    size: int | None = None,
+    only: Literal["train", "test"] | None = None,
+) -> Dataset:
     """Load a data set of images.
 
     Small square images (up to 64 x 64) are decoded here, once, into a `MemorySplit`; others when
@@ -33,13 +42,17 @@ def load_dataset(source: str, *, skip_corrupt: bool = False, size: int | None = 
               359 to test on (of each class, every fifth). They are the test part of "Optical
               Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak (UCI Machine
               Learning Repository, 1998; CC BY 4.0);
-            - a local folder of parquet files in the Hub's layout, or of images by class;
+            - a local folder of parquet files in the Hub's layout, or of images by class: in
+              `train/CLASS/` and `val/CLASS/`, or in `CLASS/` alone, of each of which every fifth
+              image is held out, to test on;
             - an id on the Hub: `uoft-cs/cifar10`, `uoft-cs/cifar100`, `ILSVRC/imagenet-1k`.
         skip_corrupt: Read every image once, warn of those that cannot be read, by row, and leave
             them out. Rows are then numbered without them. Otherwise such an image is an error:
             at once in a `MemorySplit`, when it is read in a `FileSplit`.
         size: Height and width that images are brought to, in place of the usual size of small
-            ones, and of 224 of others.
+            ones, and of 224 of others. Small ones are held no larger than they are.
+        only: Read this split alone; the other one is None then, as if it were not there. Classes
+            are those of the split, but where class folders name them.
 
     Raises:
         FileNotFoundError: There is no data set there, or the Hub does not give it.
@@ -51,7 +64,7 @@ def load_dataset(source: str, *, skip_corrupt: bool = False, size: int | None = 
     if source == "digits":
         if size not in (None, 8):
             raise ValueError(f"'digits' are 8 x 8 pixels, not {size}: leave out size")
-        return digits()
+        return _alone(digits(), only)
     # Imported here because they build on datasets, which takes seconds, and on Pillow.
     from dyncore.data._folder import tables_in_folder
     from dyncore.data._hub import tables_on_hub
@@ -61,14 +74,16 @@ def load_dataset(source: str, *, skip_corrupt: bool = False, size: int | None = 
     folder = _folder(source).absolute()  # wherever the process goes later
     allowed: tuple[Path, ...]
     if os.path.isdir(folder):
-        tables, allowed = tables_in_folder(folder), (folder,)
+        tables, allowed = tables_in_folder(folder, only), (folder,)
     elif re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source) and not os.path.exists(folder):
-        tables, allowed = tables_on_hub(source)
+        tables, allowed = tables_on_hub(source, only)
     else:
         raise FileNotFoundError(
             f"{source}: there is no such folder; a data set is a local folder, an id on the Hub "
             "such as 'uoft-cs/cifar10', or 'digits'"
         )
+    if not tables:
+        raise DataFileError(f"data set {folder.name!r} has no {only} split")
     parts = {
         split: read_table(table, f"{source}, {split} split", allowed)
         for split, table in tables.items()
@@ -87,6 +102,12 @@ def load_dataset(source: str, *, skip_corrupt: bool = False, size: int | None = 
         test=next(iter(by_name.values()), None),
         preprocessing=preprocessing,
     )
+
+
+def _alone(dataset: Dataset, only: Literal["train", "test"] | None) -> Dataset:
+    if only is None:
+        return dataset
+    return replace(dataset, train=None) if only == "test" else replace(dataset, test=None)
 
 
 def _folder(source: str) -> Path:
@@ -112,5 +133,8 @@ def _hold(
         )
         files = zip(parts, labels, strict=True)
         return [FileSplit(part.images, rows, part.where) for part, rows in files], chosen
-    decoded = [decode_all(part.images, part.where, size or side) for part in parts]
-    return [MemorySplit(*held) for held in zip(decoded, labels, strict=True)], measure(decoded[0])
+    held = side if size is None else min(size, side)
+    decoded = [decode_all(part.images, part.where, held) for part in parts]
+    seen = measure(decoded[0])
+    seen = seen if size is None else replace(seen, size=size)
+    return [MemorySplit(*both) for both in zip(decoded, labels, strict=True)], seen

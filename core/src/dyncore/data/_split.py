@@ -1,5 +1,6 @@
 """The images of one split, wherever they are."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
@@ -25,6 +26,12 @@ class Split(ABC):
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
+
+    def numbered(self, numbers: Sequence[int]) -> "Split":
+        """Return the same split, in which class `n` is called `numbers[n]`."""
+        other = copy.copy(self)
+        other.labels = torch.tensor(numbers, device=self.labels.device)[self.labels]
+        return other
 
     @abstractmethod
     def to(self, device: torch.device) -> "Split":

@@ -146,8 +146,8 @@ class FlopsRatioConfig(ObjectiveConfig):
     """What is held to the target: the noisy or relaxed weights of training, as printed, or what
     evaluation would decide (ours)."""
     latency: str = ""
-    """File of an engine's profile (``dyn bench MODEL --output FILE``), whose times then stand in
-    the place of MACs (ours); empty: MACs."""
+    """File of an engine's profile (``dyn bench MODEL --blocks --output FILE``), whose times then
+    stand in the place of MACs (ours); empty: MACs."""
 
     def __post_init__(self) -> None:
         check_fraction("target", self.target)

@@ -12,11 +12,14 @@ from dyncore.recipes._context import (
 from dyncore.recipes._installed import find_print, find_recipe, recipes
 from dyncore.recipes._make import make_recipe
 from dyncore.recipes._means import MEANS, with_means, without_routers
+from dyncore.recipes._optimizer import SGD, TorchOptimizer
+from dyncore.recipes._own import own_recipe, renamed
 from dyncore.recipes._phases import CONTEXT_PHASES, STEP_PHASES
 from dyncore.recipes._print import Compared, Print, Statement, shown
-from dyncore.recipes._recipe import SGD, Phase, Recipe, Source
+from dyncore.recipes._recipe import Phase, Recipe, Source
 from dyncore.recipes._schedule import Annealing, Constant, Cosine, Schedule, Steps
 from dyncore.recipes._settings import settings, with_settings
+from dyncore.recipes._torch_schedule import TorchSchedule
 from dyncore.recipes._variants import (
     HE_START,
     HELD,
@@ -55,6 +58,8 @@ __all__ = [
     "Source",
     "Statement",
     "Steps",
+    "TorchOptimizer",
+    "TorchSchedule",
     "Variant",
     "annealed",
     "changed",
@@ -68,7 +73,9 @@ __all__ = [
     "finetuned",
     "make_recipe",
     "narrowed",
+    "own_recipe",
     "recipes",
+    "renamed",
     "settings",
     "short",
     "shown",

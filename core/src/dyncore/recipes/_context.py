@@ -14,9 +14,10 @@ from dyncore.objectives import (
 )
 from dyncore.recipes._change import Change, Variant, changed
 from dyncore.recipes._make import make_recipe
+from dyncore.recipes._optimizer import SGD
 from dyncore.recipes._phases import CONTEXT_PHASES
 from dyncore.recipes._print import Print
-from dyncore.recipes._recipe import SGD, Recipe, Source
+from dyncore.recipes._recipe import Recipe, Source
 from dyncore.recipes._settings import with_settings
 from dyncore.recipes._variants import (
     HE_START,

@@ -6,7 +6,8 @@ from dyncore.backbones import backbone_config
 from dyncore.gating import GateConfig, RouterConfig
 from dyncore.objectives import ObjectiveConfig
 from dyncore.recipes._benchmarks import BENCHMARKS
-from dyncore.recipes._recipe import SGD, Phase, Recipe, Source
+from dyncore.recipes._optimizer import SGD
+from dyncore.recipes._recipe import Phase, Recipe, Source
 from dyncore.registry import Method
 
 

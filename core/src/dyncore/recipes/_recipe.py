@@ -10,6 +10,7 @@ from dyncore.data import CropFlip, RandomResizedCropFlip
 from dyncore.files import check_folder_name
 from dyncore.network import DynamicConfig
 from dyncore.objectives import ObjectiveConfig
+from dyncore.recipes._optimizer import SGD, TorchOptimizer
 from dyncore.recipes._schedule import Annealing, Constant, Schedule
 
 Paths: TypeAlias = Literal["routed", "uniform"]
@@ -72,36 +73,6 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SGD:
-    """Stochastic gradient descent with momentum."""
-
-    learning_rate: float = 0.1
-    """Base learning rate, for the recipe's batch size."""
-    router_learning_rate: float | None = None
-    """Base learning rate of routers and gates; None: the same."""
-    momentum: float = 0.9
-    """Momentum."""
-    nesterov: bool = False
-    """Nesterov's form."""
-    weight_decay: float = 1e-4
-    """L2 penalty on every trained parameter."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < float("inf"):
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-        if self.router_learning_rate is not None and not 0 < self.router_learning_rate < inf:
-            raise ValueError(
-                f"router_learning_rate must be positive, not {self.router_learning_rate}"
-            )
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), not {self.momentum}")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise ValueError(f"weight_decay must not be negative, not {self.weight_decay}")
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs a momentum above 0")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that a training run needs but the place of its data and of its results."""
 
@@ -121,8 +92,8 @@ class Recipe:
     """In order; the optimiser starts afresh with each."""
     batch_size: int = 256
     """Images per step, over all processes."""
-    optimizer: SGD = field(default_factory=SGD)
-    """The optimiser."""
+    optimizer: SGD | TorchOptimizer = field(default_factory=SGD)
+    """The optimiser; ``--optimizer 'AdamW(lr=3e-4)'`` takes another one of torch's."""
     start: tyro.conf.Suppress[str | None] = None
     """The trained model, by its name, whose folder ``--init`` must give; None: it need not."""
     augmentation: CropFlip | RandomResizedCropFlip | None = None

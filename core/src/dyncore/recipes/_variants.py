@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
 from dyncore.recipes._change import Change, Variant
-from dyncore.recipes._recipe import SGD, Phase, Recipe
+from dyncore.recipes._optimizer import SGD
+from dyncore.recipes._recipe import Phase, Recipe
 from dyncore.recipes._schedule import Annealing, Cosine, Steps
 from dyncore.recipes._settings import with_settings
 

@@ -1,7 +1,7 @@
 """The trainer: from a recipe to a saved model; checkpoints and evaluation."""
 
 from dyncore.training._about import About
-from dyncore.training._arguments import Arguments, parse_arguments
+from dyncore.training._arguments import Arguments, parse_arguments, parse_own_arguments
 from dyncore.training._evaluating import evaluate, relaxation_gap
 from dyncore.training._evaluation import Evaluation
 from dyncore.training._guard import DivergedError
@@ -36,6 +36,7 @@ __all__ = [
     "evaluate",
     "keep_freed_memory",
     "parse_arguments",
+    "parse_own_arguments",
     "relaxation_gap",
     "set_trainable",
     "shuffled_accuracy",

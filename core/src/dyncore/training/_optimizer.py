@@ -1,17 +1,16 @@
 """The optimiser of a phase and its learning rates."""
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from dyncore.network import DynamicNetwork
-from dyncore.recipes import SGD
+from dyncore.recipes import SGD, TorchOptimizer
 
 
 def build_optimizer(
-    model: DynamicNetwork, parameters: list[nn.Parameter], settings: SGD
+    model: DynamicNetwork, parameters: list[nn.Parameter], settings: SGD | TorchOptimizer
 ) -> Optimizer:
-    """SGD on ``parameters``; routers and gates form a group where they have their own rate.
+    """Of ``parameters``; routers and gates form a group where they have their own rate.
 
     A group keeps its base rate as ``initial_lr``.
     """
@@ -20,16 +19,12 @@ def build_optimizer(
     deciding = {id(parameter) for part in parts for parameter in part.parameters()}
     rest = [p for p in parameters if id(p) not in deciding]
     routing = [p for p in parameters if id(p) in deciding]
-    return torch.optim.SGD(
+    return settings.build(
         [
             {"params": group, "lr": rate, "initial_lr": rate}
             for group, rate in ((rest, base), (routing, own))
             if group
-        ],
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-        weight_decay=settings.weight_decay,
-        fused=True,
+        ]
     )
 
 

@@ -13,8 +13,9 @@ class RunOptions:
     """Where a run reads and writes, and how it computes."""
 
     data: str | None = None
-    """Data set in place of the recipe's: a Hub id, a folder of parquet files or of images by
-    class folder, or ``digits``."""
+    """Data set in place of the recipe's: a Hub id, ``digits``, or a folder: of parquet files, of
+    train/CLASS/ and val/CLASS/ with images, or of CLASS/ alone, every fifth image of which is held
+    out."""
     skip_corrupt: bool = False
     """Read every image once before training and leave out, with a warning, what cannot be read;
     otherwise the first such image stops the run."""
@@ -22,7 +23,9 @@ class RunOptions:
     """Height and width that images are brought to; default: what most of a set of small images
     are, else 224."""
     output: str = "runs"
-    """Folder in which the run's own folder, named after the recipe, is made."""
+    """Folder in which the run's own folder is made."""
+    name: str | None = None
+    """Of the run and its folder; None: what is trained, in the grammar of recipes' names."""
     epochs: float | None = None
     """Length in epochs; phases and milestones are scaled in proportion."""
     init: str | None = None

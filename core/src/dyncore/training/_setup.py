@@ -1,11 +1,13 @@
 """What a run is made of: its recipe on its data, loaders and network."""
 
+import logging
 from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
 
-from dyncore.data import Dataset, Loader, MemorySplit, Split, sketch
+from dyncore.adopt import IMAGENET, AdoptedConfig, build_library
+from dyncore.data import Augmentation, Dataset, Loader, MemorySplit, Split, sketch
 from dyncore.gating import config_to_dict
 from dyncore.hub import find_folder
 from dyncore.network import (
@@ -19,6 +21,8 @@ from dyncore.network import (
 from dyncore.recipes import Recipe
 from dyncore.training._options import RunOptions
 
+logger = logging.getLogger("dyncore")
+
 
 def fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:
     """The recipe as it will run: its classes are the data's, its length the option's."""
@@ -29,8 +33,35 @@ def fit(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Recipe:
             f"{channels} channels: leave it at {channels}"
         )
     network = replace(recipe.network, num_classes=len(dataset.classes))
-    recipe = replace(recipe, network=network)
+    size = dataset.preprocessing.size
+    if isinstance(network.backbone, AdoptedConfig):
+        network = replace(network, backbone=replace(network.backbone, height=size, width=size))
+    augmentation = _suited(recipe.augmentation, dataset)
+    recipe = replace(recipe, network=network, augmentation=augmentation)
     return recipe if options.epochs is None else recipe.with_epochs(options.epochs)
+
+
+def as_trained(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """Images that are decoded as they are read, normalised as the network's library does it."""
+    backbone = recipe.network.backbone
+    if not isinstance(backbone, AdoptedConfig) or isinstance(dataset.train, MemorySplit):
+        return dataset
+    with torch.device("meta"):
+        known = build_library(backbone.library(IMAGENET), pretrained=False).preprocessing
+    seen = replace(dataset.preprocessing, mean=known.mean, std=known.std)
+    return replace(dataset, preprocessing=seen)
+
+
+def _suited(augmentation: Augmentation | None, dataset: Dataset) -> Augmentation | None:
+    """That of the recipe, or the other kind where the data cannot be read with it; it is said."""
+    if dataset.train is None or augmentation is None:
+        return augmentation
+    kind = dataset.train.augmentation
+    if isinstance(augmentation, kind):
+        return augmentation
+    suited = kind(flip=augmentation.flip)
+    logger.info("images of %r are augmented by %r", dataset.name, suited)
+    return suited
 
 
 def check_start(recipe: Recipe, options: RunOptions) -> None:

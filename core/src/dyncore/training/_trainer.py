@@ -54,6 +54,7 @@ from dyncore.training._run_folder import (
     save_recipe,
 )
 from dyncore.training._setup import (
+    as_trained,
     build_loaders,
     build_model,
     check_rates,
@@ -87,7 +88,7 @@ class TrainingResult:
 
 
 def train(recipe: Recipe, options: RunOptions | None = None) -> TrainingResult:
-    """Train, evaluate and save; the run's folder is ``<output>/<recipe name>``.
+    """Train, evaluate and save; the run's folder is ``<output>/<name>``, else the recipe's name.
 
     It holds ``recipe.json``, ``metrics.jsonl``, ``checkpoints/``, ``evaluation.parquet`` and
     ``model/``. Raises, with the newest checkpoint left as it was:
@@ -106,6 +107,8 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, options: RunOptions) -> None:
         check_start(recipe, options)
+        if options.name is not None:
+            recipe = replace(recipe, name=options.name)
         self.options = options
         self.folder = Path(options.output) / recipe.name
         self.accelerator = Accelerator(
@@ -123,6 +126,7 @@ class Trainer:
         self.dataset = load_dataset(
             options.data or recipe.dataset, skip_corrupt=options.skip_corrupt, size=options.size
         )
+        self.dataset = as_trained(self.dataset, recipe)
         self.data = fingerprint(self.dataset)
         self.recipe = fit(recipe, options, self.dataset)
         self.train_loader, self.test_loader = build_loaders(

@@ -1,0 +1,93 @@
+"""A network with every path on, in the engines that people would take instead.
+
+``STATIC[name](network, images)`` answers batches like ``images``, in float32 on the CPU.
+"""
+
+import copy
+import importlib
+import importlib.util
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from dyncore.adopt import AdoptedBackbone
+from dyncore.network import DynamicNetwork
+
+Run: TypeAlias = Callable[[Tensor], Tensor]
+"""From a batch of images to logits."""
+
+
+class NotHereError(RuntimeError):
+    """An engine that is not installed, or does not take the network; the message says which."""
+
+
+def static_network(model: DynamicNetwork) -> nn.Module:
+    """The network that ``model`` is with every path on: of an adopted one, the library's own."""
+    backbone = model.backbone
+    network = backbone.original if isinstance(backbone, AdoptedBackbone) else backbone
+    return copy.deepcopy(network).eval().requires_grad_(False)
+
+
+def _eager(network: nn.Module, images: Tensor) -> Run:
+    """Module by module, in channels-last."""
+    model = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(batch: Tensor) -> Tensor:
+        answer: Tensor = model(batch.contiguous(memory_format=torch.channels_last))
+        return answer
+
+    return run
+
+
+def _onnx_runtime(network: nn.Module, images: Tensor) -> Run:
+    """Told the batch size."""
+    _require("onnx", "onnxscript", "onnxruntime")
+    import onnxruntime
+
+    program = torch.onnx.export(network, (images,), dynamo=True, verbose=False)
+    assert program is not None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        program.model_proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    (name,) = [each.name for each in session.get_inputs()]
+    return lambda batch: torch.from_numpy(session.run(None, {name: batch.numpy()})[0])
+
+
+def _openvino(network: nn.Module, images: Tensor) -> Run:
+    """Told the batch size, in float32."""
+    _require("openvino")
+    openvino: Any = importlib.import_module("openvino")
+    model = openvino.convert_model(network, example_input=images)
+    model.reshape(list(images.shape))
+    settings: dict[str, Any] = {
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    request = compiled.create_infer_request()
+
+    def run(batch: Tensor) -> Tensor:
+        request.infer([batch.numpy()])
+        # A copy: the next call writes over what this one gave.
+        return torch.from_numpy(request.get_output_tensor(0).data.copy())
+
+    return run
+
+
+def _require(*packages: str) -> None:
+    """Raise :class:`NotHereError` for what is not installed."""
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        named = " ".join(missing)
+        raise NotHereError(f"not installed: pip install {named}")
+
+
+STATIC: dict[str, Callable[[nn.Module, Tensor], Run]] = {
+    "eager": _eager,
+    "ONNX Runtime": _onnx_runtime,
+    "OpenVINO": _openvino,
+}
+"""By the name that tables give them."""
