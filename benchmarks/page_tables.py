@@ -16,6 +16,7 @@ from page_cascade import (
     cascade_pairs,
 )
 from page_compatibility import compatibility
+from page_dial import dial_curve, dial_error
 from page_engine import (
     engine,
     engine_accuracy,
@@ -168,6 +169,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "cascade-clock-finetuned": cascade_clock_finetuned,
     "cascade-finetuned": cascade_finetuned,
     "cascade-pairs": cascade_pairs,
+    "dial-error": dial_error,
+    "dial-curve": dial_curve,
     "training": training,
     "latency": latency,
     "startup": startup,

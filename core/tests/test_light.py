@@ -18,7 +18,17 @@ HEAVY = {*TRAINING, "onnx", "onnxscript", "onnxruntime", "pandas", "torch._dynam
 FROM_TORCH = {"tqdm"}
 """What torch itself imports where it is installed."""
 PLAIN = "vanilla-resnet20-cifar"
-TYPED = ("eval", "bench", "cascade", "export", "new-method", "push", "report", "reproduce")
+TYPED = (
+    "eval",
+    "bench",
+    "calibrate",
+    "cascade",
+    "export",
+    "new-method",
+    "push",
+    "report",
+    "reproduce",
+)
 needs_training = pytest.mark.skipif(
     find_spec("tyro") is None, reason="dyncore[train] is not installed"
 )

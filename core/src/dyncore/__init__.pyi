@@ -3,6 +3,7 @@
 from . import adopt as adopt
 from . import backbones as backbones
 from . import blocks as blocks
+from . import calibration as calibration
 from . import cascade as cascade
 from . import cost as cost
 from . import data as data
@@ -12,8 +13,11 @@ from . import hub as hub
 from . import network as network
 from . import parts as parts
 from . import registry as registry
+from . import training as training
+from . import weights as weights
 from .adopt import AdoptError as AdoptError
 from .adopt import make_dynamic as make_dynamic
+from .calibration import calibrate as calibrate
 from .cascade import Cascade as Cascade
 from .cascade import from_pretrained as from_pretrained
 from .cost import CostTable as CostTable
@@ -25,6 +29,7 @@ from .gating import Decision as Decision
 from .gating import ExecutionPath as ExecutionPath
 from .hub import HubError as HubError
 from .hub import ModelFileError as ModelFileError
+from .network import Dial as Dial
 from .network import DynamicConfig as DynamicConfig
 from .network import DynamicNetwork as DynamicNetwork
 from .network import ModelInfo as ModelInfo
@@ -36,5 +41,8 @@ from .registry import Method as Method
 from .registry import create_model as create_model
 from .registry import list_methods as list_methods
 from .registry import list_models as list_models
+from .training import evaluate as evaluate
+from .training import objective as objective
+from .weights import load_static as load_static
 
 __version__: str

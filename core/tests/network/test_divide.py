@@ -60,10 +60,25 @@ def test_weights_that_fit_come_back_as_they_are(networks):
         assert divide(weights, networks[name].backbone).keys() == weights.keys()
 
 
-def test_bottlenecks_are_refused(networks):
+def test_a_bottlenecks_paths_have_what_runs_between_their_own_channels(networks):
+    """What the last convolution takes of each channel is dealt out once; copies take nothing."""
     network = networks["n3-bottleneck"]
     static = DynamicNetwork(
         replace(network.config, router=None, gate=None, granularity=Granularity())
-    )
-    with pytest.raises(ValueError, match="only blocks of two convolutions"):
-        divide(static.backbone.state_dict(), network.backbone)
+    ).double()
+    split = divide(static.backbone.state_dict(), network.backbone)
+    whole, parts = static.backbone.state_dict(), [f"layer1.0.branches.{n}" for n in range(3)]
+    last = whole["layer1.0.conv3.weight"].sum((1, 2, 3))
+    assert_close(sum(split[f"{part}.conv3.weight"].sum((1, 2, 3)) for part in parts), last)
+    middle = whole["layer1.0.conv2.weight"].flatten(2).norm(dim=2).flatten()
+    for part in parts:
+        width = split[f"{part}.conv1.weight"].shape[0]
+        assert split[f"{part}.conv2.weight"].shape[:2] == (width, width)
+        mine = split[f"{part}.conv2.weight"].flatten(2).norm(dim=2).flatten()
+        assert all((middle - one).abs().min() < 1e-9 for one in mine)
+        assert_close(split[f"{part}.bn3.bias"], whole["layer1.0.bn3.bias"] / 3)
+
+
+def test_weights_of_other_blocks_are_refused(networks):
+    with pytest.raises(ValueError, match="has no conv1 and bn1 to deal out"):
+        divide({"conv1.weight": torch.ones(1)}, networks["n2-basic"].backbone)

@@ -46,11 +46,26 @@ def test_a_network_inside_starts_as_the_static_models_blocks(static_model, stati
 
 def test_other_shapes_name_the_tensor(static_model, vanilla, tmp_path):
     recipe = vanilla()
-    DynamicNetwork(replace(recipe.network, num_classes=7)).save_pretrained(tmp_path / "seven")
-    message = r"fc.bias has shape \(7,\), expected \(10,\); fc.weight has shape \(7, 8\)"
+    wider = replace(recipe.network.backbone, widths=(4, 16))
+    DynamicNetwork(replace(recipe.network, backbone=wider)).save_pretrained(tmp_path / "wider")
+    message = (
+        r"fc.weight has shape \(10, 16\), expected \(10, 8\); layer2.0.bn1.bias has shape \(16"
+    )
     with pytest.raises(ValueError, match=message):
-        Trainer(recipe, RunOptions(output=str(tmp_path / "runs"), init=str(tmp_path / "seven")))
+        Trainer(recipe, RunOptions(output=str(tmp_path / "runs"), init=str(tmp_path / "wider")))
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_last_layer_for_other_classes_stays_fresh(static_model, vanilla, tmp_path, caplog):
+    recipe = vanilla()
+    seven = DynamicNetwork(replace(recipe.network, num_classes=7))
+    seven.save_pretrained(tmp_path / "seven")
+    options = RunOptions(output=str(tmp_path), init=str(tmp_path / "seven"))
+    started = Trainer(recipe, options).model
+    plain = Trainer(recipe, replace(options, init=None)).model
+    assert "fc.weight and fc.bias are fresh" in caplog.text
+    assert torch.equal(started.backbone.conv1.weight, seven.backbone.conv1.weight)
+    assert torch.equal(started.backbone.fc.weight, plain.backbone.fc.weight)
 
 
 def test_a_missing_folder_is_named(vanilla, tmp_path):

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dyncore.adopt._library import Library, build_library
 from dyncore.adopt._listing import Adopted, Listed
 from dyncore.adopt._path import AdoptedPath, why_not_channels
 from dyncore.adopt._segment import Segment, Step, called
 from dyncore.adopt._structure import BlockStructure, Structure, find_structure
 from dyncore.backbones import Backbone, BackboneConfig
 from dyncore.blocks import Activation, Combine, GatedBlock, Granularity, identity
+from dyncore.weights import Library, build_library
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dyncore.adopt._backbone import AdoptedBackbone, AdoptedConfig
-from dyncore.adopt._library import PACKAGES, Library, build_library
 from dyncore.adopt._trace import AdoptError
 from dyncore.adopt._weightless import without_weights
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, ModelInfo
 from dyncore.registry import method_config
+from dyncore.weights import PACKAGES, Library, build_library
 
 
 def make_dynamic(

@@ -18,7 +18,6 @@ from dyncore.cascade._policy import Policy
 from dyncore.cascade._predictions import Answers, Predictions, predict
 from dyncore.cascade._pretrained import from_pretrained
 from dyncore.cascade._search import Found, Step, best_of, front_of, search
-from dyncore.cascade._seen import Seen
 from dyncore.cascade._temperature import fit_temperature
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
     "Predictions",
     "Rule",
     "Said",
-    "Seen",
     "Setting",
     "Step",
     "Unit",

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dyncore.calibration import Batches, Seen
 from dyncore.cascade._asked import Asked, Said, in_turn
 from dyncore.cascade._calibration import Aim, Calibration, Setting, Unit, calibration
 from dyncore.cascade._checks import check_images, check_logits
@@ -23,10 +24,9 @@ from dyncore.cascade._nested import nested_members
 from dyncore.cascade._outcomes import Rule, outcomes
 from dyncore.cascade._output import output_of
 from dyncore.cascade._policy import Policy
-from dyncore.cascade._predictions import Answers, Batches, known_macs, predict
+from dyncore.cascade._predictions import Answers, known_macs, predict
 from dyncore.cascade._quiet import take
 from dyncore.cascade._saving import save_cascade
-from dyncore.cascade._seen import Seen
 from dyncore.cascade._temperature import fit_temperature
 from dyncore.cascade._unsure import unsure
 from dyncore.hub import push_folder
@@ -109,9 +109,11 @@ class Cascade(nn.Module):
         """A cascade of the networks inside of one (``DynamicConfig.nested``), the whole one last.
 
         ``budgets`` are shares of its cost, ascending, e.g. ``(0.4, 1.0)``: each takes the network
-        nearest to it; None takes all. They share their weights in memory and when they are saved.
-        The other arguments are those of ``Cascade(...)``. Raises ValueError for a model without
-        networks inside, and for budgets that do not choose networks of growing cost.
+        nearest to it; None takes all. Of a network with routers, which must be calibrated, each is
+        the network itself with its dial turned to that share of its static form's cost. They share
+        their weights in memory and when they are saved. The other arguments are those of
+        ``Cascade(...)``. Raises ValueError for a model without networks inside, and for budgets
+        that do not choose networks of growing cost.
         """
         members = nested_members(model, budgets)
         return cls(members, confidence=confidence, answer=answer, cap=cap)

@@ -10,8 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from dyncore.calibration import Batches
 from dyncore.cascade._member import Member
-from dyncore.cascade._predictions import Ask, Batches, Predictions, predict
+from dyncore.cascade._predictions import Ask, Predictions, predict
 from dyncore.data import FileSplit, MemorySplit, Preprocessing, Split
 from dyncore.files import cache_folder, replacing
 from dyncore.network import DynamicNetwork

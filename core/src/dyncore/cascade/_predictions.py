@@ -1,6 +1,6 @@
 """What every member answers on labelled images."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,10 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dyncore.data import Batch
+from dyncore.calibration import Batches, check_labels, images_and_labels
 
-Batches: TypeAlias = Iterable[Batch | Sequence[Tensor]]
-"""Batches of images in [0, 1] and labels."""
 Ask: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 """Images in [0, 1] → logits (B, K) and MACs (B,), if they are known."""
 
@@ -46,7 +44,7 @@ def predict(members: Sequence[Ask], batches: Batches, look: Callable[[Tensor], N
     labels: list[Tensor] = []
     example = None
     for batch in batches:
-        images, numbers = _images_and_labels(batch)
+        images, numbers = images_and_labels(batch)
         example = images[:1] if example is None and len(images) else example
         look(images)
         labels.append(numbers.cpu().long())
@@ -68,26 +66,6 @@ def known_macs(names: Sequence[str], found: Sequence[Predictions]) -> list[Tenso
             "for ms=..."
         )
     return [member.macs for member in found if member.macs is not None]
-
-
-def check_labels(labels: Int[Tensor, "image"], classes: int) -> None:
-    """Raise ValueError for a label that is no class's number."""
-    if bool(((labels < 0) | (labels >= classes)).any()):
-        raise ValueError(
-            f"labels go from {int(labels.min())} to {int(labels.max())}, but the members have "
-            f"{classes} classes, numbered from 0"
-        )
-
-
-def _images_and_labels(batch: Batch | Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    if isinstance(batch, Batch):
-        return batch.images, batch.labels
-    if len(batch) != 2 or len(batch[0]) != len(batch[1]):
-        raise ValueError(
-            "batches must be (images, labels), with a label for every image; this one has parts of "
-            f"lengths {[len(part) for part in batch]}"
-        )
-    return batch[0], batch[1]
 
 
 def _joined(parts: Sequence[Predictions]) -> Predictions:

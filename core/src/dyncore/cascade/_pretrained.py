@@ -154,7 +154,8 @@ def _inside(
         raise ValueError(f"{member.name} is inside of member {member.inside.member}, which is none")
     if member.weights != saved.members[member.inside.member].weights:
         raise ValueError(f"{member.name} was saved with other weights than what it is inside of")
-    return whole.at(member.inside.at)
+    network = whole.at(member.inside.at)
+    return network if network.dial is None else network.at_setting(member.setting)
 
 
 def _member(saved: SavedMember, network: nn.Module) -> Member:

@@ -18,7 +18,7 @@ from dyncore.data import Preprocessing
 from dyncore.files import replacing
 from dyncore.gating import config_to_dict
 from dyncore.hub import CASCADE_FILE, CONFIG_FILE, MEMBERS, WEIGHTS_FILE
-from dyncore.network import DynamicNetwork, ModelInfo
+from dyncore.network import DialSetting, DynamicNetwork, ModelInfo
 
 FORMAT = 1
 """Version of ``cascade.json``; raised when older readers could misread it."""
@@ -52,6 +52,8 @@ class SavedMember:
     """None: a network of ours, whose folder has a ``config.json``."""
     inside: Place | None = None
     """None: it has a folder of its own."""
+    setting: DialSetting | None = None
+    """Of a routed network that is inside of another member, as itself: where its dial stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ def save_cascade(
         _check_savable(index, member)
     target = Path(folder)
     (target / CASCADE_FILE).unlink(missing_ok=True)
-    places = [_place(member, members) for member in members]
+    places = [_place(index, members) for index in range(len(members))]
     for index, (member, inside) in enumerate(zip(members, places, strict=True)):
         if inside is None:
             _save_network(member, member_folder(target, index))
@@ -101,6 +103,7 @@ def save_cascade(
             classes=member.classes,
             library=member.library,
             inside=inside,
+            setting=_setting(member) if inside is not None else None,
         )
         for index, (member, inside) in enumerate(zip(members, places, strict=True))
     ]
@@ -132,14 +135,33 @@ def weights_of(folder: Path, index: int, inside: Place | None) -> Path:
     return member_folder(folder, index if inside is None else inside.member) / WEIGHTS_FILE
 
 
-def _place(member: Member, members: Sequence[Member]) -> Place | None:
-    """Where it is inside of one of the others; None: in none."""
-    for index, other in enumerate(members):
+def _place(number: int, members: Sequence[Member]) -> Place | None:
+    """Where it is inside of one of the others; None: in none.
+
+    Of members that are one routed network at several budgets, the last has the folder.
+    """
+    own = members[number].run
+    for index, other in reversed(list(enumerate(members))):
         if isinstance(other.run, DynamicNetwork):
             for at, network in enumerate(other.run.nested):
-                if network is member.run:
+                if network is own:
                     return Place(member=index, at=at)
+            if index > number and _is_copy(own, other.run):
+                return Place(member=index, at=len(other.run.nested))
     return None
+
+
+def _is_copy(network: object, other: DynamicNetwork) -> bool:
+    """Whether both are one routed network, with all weights shared; see ``at_setting``."""
+    if not isinstance(network, DynamicNetwork) or network.dial is None or other.dial is None:
+        return False
+    states = [each.state_dict(keep_vars=True).values() for each in (network, other)]
+    ours, theirs = ([id(tensor) for tensor in state] for state in states)
+    return ours == theirs
+
+
+def _setting(member: Member) -> DialSetting | None:
+    return member.run.setting if isinstance(member.run, DynamicNetwork) else None
 
 
 def sha256(file: Path) -> str:

@@ -31,6 +31,8 @@ def _measure(options: BenchOptions) -> None:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     model = from_pretrained(options.model, revision=options.revision).float().eval()
+    if options.budget is not None:
+        model.set_budget(options.budget)
     dataset = load_test(options.data or "", model, skip_corrupt=options.skip_corrupt)
     if dataset.test is None:
         raise ValueError(f"data set {dataset.name!r} has no test or validation split")
@@ -77,6 +79,8 @@ def _time_blocks(options: BenchOptions) -> None:
         model = create_model(options.model).eval()
     else:
         model = from_pretrained(options.model, revision=options.revision).float()
+    if options.budget is not None:
+        model.set_budget(options.budget)
     known = model.info.preprocessing
     usual = 32 if "-cifar" in options.model else 224
     size = options.size or (usual if known is None else known.size)

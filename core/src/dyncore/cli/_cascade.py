@@ -15,6 +15,7 @@ from rich.table import Table
 from torch import Tensor
 from tqdm import tqdm
 
+from dyncore.calibration import Seen
 from dyncore.cascade import (
     Aim,
     Cascade,
@@ -22,7 +23,6 @@ from dyncore.cascade import (
     Kept,
     Member,
     Policy,
-    Seen,
     Setting,
     Step,
     Unit,

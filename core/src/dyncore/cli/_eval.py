@@ -17,6 +17,8 @@ def run(options: EvalOptions) -> None:
     """``dyn eval MODEL --data DATA``."""
     accelerator = Accelerator(mixed_precision=options.precision)
     model = from_pretrained(options.model, revision=options.revision).to(accelerator.device)
+    if options.budget is not None:
+        model.set_budget(options.budget)
     dataset = load_test(options.data, model, skip_corrupt=options.skip_corrupt)
     preprocessing = model.info.preprocessing or dataset.preprocessing
     if dataset.test is None:

@@ -40,6 +40,8 @@ def run(options: ExportOptions) -> None:
 
 def _export(options: ExportOptions) -> None:
     model = from_pretrained(options.model, revision=options.revision).float()
+    if options.budget is not None:
+        model.set_budget(options.budget)
     preprocessing = model.info.preprocessing
     if preprocessing is None:
         raise ValueError(

@@ -17,6 +17,7 @@ COMMANDS = {
     "reproduce": "run a campaign of recipes, and go on with it: dyn reproduce CAMPAIGN",
     "eval": "evaluate a saved model: dyn eval MODEL --data DATA",
     "bench": "what a model takes on your data and machine: dyn bench MODEL --data DATA",
+    "calibrate": "make a model's cost a dial: dyn calibrate MODEL --data DATA",
     "cascade": "which models make the best cascade: dyn cascade A B --data DATA",
     "export": "write a file that runs without Python: dyn export MODEL --format onnx",
     "demo": "try a model on images in the browser: dyn demo MODEL",

@@ -29,6 +29,8 @@ class BenchOptions:
     """Threads; None: torch's setting."""
     json: bool = False
     """Print JSON."""
+    budget: float | None = None
+    """Turn the model's dial to this budget (``dyn calibrate``); default: where it stands."""
     output: str | None = None
     """Folder of the table and its figure; None: bench. With ``--blocks``, a file that the profile
     is written to, e.g. for ``--objective.flops.latency`` in training."""
@@ -51,6 +53,46 @@ class BenchOptions:
             raise ValueError("--blocks takes one --batch")
         if self.images < 1 or min(self.batch or (1,)) < 1:
             raise ValueError("images and batch must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions:
+    """Learn what it costs to move the thresholds of a model's gates, and save that with the model.
+
+    ``model.set_budget(0.5)`` then makes it cost half of what its static form does. Every second
+    image of the test split calibrates; the others tell how true the dial is.
+    """
+
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
+    data: str
+    """Hub id, folder, or ``digits``. Its test split must be new to the model."""
+    budgets: tuple[float, ...] = ()
+    """Budgets that are tried on the other images, shares of the static network's MACs (default:
+    every twentieth within reach)."""
+    budget: float | None = None
+    """Leave the dial at this budget; default: the model stays as it was trained."""
+    output: str | None = None
+    """Folder for the calibrated model; default: MODEL itself, if it is a folder."""
+    images: int | None = None
+    """Images that calibrate at most, and as many that are tried; default: all. The cost of b
+    budgets is that of about b + 30 evaluations."""
+    revision: str | None = None
+    """Branch, tag or commit of a model on the Hub."""
+    skip_corrupt: bool = False
+    """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
+    json: bool = False
+    """Print JSON."""
+    batch_size: int = 256
+    """Images per batch."""
+    workers: int = 4
+    """Processes that decode images; sets of small images need none."""
+
+    def __post_init__(self) -> None:
+        if self.images is not None and self.images < 2:
+            raise ValueError(f"images must be at least 2, not {self.images}")
+        if wrong := [budget for budget in self.budgets if not budget > 0]:
+            raise ValueError(f"budgets must be above 0, not {wrong[0]:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +175,8 @@ class EvalOptions:
     """Leave out images that cannot be read, with a warning; otherwise the first one is an error."""
     revision: str | None = None
     """Branch, tag or commit of a model on the Hub."""
+    budget: float | None = None
+    """Turn the model's dial to this budget (``dyn calibrate``); default: where it stands."""
     output: str = "evaluation.parquet"
     """Where the file with one row per image goes."""
     json: bool = False
@@ -153,6 +197,9 @@ class ExportOptions:
     """Folder written by ``save_pretrained``, or ``org/name`` on the Hub."""
     format: Literal["onnx", "pt2"]
     """ONNX (batches of any size), or AOTInductor's package, compiled for this machine."""
+    budget: float | None = None
+    """Turn the model's dial to this budget (``dyn calibrate``), which the file keeps for good.
+    Default: where it stands."""
     output: str | None = None
     """The file; None: model.onnx or model.pt2."""
     batch_size: int = 1
@@ -287,6 +334,7 @@ class NewMethodOptions:
 
 OPTIONS: dict[str, type[Any]] = {
     "bench": BenchOptions,
+    "calibrate": CalibrateOptions,
     "cascade": CascadeOptions,
     "demo": DemoOptions,
     "eval": EvalOptions,
@@ -300,6 +348,7 @@ OPTIONS: dict[str, type[Any]] = {
 
 EXAMPLES = {
     "bench": "dyn bench runs/rdinet-resnet20-digits-b0.6/model --data digits",
+    "calibrate": "dyn calibrate runs/rdinet-resnet20-digits-b0.6/model --data digits",
     "cascade": "dyn cascade runs/A/model runs/B/model --data digits --budget 0.6",
     "demo": "dyn demo models/cascade-resnet-cifar10",
     "eval": "dyn eval runs/rdinet-resnet20-digits-b0.6/model --data digits",

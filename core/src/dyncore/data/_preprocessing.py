@@ -64,6 +64,13 @@ class Preprocessing:
         channels = zip(images.unbind(1), self.mean, self.std, strict=True)
         return torch.stack([(channel - mean) / std for channel, mean, std in channels], dim=1)
 
+    def denormalize(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The inverse of :meth:`normalize`, kept in [0, 1]."""
+        channels = zip(images.unbind(1), self.mean, self.std, strict=True)
+        return torch.stack([channel * std + mean for channel, mean, std in channels], 1).clamp(0, 1)
+
     def geometry(self) -> nn.Module:
         """Return the transform that resizes and crops, of PIL images and of image tensors.
 

@@ -66,6 +66,18 @@ class CascadeRunner(Runner):
         where = str(images.device), self._threads, batch
         return Profile(*where, table, modules, self.precision)
 
+    def set_budget(self, budget: float | None) -> None:
+        """See :meth:`dyncore.Cascade.set_budget`."""
+        if budget is None:
+            raise ValueError("a cascade has no thresholds but those of a budget: give one")
+        self._cascade.set_budget(budget)
+
+    def set_milliseconds(self, ms: float) -> None:
+        """Refused: its thresholds are chosen on images."""
+        raise ValueError(
+            f"a cascade is calibrated for milliseconds: cascade.calibrate(batches, ms={ms:g})"
+        )
+
     @property
     def precision(self) -> str:
         """See :attr:`dyncore.Engine.precision`."""

@@ -18,8 +18,8 @@ from dyncore.network import DynamicNetwork, Output
 class Engine:
     """A trained network, ready to run only what each image chooses.
 
-    It answers as ``model(images)`` does in evaluation, up to rounding, and holds weights of its
-    own: later changes of the model do not reach it. Several threads may call it at once.
+    It answers as ``model(images)`` does in evaluation, up to rounding, and holds weights and a dial
+    of its own: later changes of the model do not reach it. Several threads may call it at once.
 
     Of a :class:`dyncore.Cascade` it runs the members that are networks of dyncore, each with its
     normalisation, and asks the others as the cascade does. Thresholds, cap, temperatures and hooks
@@ -92,6 +92,24 @@ class Engine:
         the model itself does; a network's engine takes no empty batch, a cascade's no ``path``.
         """
         return self._runner(images, path)
+
+    def set_budget(self, budget: float | None = None, *, ms: float | None = None) -> None:
+        """Turn the dial of this engine's network: see :meth:`dyncore.DynamicNetwork.set_budget`.
+
+        In place of a ``budget``, ``ms`` gives the mean milliseconds per image at batch 1: for some
+        settings of the dial the network is timed here, on paths drawn at the rates of that setting,
+        which takes some ten seconds. Without either it is as it was trained. It holds for calls
+        that begin later. A cascade's dial is turned for the cascade, too.
+
+        Raises ValueError for both, for a model that was not calibrated, for what is out of reach,
+        and for a cascade's ``ms``, for which it has to be calibrated.
+        """
+        if budget is not None and ms is not None:
+            raise ValueError("give one aim, budget or ms, not both")
+        if ms is not None:
+            self._runner.set_milliseconds(ms)
+        else:
+            self._runner.set_budget(budget)
 
     def compare(self, images: Float[Tensor, "batch channel height width"]) -> Comparison:
         """Count where this engine and the model it was built from differ, and by how much.

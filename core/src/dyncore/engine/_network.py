@@ -16,6 +16,7 @@ from dyncore.engine._comparison import Comparison, compare
 from dyncore.engine._executor import Part
 from dyncore.engine._precision import PRECISIONS, Precision, checked_images, keeps_answers
 from dyncore.engine._runner import Runner, check_images
+from dyncore.engine._times import budget_for
 from dyncore.engine.cuda import CudaBackend
 from dyncore.engine.native import (
     BFLOAT16,
@@ -142,6 +143,19 @@ class NetworkRunner(Runner):
             modules,
             self.precision,
         )
+
+    @torch.inference_mode()  # where an engine may have been built
+    def set_budget(self, budget: float | None) -> None:
+        """See :meth:`dyncore.Engine.set_budget`. Gates as weights share their thresholds."""
+        self._model.set_budget(budget)
+
+    def set_milliseconds(self, ms: float) -> None:
+        """See :meth:`dyncore.Engine.set_budget`."""
+        dial = self._model.dial
+        if dial is None:
+            self.set_budget(1.0)  # says what is missing
+            return
+        self.set_budget(budget_for(ms, dial, self._model, self._example, self.backend))
 
     @property
     def precision(self) -> str:

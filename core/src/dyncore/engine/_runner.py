@@ -25,6 +25,14 @@ class Runner(ABC):
     def profile(self, batch: int) -> Profile:
         """Times of its parts."""
 
+    @abstractmethod
+    def set_budget(self, budget: float | None) -> None:
+        """Turn the dial; see :meth:`dyncore.Engine.set_budget`."""
+
+    @abstractmethod
+    def set_milliseconds(self, ms: float) -> None:
+        """The same for a time."""
+
     @property
     @abstractmethod
     def precision(self) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
 from typing import TypeAlias
 
 import torch
@@ -62,6 +63,7 @@ def freeze(
     ``pooled`` is what routers read, of any images: it tells which of them hand something on.
     """
     frozen = copy.deepcopy(model)
+    frozen.info = replace(model.info, dial=None)  # which knows what the whole network costs
     pairs = list(zip(frozen.sites, fixed, strict=True))
     deciding = {site.index for site, decided in pairs if _decides(site, decided)}
     read = _read_routers(model, pooled, deciding)

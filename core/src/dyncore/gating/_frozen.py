@@ -70,6 +70,11 @@ class FrozenGate(Gate):
         if self.gate is not None:
             self.gate.anneal(factor)
 
+    def move(self, threshold: float) -> None:
+        """See :meth:`Gate.move`; what is fixed stays so."""
+        if self.gate is not None:
+            self.gate.move(threshold)
+
     def _fill(self, values: Tensor) -> Tensor:
         """``values`` (B, N) with its fixed columns in place."""
         if all(value is None for value in self.fixed):

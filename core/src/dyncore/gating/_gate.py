@@ -45,6 +45,16 @@ class Gate(nn.Module, ABC):
     def anneal(self, factor: float) -> None:
         """Multiply the configured temperature by ``factor``; a gate without one ignores it."""
 
+    def move(self, threshold: float) -> None:
+        """Let be on what scores above ``threshold`` (0: as trained), from the next call on.
+
+        A gate that has no threshold ignores it: nothing is saved by turning the dial then.
+        """
+
+    def threshold_at(self, rate: float, own: float) -> float:
+        """Where its threshold stands in training for another target rate than its ``own``."""
+        return 0.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class GateConfig(PartConfig):

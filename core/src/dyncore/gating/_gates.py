@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, log
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -46,6 +46,8 @@ class TwoLogitGate(Gate):
     """
 
     temperature: Tensor
+    threshold: Tensor
+    own_thresholds: Tensor
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class TwoLogitGate(Gate):
         temperature: float,
         straight_through: bool,
         keep_one: bool,
+        told: bool = False,
         initial_weights: InitialWeights = "torch",
         initial_biases: tuple[float, float] | None = None,
     ) -> None:
@@ -65,6 +68,10 @@ class TwoLogitGate(Gate):
                 self.head.bias.copy_(torch.tensor(initial_biases).repeat(paths))
         self.base_temperature = temperature
         self.register_buffer("temperature", torch.tensor(float(temperature)), persistent=False)
+        self.register_buffer("threshold", torch.zeros(()), persistent=False)
+        self.sensitivity = nn.Parameter(torch.zeros(paths)) if told else None
+        """By how much more than the others each path gives way; None: all alike."""
+        self.register_buffer("own_thresholds", torch.zeros(paths), persistent=False)
         self.straight_through = straight_through
         self.keep_one = keep_one
 
@@ -76,7 +83,7 @@ class TwoLogitGate(Gate):
         relaxed: bool,
     ) -> Decision:
         logits = at_least_float32(self.head(feature)).unflatten(1, (-1, 2))
-        margin = logits[..., 1] - logits[..., 0]
+        margin = logits[..., 1] - logits[..., 0] - self._thresholds()
         noisy = margin
         if noise is not None:
             noise = noise.to(margin.dtype)
@@ -96,15 +103,43 @@ class TwoLogitGate(Gate):
         if head is None or head.bias is None:
             return None
         margin = Affine(head.weight[1::2] - head.weight[::2], head.bias[1::2] - head.bias[::2])
-        return GateWeights(margin, len(margin.weight), keep_one=self.keep_one)
+        self._follow()
+        threshold = self.threshold if self.sensitivity is None else self.own_thresholds
+        paths = len(margin.weight)
+        return GateWeights(margin, paths, keep_one=self.keep_one, threshold=threshold)
 
     def anneal(self, factor: float) -> None:
         """See :meth:`Gate.anneal`."""
         self.temperature.fill_(factor * self.base_temperature)
 
+    def move(self, threshold: float) -> None:
+        """See :meth:`Gate.move`."""
+        self.threshold.fill_(threshold)
+        self._follow()
+
+    def threshold_at(self, rate: float, own: float) -> float:
+        """Where noise turns a gate on with probability ``rate`` that has ``own`` at 0."""
+        return logit(own) - logit(rate)
+
+    def _thresholds(self) -> Tensor:
+        if self.sensitivity is None:
+            return self.threshold
+        return self.threshold * (1 + at_least_float32(self.sensitivity))
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Keep what an engine reads up to date."""
+        self.own_thresholds.copy_(self._thresholds())
+
     def _on(self, margin: Float[Tensor, "batch path"]) -> Bool[Tensor, "batch path"]:
         on = margin > 0
         return keep_one(on, margin) if self.keep_one else on
+
+
+def logit(rate: float) -> float:
+    """Log odds of a rate, which stays away from 0 and 1 by a hundredth."""
+    kept = min(max(rate, 0.01), 0.99)
+    return log(kept / (1 - kept))
 
 
 def _straight_through(
@@ -125,6 +160,9 @@ class _TwoLogitGateConfig(GateConfig):
     """How its weights start: as torch makes them, or He-normal."""
     initial_biases: tuple[float, float] | None = None
     """Where the biases of the off-logit and of the on-logit start; None: as torch makes them."""
+    told: bool = False
+    """Gates know where the dial stands, and learn which paths give way first (ours); off: the
+    thresholds of all paths move alike."""
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -146,6 +184,7 @@ class _TwoLogitGateConfig(GateConfig):
             temperature=self.temperature,
             straight_through=straight_through,
             keep_one=keep_one,
+            told=self.told,
             initial_weights=self.initial_weights,
             initial_biases=self.initial_biases,
         )
@@ -190,9 +229,13 @@ class ReLU1Gate(Gate):
     ``channel_group`` neighbours. Without ``blocks`` there are scores for channels only, and every
     path is on with weight 1. The relaxed form leaks on both sides. With biases that start at 1
     nothing is dead at the start.
+
+    Scores at a threshold above 0, or below it, are off, and what stays on keeps its weight. A
+    threshold below 0 raises all scores by as much: what it turns on would weigh nothing otherwise.
     """
 
     scales = True
+    threshold: Tensor
 
     def __init__(
         self,
@@ -217,6 +260,7 @@ class ReLU1Gate(Gate):
         self.leak = leak
         self.blocks = blocks
         self.keep_one = keep_one
+        self.register_buffer("threshold", torch.zeros(()), persistent=False)
 
     def forward(
         self,
@@ -225,18 +269,23 @@ class ReLU1Gate(Gate):
         *,
         relaxed: bool,
     ) -> Decision:
-        score = at_least_float32(self.head(feature))
+        score = at_least_float32(self.head(feature)) - self.threshold.clamp(max=0)
         if not self.blocks:
             score = F.pad(score, (self.paths, 0), value=1.0)
         if self.channel_group > 1:
             score = of_each_channel(score, self.paths, self.channels, self.channel_group)
         clamped = score.clamp(0, 1)
         weight = clamped + self.leak * (score - clamped) if relaxed else clamped
-        on = score > 0
-        paths = Choice(on[:, : self.paths], weight[:, : self.paths])
-        if self.keep_one:
-            paths = Choice(keep_one(paths.on, score[:, : self.paths]), paths.weight)
-        channels = Choice(on[:, self.paths :], weight[:, self.paths :]) if self.channels else None
+        on = score > self.threshold.clamp(min=0)
+        path_on, channel_on = on[:, : self.paths], on[:, self.paths :]
+        if not self.blocks:
+            path_on = torch.ones_like(path_on)
+        elif self.keep_one:
+            path_on = keep_one(path_on, score[:, : self.paths])
+        # What a threshold above 0 turns off weighs nothing, and learns as if it did.
+        weight = weight - (clamped * ~torch.cat([path_on, channel_on], 1)).detach()
+        paths = Choice(path_on, weight[:, : self.paths])
+        channels = Choice(channel_on, weight[:, self.paths :]) if self.channels else None
         if not relaxed:
             return Decision(paths, channels)
         # A salience scales what it keeps: all of them at 0.7 look cheap, and everything runs.
@@ -259,7 +308,16 @@ class ReLU1Gate(Gate):
             clamps=True,
             decides_paths=self.blocks,
             keep_one=self.keep_one,
+            threshold=self.threshold,
         )
+
+    def move(self, threshold: float) -> None:
+        """See :meth:`Gate.move`."""
+        self.threshold.fill_(threshold)
+
+    def threshold_at(self, rate: float, own: float) -> float:
+        """A part of the range of scores, 1, as large as the difference of rates."""
+        return own - rate
 
 
 @dataclass(frozen=True, kw_only=True)

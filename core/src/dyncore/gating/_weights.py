@@ -74,11 +74,11 @@ class RouterWeights:
 
 @dataclass(frozen=True)
 class GateWeights:
-    """Scores → a hard decision: on where a score is positive.
+    """Scores → a hard decision: on where a score is above the threshold.
 
     With ``clamps`` the weights are the scores clamped to [0, 1], of paths (unless they are always
-    on) and then of groups of ``channel_group`` channels; else they are 0 or 1, and there are no
-    channels.
+    on) and then of groups of ``channel_group`` channels, and a threshold below 0 raises them first;
+    else they are 0 or 1, and there are no channels.
     """
 
     head: Affine
@@ -88,25 +88,34 @@ class GateWeights:
     clamps: bool = False
     decides_paths: bool = True
     keep_one: bool = False
+    threshold: Float[Tensor, "*path"] | None = None
+    """The gate's own tensor, a number or one for each path, so that what moves the gate moves this;
+    None: 0, for good."""
 
     def __call__(self, feature: Float[Tensor, "batch feature"]) -> Decision:
         """See :meth:`Gate.forward`, not relaxed."""
         score = at_least_float32(self.head(feature))
+        threshold = score.new_zeros(()) if self.threshold is None else self.threshold
+        if self.clamps:
+            score = score - threshold.clamp(max=0)
+            threshold = threshold.clamp(min=0)
         if not self.decides_paths:
             score = F.pad(score, (self.paths, 0), value=1.0)
         if self.channel_group > 1:
             score = of_each_channel(score, self.paths, self.channels, self.channel_group)
-        weight = score.clamp(0, 1) if self.clamps else None
-        on = score > 0
-        path_on = on[:, : self.paths]
-        if self.keep_one:
+        on = score > threshold
+        path_on, channel_on = on[:, : self.paths], on[:, self.paths :]
+        if not self.decides_paths:
+            path_on = torch.ones_like(path_on)
+        elif self.keep_one:
             path_on = keep_one(path_on, score[:, : self.paths])
-        if weight is None:
+        if not self.clamps:
             return Decision.of(path_on, dtype=score.dtype)
-        paths = Choice(path_on, weight[:, : self.paths])
+        weight = score.clamp(0, 1)
+        paths = Choice(path_on, weight[:, : self.paths] * path_on)
         if not self.channels:
             return Decision(paths)
-        return Decision(paths, Choice(on[:, self.paths :], weight[:, self.paths :]))
+        return Decision(paths, Choice(channel_on, weight[:, self.paths :] * channel_on))
 
 
 def _fold(

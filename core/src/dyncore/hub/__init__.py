@@ -3,6 +3,7 @@
 from dyncore.hub._errors import HubError, ModelFileError
 from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, MEMBERS, WEIGHTS_FILE
 from dyncore.hub._find import find_folder
+from dyncore.hub._list import models_on_hub
 from dyncore.hub._push import push_folder
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "HubError",
     "ModelFileError",
     "find_folder",
+    "models_on_hub",
     "push_folder",
 ]

@@ -50,7 +50,9 @@ def model_card(config: Mapping[str, Any], repository: str) -> ModelCard:
     data = ModelCardData(
         library_name="dyncore",
         pipeline_tag=TASK,
-        tags=_present("dynamic-inference", info.get("method"), network["backbone"]["name"]),
+        tags=_present(
+            "dynamic-inference", info.get("method"), network["backbone"]["name"], info.get("model")
+        ),
         datasets=_present(dataset_id(info)) or None,
         metrics=["accuracy"] if "accuracy" in info["metrics"] else None,
         model_name=title,

@@ -6,6 +6,7 @@ from typing import Any
 from dyncore.data import Preprocessing, check_sketch
 from dyncore.gating import PartConfig, config_to_dict
 from dyncore.network._config import DynamicConfig
+from dyncore.network._dial import Dial
 from dyncore.parts import method_provider, provider
 
 FORMAT = 1
@@ -33,6 +34,8 @@ class ModelInfo:
     """Measured when it was saved, e.g. accuracy and MACs ratio."""
     recipe: dict[str, Any] | None = None
     """The recipe that made it, as JSON types."""
+    dial: Dial | None = None
+    """What moving its gates' thresholds costs, and where they stand; None: not calibrated."""
 
     def __post_init__(self) -> None:
         if self.training_images is not None:

@@ -1,20 +1,23 @@
 """The dynamic network: stem → (pool → router → gate → block)* → head."""
 
+import copy
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dyncore.backbones import Route
 from dyncore.gating import ExecutionPath, FrozenGate
 from dyncore.hub import find_folder, push_folder
 from dyncore.network._config import DynamicConfig
+from dyncore.network._dial import Dial, DialSetting
+from dyncore.network._exploring import Exploring
 from dyncore.network._folder import save_folder
 from dyncore.network._freezing import freeze
 from dyncore.network._info import ModelInfo, describe
@@ -36,6 +39,10 @@ class DynamicNetwork(nn.Module):
 
     detached = False
     """Whether routers teach only themselves: what they look at gets no gradient from them."""
+
+    exploring: Exploring | None = None
+    """What a forward pass in training draws where it is told neither path nor noise; None: nothing.
+    ``dyncore.objective`` puts it here, for loops of people's own."""
 
     def __init__(self, config: DynamicConfig, info: ModelInfo | None = None) -> None:
         super().__init__()
@@ -71,6 +78,10 @@ class DynamicNetwork(nn.Module):
                 )
         if config.frozen:
             freeze(self.sites, config.frozen, self.routers, self.gates)
+        if self.info.dial is not None:
+            self.info.dial.check(sum(self.paths_per_block))
+        if self.setting is not None:
+            self.move_thresholds(self.setting.threshold)
 
     @property
     def subnets(self) -> tuple["DynamicNetwork", ...]:
@@ -93,7 +104,7 @@ class DynamicNetwork(nn.Module):
         found = networks[index]
         if found is not self:
             name = None if self.info.model is None else f"{self.info.model} at {index}"
-            found.info = replace(self.info, model=name, metrics={})
+            found.info = replace(self.info, model=name, metrics={}, dial=None)
         return found
 
     @property
@@ -128,10 +139,12 @@ class DynamicNetwork(nn.Module):
         """Masked form: every path runs and is weighted by its decision.
 
         ``images`` are normalised. ``path`` forces the decisions, and then no router runs.
-        ``noise`` is what :meth:`draw_noise` draws; None means none. ``relaxed`` chooses relaxed
-        or hard decisions; by default relaxed in training mode. There, the networks inside of this
-        one run, too.
+        ``noise`` is what :meth:`draw_noise` draws; None means none, unless it is ``exploring`` in
+        training mode. ``relaxed`` chooses relaxed or hard decisions; by default relaxed in training
+        mode. There, the networks inside of this one run, too.
         """
+        if self.training and self.exploring is not None and path is None and noise is None:
+            path, noise = self._explore(images, self.exploring)
         relaxed = self.training if relaxed is None else relaxed
         nested = self.training and bool(self.config.nested)
         keep = range(len(self.backbone.blocks)) if nested else self._last
@@ -174,6 +187,21 @@ class DynamicNetwork(nn.Module):
     def __repr__(self) -> str:
         return shown(self, self.config, self.info, len(self.gates))
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """See ``nn.Module``. For a static network's weights it says what to call instead."""
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            own = self.backbone.state_dict().keys()
+            shared = own & {name.removeprefix("module.") for name in state_dict}
+            if not shared:
+                raise
+            raise RuntimeError(
+                "these are weights of a static network: call dyncore.load_static(model, weights)"
+            ) from error
+
     def draw_noise(
         self, batch: int, generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch total logit"] | None:
@@ -184,10 +212,82 @@ class DynamicNetwork(nn.Module):
         shape = (batch, sum(self.paths_per_block), 2)
         return self.config.gate.draw_noise(shape, generator, device)
 
+    def draw_paths(
+        self,
+        batch: int,
+        generator: torch.Generator | None = None,
+        rates: Sequence[float] = (),
+    ) -> Bool[Tensor, "batch total"]:
+        """Random paths for so many images: on with probability 1/2 (RDI-Net Eq. 14), or ``rates``.
+
+        They are drawn on the generator's device, or on the model's. A block whose paths are all off
+        but which has no shortcut keeps its first path on.
+        """
+        device = next(self.parameters()).device if generator is None else generator.device
+        shape = (batch, sum(self.paths_per_block))
+        limit = torch.tensor(rates or (0.5,), device=device)
+        on = torch.rand(shape, generator=generator, device=device) < limit
+        for site in self.sites:
+            if site.block.downsample is None:
+                on[:, site.columns.start] |= ~on[:, site.columns].any(1)
+        return on
+
+    def _explore(
+        self, images: Tensor, exploring: Exploring
+    ) -> tuple[ExecutionPath | None, Tensor | None]:
+        if not exploring.paths:
+            noise = self.draw_noise(len(images))
+            return None, None if noise is None else exploring.noise * noise
+        on = self.draw_paths(len(images), rates=exploring.rates)
+        return ExecutionPath.of(on, self.paths_per_block, dtype=images.dtype), None
+
     def anneal(self, factor: float) -> None:
         """Multiply the temperature of every gate that has one by ``factor``, e.g. in training."""
         for gate in self.gates.values():
             gate.anneal(factor)  # type: ignore[operator]
+
+    @property
+    def dial(self) -> Dial | None:
+        """What moving its gates' thresholds costs (``dyncore.calibrate``); None: not known."""
+        return self.info.dial
+
+    @property
+    def setting(self) -> DialSetting | None:
+        """Where the dial stands; None: as trained."""
+        return None if self.info.dial is None else self.info.dial.setting
+
+    def set_budget(self, budget: float | None) -> None:
+        """Turn the dial: images then cost ``budget`` times the static network's MACs, on average.
+
+        It moves the thresholds of all gates, goes by the images of ``dyncore.calibrate``, and is
+        saved with the model. None: as trained. Raises ValueError before calibration, and for less
+        than the network costs with nothing on.
+        """
+        if self.info.dial is None:
+            if budget is None:
+                return
+            raise ValueError(
+                "set_budget needs to know what thresholds cost: call dyncore.calibrate(model, "
+                "batches) first, or dyn calibrate MODEL --data DATA"
+            )
+        self._turn(None if budget is None else self.info.dial.at(budget))
+
+    def at_setting(self, setting: DialSetting | None) -> "DynamicNetwork":
+        """The same network elsewhere on its dial: a copy that shares all weights and statistics."""
+        shared = {id(tensor): tensor for tensor in self.state_dict(keep_vars=True).values()}
+        other = copy.deepcopy(self, shared)
+        other._turn(setting)
+        return other
+
+    def _turn(self, setting: DialSetting | None) -> None:
+        assert self.info.dial is not None
+        self.move_thresholds(0.0 if setting is None else setting.threshold)
+        self.info = replace(self.info, dial=replace(self.info.dial, setting=setting))
+
+    def move_thresholds(self, threshold: float) -> None:
+        """Let be on what scores above ``threshold``, in every gate; 0: as trained."""
+        for gate in self.gates.values():
+            gate.move(threshold)  # type: ignore[operator]
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors``, for :meth:`from_pretrained`.
@@ -241,7 +341,10 @@ class DynamicNetwork(nn.Module):
             token=token,
         )
         model = load_pretrained(cls, folder, num_classes=num_classes, in_chans=in_chans)
-        return model.to(device=device, dtype=dtype)
+        model.to(device=device, dtype=dtype)
+        if model.setting is not None:  # again, in the type that it has now
+            model.move_thresholds(model.setting.threshold)
+        return model
 
     def push_to_hub(
         self,

@@ -57,6 +57,7 @@ def load_pretrained(
             training_images=None,
             metrics={},
             recipe=None,
+            dial=None,
         )
         model = _with_weights(build(other, told).to(dtype), model.state_dict())
         _say(folder, config, other)

@@ -22,6 +22,12 @@ class ObjectivePart(nn.Module, ABC):
     def forward(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         """Named scalar terms, already weighted; the loss is their sum."""
 
+    target: float | None = None
+    """The rate or ratio that it pulls to now; None: it has no such target."""
+
+    def aim(self, target: float | None) -> None:
+        """Let the target be another one; None: its own. Called where budgets are drawn."""
+
     def open(self, openness: float) -> None:
         """Called before each step: a target t is then ``t + openness (1 - t)``.
 
@@ -64,6 +70,17 @@ class Objective(nn.Module):
                     raise ValueError(f"two objective parts give a term named {name!r}")
                 terms[name] = term
         return terms
+
+    @property
+    def target(self) -> float | None:
+        """Of the first part that has one."""
+        targets = (part.target for part in self.parts.values())
+        return next((target for target in targets if target is not None), None)  # type: ignore[return-value]
+
+    def aim(self, target: float | None) -> None:
+        """See :meth:`ObjectivePart.aim`."""
+        for part in self.parts.values():
+            part.aim(target)  # type: ignore[operator]
 
     def open(self, openness: float) -> None:
         """See :meth:`ObjectivePart.open`."""

@@ -53,15 +53,21 @@ class CrossEntropyConfig(ObjectiveConfig):
 
 
 class _Budget(ObjectivePart):
-    """A part with a target in 0 … 1, which may begin open."""
+    """A part with a target in 0 … 1, which may begin open, or change from step to step."""
+
+    target: float
 
     def __init__(self, target: float) -> None:
         super().__init__()
-        self._own = self.target = target
+        self._own = self._aim = self.target = target
+
+    def aim(self, target: float | None) -> None:
+        """See :meth:`ObjectivePart.aim`."""
+        self._aim = self.target = self._own if target is None else target
 
     def open(self, openness: float) -> None:
         """See :meth:`ObjectivePart.open`."""
-        self.target = self._own + openness * (1 - self._own)
+        self.target = self._aim + openness * (1 - self._aim)
 
 
 class ExecutionRate(_Budget):

@@ -15,6 +15,7 @@ from dyncore.recipes._means import MEANS, with_means, without_routers
 from dyncore.recipes._optimizer import SGD, TorchOptimizer
 from dyncore.recipes._own import own_recipe, renamed
 from dyncore.recipes._phases import CONTEXT_PHASES, STEP_PHASES
+from dyncore.recipes._plain import held, plain_recipe, targets
 from dyncore.recipes._print import Compared, Print, Statement, shown
 from dyncore.recipes._recipe import Phase, Recipe, Source
 from dyncore.recipes._schedule import Annealing, Constant, Cosine, Schedule, Steps
@@ -71,14 +72,17 @@ __all__ = [
     "find_print",
     "find_recipe",
     "finetuned",
+    "held",
     "make_recipe",
     "narrowed",
     "own_recipe",
+    "plain_recipe",
     "recipes",
     "renamed",
     "settings",
     "short",
     "shown",
+    "targets",
     "tuned",
     "with_means",
     "with_settings",

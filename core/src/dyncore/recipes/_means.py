@@ -31,6 +31,8 @@ BATCHES = 100
 """Training batches for new statistics of norms."""
 RANDOM_SHARE = 1 / 3
 """Share of the epochs on random paths."""
+BUDGETS = (0.3, 0.95)
+"""Between which each batch's is drawn."""
 
 
 def _routed(**values: Any) -> Callable[[Recipe], Recipe]:
@@ -103,6 +105,13 @@ def _random_first(recipe: Recipe) -> Recipe:
     return replace(rest, phases=(first, *rest.phases))
 
 
+def _told(recipe: Recipe) -> Recipe:
+    gate = recipe.network.gate
+    if not isinstance(gate, GumbelSoftmaxGateConfig | StraightThroughGateConfig):
+        return recipe
+    return _network(gate=replace(gate, told=True))(recipe)
+
+
 def _codebook(size: int) -> Change:
     return Change(
         f"a small network serves few paths better: {size} learned ones",
@@ -141,6 +150,14 @@ MEANS: dict[str, tuple[Change, ...]] = {
     ),
     "random-first": (
         Change("weights that bear any path, before routers choose", where_gated(_random_first)),
+    ),
+    "budgets": (
+        Change(
+            "one set of weights for many budgets: each batch has its own", _routed(budgets=BUDGETS)
+        ),
+    ),
+    "told": (
+        Change("which paths give way first, when the budget falls, is learned", where_gated(_told)),
     ),
     "recalibrated": (
         Change(

@@ -1,34 +1,27 @@
 """A method on a backbone, for data of one's own: what no paper has, and no package lists."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from dyncore.adopt import IMAGENET, PACKAGES, AdoptedConfig, build_library
 from dyncore.backbones import BACKBONES, BackboneConfig, backbone_config
 from dyncore.data import RandomResizedCropFlip
-from dyncore.objectives import ExecutionRateConfig, FlopsRatioConfig
 from dyncore.parts import look_up
 from dyncore.recipes._benchmarks import BENCHMARKS
 from dyncore.recipes._change import Change, changed
-from dyncore.recipes._installed import recipes
 from dyncore.recipes._means import with_means
 from dyncore.recipes._optimizer import SGD
+from dyncore.recipes._plain import BUDGET, held, plain_recipe, targets
 from dyncore.recipes._recipe import Recipe, Source
 from dyncore.registry import Method
 
-BUDGET = 0.6
-"""Of gated networks, where none is given."""
 SIZE = 224
 """Pixels, where none are given."""
 MEANS = ("finetuned", "shared", "open", "hard", "opening", "calm", "sandwich")
 """By which trained weights learn to be routed; measured with every method (docs/results.md)."""
-SIMILAR = ("cifar10", "digits")
-"""Benchmarks whose recipes are taken first: classes without superclasses, small networks."""
 
 FEW_IMAGES = Change(
     "folders of one's own hold few images: small batches, at a rate in proportion",
@@ -75,7 +68,7 @@ def own_recipe(
         raise ValueError(
             f"branches of {backbone} keep their weights, so each is one path, not {paths}"
         )
-    model = _like(found, budget)
+    model = plain_recipe(method, budget)
     suffix = f"-n{paths}" if paths > 1 else ""
     network = found.configure(config, paths, IMAGENET)
     benchmark = next((b for b in BENCHMARKS.values() if b.dataset == data), None)
@@ -93,17 +86,12 @@ def own_recipe(
     if network.gate is None:
         return replace(recipe, name=name)
     wanted = BUDGET if budget is None else budget
-    return replace(_held(recipe, wanted), name=f"{name}-b{wanted:g}")
+    return replace(held(recipe, wanted), name=f"{name}-b{wanted:g}")
 
 
 def data_name(data: str) -> str:
     """The last part of a folder or Hub id, as data sets call themselves."""
     return Path(data).expanduser().resolve().name
-
-
-def targets(recipe: Recipe) -> tuple[float, ...]:
-    """The shares that the recipe's budgets hold to, each once, ascending."""
-    return tuple(sorted({part.target for _, part in _budgets(recipe)}))
 
 
 def renamed(recipe: Recipe, before: Recipe, data: str | None) -> Recipe:
@@ -133,55 +121,6 @@ def renamed(recipe: Recipe, before: Recipe, data: str | None) -> Recipe:
 
 _END = r"(?=-|\+|$)"
 """Of a part of a recipe's name."""
-
-
-def _like(method: Method, budget: float | None) -> Recipe:
-    """The method's own recipe whose losses and phases are taken."""
-    gated = method.gate is not None
-    if budget is not None and not gated:
-        raise ValueError(f"{method.name} has no budget: all of its blocks always run")
-    mine = [recipe for recipe in recipes().values() if recipe.model.startswith(f"{method.name}-")]
-    plain = [each for each in mine if _is_plain(each) and bool(targets(each)) == gated]
-    if not plain:
-        raise ValueError(
-            f"{method.name} has no recipe{' with a budget' if gated else ''} whose losses could be "
-            "taken: its package must list one"
-        )
-    wanted = BUDGET if budget is None else budget
-
-    def rank(recipe: Recipe) -> tuple[Any, ...]:
-        similar = [BENCHMARKS[name].dataset for name in SIMILAR]
-        data = similar.index(recipe.dataset) if recipe.dataset in similar else len(similar)
-        nearest = min((abs(target - wanted) for target in targets(recipe)), default=0.0)
-        return data, _SETUPS.index(recipe.source.setup), nearest, recipe.name
-
-    return min(plain, key=rank)
-
-
-_SETUPS = ("tuned", "paper")
-"""In order."""
-
-
-def _is_plain(recipe: Recipe) -> bool:
-    """Whether it leaves out nothing of its method: no row of an ablation, no short run."""
-    if recipe.source.setup not in _SETUPS:
-        return False
-    name = recipe.name.removesuffix(f"-{recipe.source.setup}")
-    ends = [f"-b{target:g}" for target in targets(recipe)] or [f"-{key}" for key in BENCHMARKS]
-    return name.endswith(tuple(ends))
-
-
-def _held(recipe: Recipe, budget: float) -> Recipe:
-    parts = {key: replace(part, target=budget) for key, part in _budgets(recipe)}
-    if not parts:
-        raise ValueError(f"{recipe.model} has no loss that holds it to a budget")
-    return replace(recipe, objective={**recipe.objective, **parts})
-
-
-def _budgets(recipe: Recipe) -> Iterator[tuple[str, ExecutionRateConfig | FlopsRatioConfig]]:
-    for key, part in recipe.objective.items():
-        if isinstance(part, ExecutionRateConfig | FlopsRatioConfig):
-            yield key, part
 
 
 def _backbone(name: str, size: int | None) -> BackboneConfig:

@@ -53,6 +53,9 @@ class Phase:
     evaluation draws, too: routing at random."""
     opening: float = 0.0
     """Share of the phase over which the objective's targets fall from 1 to their own."""
+    budgets: tuple[float, ...] = ()
+    """Least and greatest target, between which each step's is drawn, and for which the gates'
+    thresholds move; empty: the objective's own target in every step."""
 
     def __post_init__(self) -> None:
         if not 0 < self.epochs < inf:
@@ -65,8 +68,26 @@ class Phase:
             raise ValueError(f"phase {self.name!r}: rates must be in 0 … 1, with paths 'uniform'")
         if not 0 <= self.opening <= 1:
             raise ValueError(f"phase {self.name!r}: opening must be in 0 … 1, not {self.opening}")
+        low, high = self.budgets or (0.5, 1.0)
+        if self.budgets and (self.paths != "routed" or not 0 < low < high <= 1):
+            raise ValueError(
+                f"phase {self.name!r}: budgets must be two growing numbers in 0 … 1, with paths "
+                f"'routed', not {self.budgets}"
+            )
         if self.objective is not None and not self.objective:
             raise ValueError(f"phase {self.name!r}: objective must name at least one part")
+
+    def temperature(self, progress: float) -> float:
+        """What multiplies the gates' temperature at ``progress`` (0 … 1) of the phase."""
+        return 1.0 if self.annealing is None else self.annealing.factor(progress)
+
+    def noise(self, progress: float) -> float:
+        """What multiplies the gates' noise at ``progress``."""
+        return 1.0 if self.annealing is None else self.annealing.noise(progress)
+
+    def openness(self, progress: float) -> float:
+        """How far targets are still open at ``progress``: 1 at the start, 0 as they are."""
+        return max(0.0, 1 - progress / self.opening) if self.opening else 0.0
 
     def scaled(self, share: float) -> "Phase":
         return replace(self, epochs=self.epochs * share, schedule=self.schedule.scaled(share))

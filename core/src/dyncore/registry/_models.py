@@ -9,9 +9,11 @@ from typing import Any
 
 from dyncore.backbones import BackboneConfig, backbone_config
 from dyncore.gating import PartConfig, config_to_dict
-from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo
+from dyncore.network import DynamicConfig, DynamicNetwork, ModelInfo, from_pretrained
 from dyncore.parts import look_up, part_config, registered
 from dyncore.registry._method import Method
+from dyncore.registry._pretrained import find_pretrained
+from dyncore.weights import Weights, load_static
 
 
 def list_methods() -> list[str]:
@@ -80,14 +82,22 @@ def create_model(
     in_chans: int = 3,
     router: Mapping[str, Any] | None = None,
     gate: Mapping[str, Any] | None = None,
+    weights: Weights | None = None,
+    pretrained: bool = False,
 ) -> DynamicNetwork:
     """A freshly initialised model, e.g. ``create_model("dmnn-resnet50-n2", num_classes=1000)``.
 
     ``num_classes`` defaults to 1000, for CIFAR forms to 10. ``in_chans`` are the channels of its
     images. ``router`` and ``gate`` change single
     fields of the method's parts: ``router={"decay": 0.25}``; with a ``"name"`` they choose another
-    part. Raises ValueError, listing what is known, for an unknown name or field, and TypeError for
-    classes that are not counted by a whole number.
+    part. ``weights`` of a static network start the backbone: ``"timm:resnet18"``,
+    ``"torchvision:resnet50"``, a ``.pth`` or ``.safetensors`` file, a model folder, or anything
+    that :func:`dyncore.load_static` takes. ``pretrained`` finds a trained model of this name, in
+    the box or on the Hub, in evaluation mode.
+
+    Raises ValueError, listing what is known, for an unknown name or field, for ``pretrained`` where
+    there is no such model, and where both ways to start are given; TypeError for classes that are
+    not counted by a whole number; and what :func:`dyncore.load_static` raises.
 
     >>> import dyncore
     >>> model = dyncore.create_model("vanilla-resnet20-cifar")
@@ -99,7 +109,15 @@ def create_model(
     config = model_config(
         name, num_classes=num_classes, in_chans=in_chans, router=router, gate=gate
     )
-    return DynamicNetwork(config, ModelInfo(method=name.partition("-")[0], model=name))
+    if pretrained:
+        if weights is not None or router or gate:
+            raise ValueError(
+                "pretrained models are as they were trained: leave weights, router and gate out"
+            )
+        channels = None if in_chans == 3 else in_chans
+        return from_pretrained(find_pretrained(name), num_classes=num_classes, in_chans=channels)
+    model = DynamicNetwork(config, ModelInfo(method=name.partition("-")[0], model=name))
+    return model if weights is None else load_static(model, weights)
 
 
 def _changed(

@@ -6,6 +6,7 @@ from dyncore.training._evaluating import evaluate, relaxation_gap
 from dyncore.training._evaluation import Evaluation
 from dyncore.training._guard import DivergedError
 from dyncore.training._heap import keep_freed_memory
+from dyncore.training._objective import LoopObjective, objective
 from dyncore.training._options import Precision, Resume, RunOptions
 from dyncore.training._random import draw_decisions
 from dyncore.training._run_folder import EVALUATION_FILE, METRICS_FILE, MODEL, RECIPE_FILE
@@ -24,6 +25,7 @@ __all__ = [
     "Arguments",
     "DivergedError",
     "Evaluation",
+    "LoopObjective",
     "Precision",
     "Resume",
     "RunOptions",
@@ -35,6 +37,7 @@ __all__ = [
     "draw_decisions",
     "evaluate",
     "keep_freed_memory",
+    "objective",
     "parse_arguments",
     "parse_own_arguments",
     "relaxation_gap",

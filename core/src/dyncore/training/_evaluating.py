@@ -1,6 +1,6 @@
 """Evaluation on hard paths."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,8 +8,9 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
+from dyncore.calibration import Batches, images_and_labels
 from dyncore.cascade import Cascade
-from dyncore.cost import CostTable
+from dyncore.cost import CostTable, cost_table
 from dyncore.data import Batch, Preprocessing
 from dyncore.gating import ExecutionPath
 from dyncore.network import DynamicNetwork, Output
@@ -24,10 +25,10 @@ TOP = 5
 @torch.no_grad()
 def evaluate(
     model: DynamicNetwork | Cascade,
-    batches: Iterable[Batch],
-    preprocessing: Preprocessing,
-    table: CostTable,
-    accelerator: Accelerator,
+    batches: Batches,
+    preprocessing: Preprocessing | None = None,
+    table: CostTable | None = None,
+    accelerator: Accelerator | None = None,
     *,
     rates: tuple[float, ...] = (),
     classes: Sequence[int] | None = None,
@@ -35,19 +36,29 @@ def evaluate(
 ) -> Evaluation:
     """Run ``model`` on every batch with hard decisions and gather all processes' rows.
 
-    With ``rates``, one per path, a network takes random paths in place of its own. ``classes`` are
-    the numbers that its classes have in the data; None: the same. ``about`` goes into the result.
-    The model is put into evaluation mode and left there.
+    ``batches`` yields (images, labels), as the model takes them, or :class:`dyncore.data.Batch`,
+    whose images in [0, 1] are normalised here by ``preprocessing`` (None: the model's own).
+    ``table`` and ``accelerator`` are made where they are None. With ``rates``, one per path, a
+    network takes random paths in place of its own. ``classes`` are the numbers that its classes
+    have in the data; None: the same. ``about`` goes into the result. The model is put into
+    evaluation mode and left there. Raises ValueError for batches that are not images and labels,
+    and for no images.
     """
     model.eval()
+    accelerator = accelerator or Accelerator()
+    batches = in_rows(batches, model, preprocessing, accelerator)
     columns: dict[str, list[Tensor]] = {}
     off = None if accelerator.is_main_process else True  # None: a bar on a terminal only
     for batch in tqdm(batches, desc="evaluating", unit="batch", delay=2, leave=False, disable=off):
-        images = preprocessing.normalize(batch.images)
+        images = batch.images
+        if table is None:
+            table = cost_table(model, (images.shape[1], images.shape[2], images.shape[3]))
         with accelerator.autocast():
             output = _at_random(model, images, batch, rates) if rates else model(images)
         for name, value in _rows(batch, output, table).items():
             columns.setdefault(name, []).append(value)
+    if table is None:
+        raise ValueError("there are no images to evaluate: the batches are empty")
     if classes is not None and columns:
         numbers = torch.tensor(classes, device=accelerator.device)
         columns["prediction"] = [numbers[predicted] for predicted in columns["prediction"]]
@@ -82,6 +93,32 @@ def evaluate(
         channel_blocks=None if channels is None else np.array(channel_blocks),
         about=about or About(),
     )
+
+
+def in_rows(
+    batches: Batches,
+    model: DynamicNetwork | Cascade,
+    preprocessing: Preprocessing | None,
+    accelerator: Accelerator,
+) -> Iterator[Batch]:
+    """Batches with images as the model takes them; rows without numbers are counted.
+
+    The processes count in turns, as they read.
+    """
+    weight, seen = next(model.parameters(), None), 0
+    device = accelerator.device if weight is None else weight.device
+    preprocessing = preprocessing or model.info.preprocessing
+    for batch in batches:
+        images, labels = images_and_labels(batch)
+        if isinstance(batch, Batch):
+            if preprocessing is not None:
+                images = preprocessing.normalize(images)
+            yield Batch(images, labels, batch.index)
+            continue
+        rows = torch.arange(seen, seen + len(labels), device=device)
+        index = rows * accelerator.num_processes + accelerator.process_index
+        yield Batch(images.to(device), labels.to(device), index)
+        seen += len(labels)
 
 
 def _at_random(

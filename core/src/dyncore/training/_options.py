@@ -29,8 +29,9 @@ class RunOptions:
     epochs: float | None = None
     """Length in epochs; phases and milestones are scaled in proportion."""
     init: str | None = None
-    """Folder of a saved model, e.g. a static one, whose backbone's weights are the start. Some
-    recipes need one, and say so."""
+    """Weights that the backbone starts from, e.g. a static network's: ``timm:NAME`` or
+    ``torchvision:NAME``, a ``.pth`` or ``.safetensors`` file with names of any usual prefix, or a
+    model folder, also on the Hub. Some recipes need a trained model, and say so."""
     resume: Resume = "never"
     """'auto' goes on from the newest whole checkpoint of the run's folder, or begins a run."""
     seed: int = 0

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dyncore.data import mix_seed
 from dyncore.recipes import Phase, Recipe
 
 
@@ -26,18 +27,22 @@ class PlannedPhase:
 
     def temperature_factor(self, step: int) -> float:
         """What multiplies the gates' temperature at ``step`` of the run."""
-        annealing = self.phase.annealing
-        return 1.0 if annealing is None else annealing.factor(self._progress(step))
+        return self.phase.temperature(self._progress(step))
 
     def noise_factor(self, step: int) -> float:
         """What multiplies the gates' noise at ``step`` of the run."""
-        annealing = self.phase.annealing
-        return 1.0 if annealing is None else annealing.noise(self._progress(step))
+        return self.phase.noise(self._progress(step))
 
     def openness(self, step: int) -> float:
         """How far targets are still open at ``step`` of the run: 1 at the start, 0 as they are."""
-        opening = self.phase.opening
-        return max(0.0, 1 - self._progress(step) / opening) if opening else 0.0
+        return self.phase.openness(self._progress(step))
+
+    def budget(self, step: int, seed: int) -> float | None:
+        """The target of ``step`` of the run, the same in all processes; None: the objective's."""
+        if not self.phase.budgets:
+            return None
+        low, high = self.phase.budgets
+        return low + (high - low) * mix_seed("budget", seed, step) / 2**64
 
     def _progress(self, step: int) -> float:
         return (step - self.first) / (self.last - self.first)

@@ -50,12 +50,9 @@ def draw_uniform_paths(
     share: slice,
     rates: tuple[float, ...] = (),
 ) -> Bool[Tensor, "batch total"]:
-    """This process's share of random paths: on with probability 1/2 (RDI-Net Eq. 14), or ``rates``.
-
-    A block whose paths are all off but which has no shortcut keeps its first path on.
-    """
+    """This process's share of the random paths of a global batch."""
     device = next(model.parameters()).device
-    return _draw(model, _generator(device, "paths", seed, step), batch, rates)[share]
+    return model.draw_paths(batch, _generator(device, "paths", seed, step), rates)[share]
 
 
 def paths_of_test(
@@ -66,16 +63,4 @@ def paths_of_test(
     They follow from the number of the batch's first image.
     """
     generator = _generator(index.device, "test paths", int(index[0]))
-    return _draw(model, generator, len(index), rates)
-
-
-def _draw(
-    model: DynamicNetwork, generator: torch.Generator, batch: int, rates: tuple[float, ...]
-) -> Bool[Tensor, "batch total"]:
-    shape = (batch, sum(model.paths_per_block))
-    limit = torch.tensor(rates or (0.5,), device=generator.device)
-    on = torch.rand(shape, generator=generator, device=generator.device) < limit
-    for site in model.sites:
-        if site.block.downsample is None:
-            on[:, site.columns.start] |= ~on[:, site.columns].any(1)
-    return on
+    return model.draw_paths(len(index), generator, rates)

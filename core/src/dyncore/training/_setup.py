@@ -9,17 +9,11 @@ from accelerate import Accelerator
 from dyncore.adopt import IMAGENET, AdoptedConfig, build_library
 from dyncore.data import Augmentation, Dataset, Loader, MemorySplit, Split, sketch
 from dyncore.gating import config_to_dict
-from dyncore.hub import find_folder
-from dyncore.network import (
-    DynamicNetwork,
-    ModelInfo,
-    divide,
-    load_weights,
-    read_tensors,
-    start_subnets,
-)
+from dyncore.network import DynamicNetwork, ModelInfo
+from dyncore.objectives import Objective
 from dyncore.recipes import Recipe
 from dyncore.training._options import RunOptions
+from dyncore.weights import load_static
 
 logger = logging.getLogger("dyncore")
 
@@ -93,6 +87,15 @@ def check_rates(recipe: Recipe, model: DynamicNetwork) -> None:
             )
 
 
+def check_budgets(recipe: Recipe, objective: Objective) -> None:
+    """Raise ValueError for budgets to be drawn where nothing has a target."""
+    if objective.target is None and any(phase.budgets for phase in recipe.phases):
+        raise ValueError(
+            "budgets are drawn for an objective with a target, but none of its parts "
+            f"({', '.join(recipe.objective)}) has one: add an execution-rate or flops-ratio part"
+        )
+
+
 def build_loaders(
     dataset: Dataset, recipe: Recipe, options: RunOptions, accelerator: Accelerator
 ) -> tuple[Loader, Loader]:
@@ -136,18 +139,7 @@ def build_model(recipe: Recipe, options: RunOptions, dataset: Dataset) -> Dynami
     )
     model = DynamicNetwork(recipe.network, info)
     if options.init is not None:
-        tensors = read_tensors(find_folder(options.init))
-        there = model.backbone.state_dict()
-        backbone = {
-            key.removeprefix("backbone."): tensor
-            for key, tensor in tensors.items()
-            if key.startswith("backbone.")
-        }
-        backbone = divide(backbone, model.backbone)
-        if recipe.network.frozen:  # what is not there needs no weights
-            backbone = {name: backbone[name] for name in backbone if name in there}
-        load_weights(model.backbone, backbone, options.init)
-        start_subnets(model)
+        load_static(model, options.init)
     if options.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if options.compile:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dyncore.cost import CostTable
 from dyncore.data import Batch, Preprocessing
 from dyncore.gating import ExecutionPath
-from dyncore.network import DynamicNetwork
+from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives import Objective
 from dyncore.recipes import Phase
 from dyncore.training._collapse import executed_share
@@ -58,6 +58,22 @@ class TrainingStep(nn.Module):
         for network in self.networks:
             network.anneal(factor)
 
+    def aim(self, target: float | None) -> None:
+        """Let the objective's target be another one, and the gates' thresholds move as far.
+
+        None: both as they were; so evaluation wants it.
+        """
+        self.objective.aim(None)
+        own = self.objective.target
+        if target is None or own is None:
+            for network in self.networks:
+                network.move_thresholds(0.0)
+            return
+        self.objective.aim(target)
+        for network in self.networks:
+            for gate in network.gates.values():
+                gate.move(gate.threshold_at(target, own))  # type: ignore[operator]
+
     def forward(
         self,
         batch: Batch,
@@ -70,7 +86,10 @@ class TrainingStep(nn.Module):
         path = None
         if on is not None:
             path = ExecutionPath.of(on, self.model.paths_per_block, dtype=images.dtype)
-        output = self.model(images, path=path, noise=noise)
+        return self.judge(batch, self.model(images, path=path, noise=noise), active)
+
+    def judge(self, batch: Batch, output: Output, active: frozenset[str] | None) -> StepResult:
+        """The same for what the model said about the batch."""
         terms = self.objective(batch, output, active)
         loss = torch.stack([_at_least_float32(term) for term in terms.values()]).sum()
         with torch.no_grad():
@@ -109,6 +128,7 @@ def _at_least_float32(term: Tensor) -> Tensor:
 
 def _share(on: Tensor, counted: Tensor) -> Tensor:
     """Share of the counted columns that is on; 1 where none is counted (static)."""
+    counted = counted.to(on.device)
     total = counted.sum() * on.shape[0]
     share = (on & counted).sum().double() / total.clamp_min(1)
     return torch.where(total > 0, share, 1.0)

@@ -14,7 +14,6 @@ from accelerate.utils import set_seed
 
 from dyncore.cost import CostTable, cost_table
 from dyncore.data import DataFileError, load_dataset
-from dyncore.hub import find_folder
 from dyncore.kernels import install_kernels
 from dyncore.objectives import Objective
 from dyncore.recipes import Recipe
@@ -58,6 +57,7 @@ from dyncore.training._setup import (
     as_trained,
     build_loaders,
     build_model,
+    check_budgets,
     check_rates,
     check_start,
     check_trackers,
@@ -67,6 +67,7 @@ from dyncore.training._signals import StopRequest, TrainingStopped
 from dyncore.training._step import TrainingStep
 from dyncore.training._storage import writing
 from dyncore.training._update import Updater
+from dyncore.weights import check_weights
 
 DISPLAY_EVERY = 10
 """Steps between updates of the progress bar, each of which waits for the device."""
@@ -123,7 +124,7 @@ class Trainer:
         check_processes(self.accelerator, recipe, options)
         check_free(self.folder, options)
         if options.init is not None:
-            find_folder(options.init)  # before images are decoded, which may take minutes
+            check_weights(options.init)  # before images are decoded, which may take minutes
         self.dataset = load_dataset(
             options.data or recipe.dataset, skip_corrupt=options.skip_corrupt, size=options.size
         )
@@ -146,8 +147,10 @@ class Trainer:
             key: config.build(self.model, self.table)
             for key, config in self.recipe.objective.items()
         }
+        objective = Objective(parts)
+        check_budgets(self.recipe, objective)
         self.step_module = TrainingStep(
-            self.model, Objective(parts), self.table, self.dataset.preprocessing
+            self.model, objective, self.table, self.dataset.preprocessing
         ).to(self.accelerator.device)
         if options.sync_batch_norm:
             synchronise_norms(self.step_module)

@@ -43,6 +43,8 @@ class Updater:
         planned, process = self._planned, self._accelerator.process_index
         scale_learning_rates(self.optimizer, planned.learning_rate_factor(step))
         self._bare.anneal(planned.temperature_factor(step))
+        if planned.phase.budgets:
+            self._bare.aim(planned.budget(step, self._options.seed))
         self._bare.objective.open(planned.openness(step))
         noise, on = self._draw(step)
         seed_modules(self._options.seed, step, process)
@@ -61,6 +63,8 @@ class Updater:
         self._prepared.step()
         self._prepared.zero_grad()
         self._bare.objective.after_step(self._bare.model)
+        if self._planned.phase.budgets:
+            self._bare.aim(None)
 
     def train(self) -> None:
         """Put the module into training mode."""

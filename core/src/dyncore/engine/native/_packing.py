@@ -57,6 +57,7 @@ class Store:
         self._arenas: list[mmap.mmap] = []
         self._free = self._used = 0
         self._scratch: dict[object, Tensor] = {}
+        self._watched: list[Tensor] = []
 
     def filled(self, channels: int) -> int:
         """Up to whole vectors."""
@@ -172,6 +173,14 @@ class Store:
         self._free -= taken
         self._used += taken
         return kept.data_ptr()
+
+    def watch(self, values: Tensor | None) -> int:
+        """The address of numbers that may change later; None: of a 0."""
+        if values is None:
+            return self.keep(torch.zeros(1))
+        assert (values.dtype, values.device.type) == (self.dtype, "cpu")
+        self._watched.append(values)
+        return values.data_ptr()
 
 
 class Maps:

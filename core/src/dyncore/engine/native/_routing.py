@@ -125,8 +125,10 @@ def _router(router: RouterWeights, earlier: int, store: Store) -> structs.Router
 
 def _gate(gate: GateWeights, store: Store) -> structs.Gate:
     head = _affine(gate.head, store)
-    flags = gate.clamps, gate.decides_paths, gate.keep_one
-    return structs.Gate(head, gate.paths, gate.channels, gate.channel_group, *flags)
+    own = gate.threshold is not None and gate.threshold.ndim > 0
+    flags = gate.clamps, gate.decides_paths, gate.keep_one, own
+    threshold = store.watch(gate.threshold)
+    return structs.Gate(head, gate.paths, gate.channels, gate.channel_group, *flags, threshold)
 
 
 def _affine(affine: Affine | None, store: Store) -> object:

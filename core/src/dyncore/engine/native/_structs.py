@@ -129,6 +129,8 @@ class Gate(ctypes.Structure):
         ("clamps", ctypes.c_int32),
         ("decides_paths", ctypes.c_int32),
         ("keep_one", ctypes.c_int32),
+        ("own_thresholds", ctypes.c_int32),
+        ("threshold", ctypes.c_void_p),
     )
 
 

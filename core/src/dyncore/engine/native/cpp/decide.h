@@ -23,6 +23,8 @@ struct Router {
 struct Gate {
   const Convolution* head;
   int32_t paths, channels, channel_group, clamps, decides_paths, keep_one;
+  int32_t own_thresholds;  // each path has one
+  const real* threshold;   // may change between calls
 };
 
 // Where a batch's decisions are and go: each of these has a row per image.
@@ -97,26 +99,33 @@ static void add_own(real* out, real factor, const real* x, int64_t pitch, const 
 
 static void decide_on(const Gate& gate, const real* score, uint8_t* on, real* weight,
                       uint8_t* channel_on, real* channel_weight) {
-  const auto clamped = [&](real value) { return std::min(std::max(value, real(0)), real(1)); };
+  const real threshold = *gate.threshold, raised = std::min(threshold, real(0));  // of all, or the first
+  const auto clamped = [&](real value, bool on) {
+    return on ? std::min(std::max(value - raised, real(0)), real(1)) : real(0);
+  };
   const int first = gate.decides_paths ? gate.paths : 0;
   bool any = false;
   int best = 0;
   for (int n = 0; n < gate.paths; n++) {
-    const real value = gate.decides_paths ? score[n] : 1;
-    on[n] = value > 0;
+    if (!gate.decides_paths) {
+      on[n] = any = true;
+      weight[n] = 1;
+      continue;
+    }
+    on[n] = score[n] > gate.threshold[gate.own_thresholds ? n : 0];
     any = any || on[n];
-    if (gate.decides_paths && value > score[best]) best = n;
-    weight[n] = gate.clamps ? clamped(value) : real(on[n]);
+    if (score[n] > score[best]) best = n;
+    weight[n] = gate.clamps ? clamped(score[n], on[n]) : real(on[n]);
   }
   if (gate.keep_one && !any) {
     on[best] = 1;
-    if (!gate.clamps) weight[best] = 1;
+    weight[best] = gate.clamps ? clamped(score[best], true) : 1;
   }
   const real* value = score + first;
   for (int c = 0; c < gate.channels; value++)
     for (const int end = std::min(c + gate.channel_group, gate.channels); c < end; c++) {
-      channel_on[c] = *value > 0;
-      channel_weight[c] = clamped(*value);
+      channel_on[c] = *value > threshold;
+      channel_weight[c] = clamped(*value, channel_on[c]);
     }
 }
 

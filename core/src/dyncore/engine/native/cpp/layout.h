@@ -91,6 +91,8 @@ constexpr LayoutEntry LAYOUT[] = {
     FIELD(Gate, clamps),
     FIELD(Gate, decides_paths),
     FIELD(Gate, keep_one),
+    FIELD(Gate, own_thresholds),
+    FIELD(Gate, threshold),
 
     STRUCT(Step),
     FIELD(Step, block),

@@ -36,6 +36,14 @@ class Library:
         return f"{self.package}:{self.model}"
 
 
+def named_library(source: str) -> Library | None:
+    """What ``timm:NAME`` or ``torchvision:NAME`` means; None for what has not that form."""
+    package, colon, model = source.partition(":")
+    if package not in PACKAGES or not colon:
+        return None
+    return Library(package=package, model=model, num_classes=IMAGENET)
+
+
 @dataclass(frozen=True)
 class LibraryNetwork:
     """What a package builds, and what it says about it."""
