@@ -5,10 +5,10 @@ in a process of its own, for so many seconds at most. What a part finds stands i
 ``--output`` at once, what it prints in ``gpu.log``. A part that fails is noted with its error, and
 the next one runs. The same command with ``--resume`` goes on where it was: what is measured stays.
 
-Where nothing can be installed, bring what is missing in a folder, which is made by
-``uv pip install --target FOLDER --no-deps -c constraints.txt cattrs lazy-loader tyro typeguard
-docstring-parser datasets dill multiprocess hypothesis sortedcontainers core methods/*``,
-and name it by ``--packages``.
+Where nothing can be installed, bring what is missing: by ``--packages`` a folder that was made by
+``uv pip install --target FOLDER --no-deps -c constraints.txt cattrs attrs lazy-loader tyro
+typeguard docstring-parser datasets dill multiprocess hypothesis sortedcontainers
+./core ./methods/*``. The campaign also needs pandas and xxhash, some tests scikit-learn.
 
 ``--device cpu --quick`` runs the code of every part on tiny networks, without a GPU.
 """
@@ -53,7 +53,7 @@ class Part:
 
 
 PARTS = (
-    Part("tests", 75, (*TRAINING, "hypothesis", "pytest", "sklearn")),
+    Part("tests", 75, (*TRAINING, "hypothesis", "pytest")),
     Part("training-resnet110", 45),
     Part("training-resnet50", 60),
     Part("engine", 75, DYNCORE),
@@ -61,7 +61,7 @@ PARTS = (
     Part("engine-compiled", 120, DYNCORE),
     Part("training-resnet110-compiled", 60),
     Part("engine-tensorrt", 60, DYNCORE),
-    Part("campaign", float("inf"), (*TRAINING, "datasets", "PIL")),
+    Part("campaign", float("inf"), (*TRAINING, "datasets", "pandas", "xxhash")),
 )
 
 

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.needs_gpu
 def test_a_run_trains_evaluates_and_saves_what_the_cpu_can_read(
     vanilla, tmp_path, monkeypatch, rows, compiled
 ):
+    pytest.importorskip("sklearn", reason="digits need scikit-learn")
     monkeypatch.delenv("ACCELERATE_USE_CPU")
     options = RunOptions(
         output=str(tmp_path), precision="bf16", channels_last=True, compile=compiled

@@ -60,6 +60,7 @@ def largest_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) ->
 
 @pytest.mark.needs_gpu  # PyTorch synchronises norms on CUDA only
 def test_two_processes_have_the_statistics_of_one(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn", reason="digits need scikit-learn")
     monkeypatch.delenv("ACCELERATE_USE_CPU")
     (one,) = states(tmp_path / "one", processes=1, synchronised=False)
     for two in states(tmp_path / "two", processes=2, synchronised=True):
