@@ -28,8 +28,8 @@ PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml
 """What the packages' classifiers say they run on."""
 CONSTRAINTS = ("-c", "constraints.txt")
 TEST_TOOLS = ("--group", "test")
-WORKERS = "2"
-"""pytest's processes; each computes with one thread, so more than there are cores only costs."""
+WORKERS = "3"
+"""pytest's processes, for two cores: each computes with one thread, and often waits for others."""
 BENCHMARKS = (
     "benchmarks/engine.py",
     "benchmarks/latency.py",
