@@ -1,6 +1,8 @@
 """What the page says of an image is what the model does with it."""
 
+import copy
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ import torch
 import dyncore
 from dyncore.demo import Answer, Cost, Demonstration, RanBlock
 from dyncore.demo._blocks import blocks_html, summary
+from dyncore.network import Dial, DialSetting
 
 
 @torch.no_grad()
@@ -35,6 +38,23 @@ def test_the_dial_turns_a_cascade(cascade, picture):
     assert [block.paths for block in dear.blocks] == [(True,), (True,)]
     assert cheap.own.macs < dear.own.macs
     assert cheap.static.macs == dear.static.macs
+
+
+def test_the_dial_turns_a_network(network, picture):
+    """Nothing scores above the one threshold, everything above the other."""
+    dialled = copy.deepcopy(network)
+    rates = {"accuracy": 0.5, "rates": (0.5,) * 9}
+    settings = (
+        DialSetting(threshold=1e6, cost=1e6, **rates),
+        DialSetting(threshold=-1e6, cost=5e6, **rates),
+    )
+    dial = Dial(images=10, static_cost=4_000_000, tolerance=0.1, settings=settings)
+    dialled.info = replace(dialled.info, dial=dial)
+    shown = Demonstration(dialled)
+    least, most, _ = shown.dial
+    assert (least, most) == pytest.approx((0.25, 1.25))
+    assert not any(any(block.paths) for block in shown.ask(picture, least).blocks)
+    assert all(all(block.paths) for block in shown.ask(picture, most).blocks)
 
 
 def test_what_is_not_calibrated_has_no_dial(network):

@@ -105,10 +105,9 @@ class _Study:
         kept = Kept(users_cache() if options.kept is None else Path(options.kept))
         keys = keys_of(members, split, dataset.classes, view)
         self.labels = split.labels.cpu().long()
-        batches = self._batches(options.batch_size)
         count = -(-len(split) // options.batch_size)
-        with tqdm(batches, "asking", count, unit="batch", delay=2, disable=None) as shown_batches:
-            self.predictions = predict_kept(asks, keys, kept, self.labels, shown_batches)
+        batches = _with_bar(self._batches(options.batch_size), count)
+        self.predictions = predict_kept(asks, keys, kept, self.labels, batches)
         fitted = options.fit_temperatures
         self.temperatures = [
             fit_temperature(p.logits, self.labels) if fitted else 1.0 for p in self.predictions
@@ -236,6 +235,11 @@ def _check_unseen(members: Sequence[Member], split: Split) -> None:
         seen = Seen(members)
         seen.look(split.images.float() / 255)
         seen.refuse()
+
+
+def _with_bar(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+    """The same, with a bar on a terminal where it takes longer than two seconds."""
+    yield from tqdm(batches, "asking", count, unit="batch", delay=2, disable=None)
 
 
 def _read(split: Split, view: Preprocessing, workers: int, batch_size: int) -> Iterator[Batch]:

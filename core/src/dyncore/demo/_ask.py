@@ -66,6 +66,8 @@ class Demonstration:
         assert preprocessing is not None
         shape = (len(preprocessing.mean), preprocessing.size, preprocessing.size)
         self._model = model.float()
+        self.beside = "last member alone" if isinstance(model, Cascade) else "static network"
+        """What its costs are compared with."""
         self._table = cost_table(self._model, shape)
         self._engine = _engine(self._model, torch.zeros(1, *shape))
         self._static = _static(self._model, torch.zeros(1, *shape))
@@ -73,18 +75,30 @@ class Demonstration:
 
     @property
     def dial(self) -> tuple[float, float, float] | None:
-        """Least, greatest and present budget, shares of the last member's cost; None: no dial."""
-        found = self._model.calibration if isinstance(self._model, Cascade) else None
-        if found is None:
-            return None
-        least, most = (found.dial[end].cost / found.last_cost for end in (0, -1))
-        return least, most, found.chosen.cost / found.last_cost
+        """Least, greatest and present budget; None: the model has no dial.
+
+        Shares of the static network's mean cost, or of the last member's.
+        """
+        if isinstance(self._model, Cascade):
+            found = self._model.calibration
+            if found is None:
+                return None
+            whole, chosen = found.last_cost, (self._model.setting or found.chosen).cost
+            costs = [setting.cost for setting in found.dial]
+        else:
+            dial = self._model.dial
+            if dial is None:
+                return None
+            trained = min(dial.settings, key=lambda setting: abs(setting.threshold))
+            whole, chosen = dial.static_cost, (dial.setting or trained).cost
+            costs = [setting.cost for setting in dial.settings]
+        return costs[0] / whole, costs[-1] / whole, chosen / whole
 
     @torch.no_grad()
     def ask(self, image: Image.Image, budget: float | None = None) -> Answer:
         """Answer one picture, with the dial at ``budget``, if there is one."""
-        if budget is not None and isinstance(self._model, Cascade):
-            self._model.set_budget(budget)
+        if budget is not None:
+            self._engine.set_budget(budget)
         pixels = self._prepare(image)[None]
         output = self._engine(pixels)
         macs = self._table.macs(output.path) if output.macs is None else output.macs
@@ -93,7 +107,7 @@ class Demonstration:
             tuple(self._ran(output)),
             Cost(int(macs[0]), _milliseconds(self._engine, pixels)),
             Cost(self._table.static, _milliseconds(self._static, pixels)),
-            "last member alone" if isinstance(self._model, Cascade) else "static network",
+            self.beside,
         )
 
     def _probabilities(self, output: Output) -> dict[str, float]:

@@ -19,7 +19,7 @@ def demo_page(model: DynamicNetwork | Cascade, name: str) -> Any:
     """A ``gradio.Blocks`` about ``model``; its ``launch()`` serves it.
 
     An image goes in; the prediction, blocks lit or skipped, MACs and milliseconds come out, beside
-    those of the static network. A calibrated cascade has a slider, its budget. Raises
+    those of the static network. A calibrated model has a slider, its budget. Raises
     ModuleNotFoundError without ``dyncore[demo]``, and ValueError as :class:`Demonstration` does.
     """
     import gradio
@@ -57,7 +57,7 @@ def _slider(gradio: Any, shown: Demonstration) -> list[Any]:
     if shown.dial is None:
         return []
     least, most, chosen = (math.ceil(100 * share - 1e-6) / 100 for share in shown.dial)
-    label = "Budget: mean cost of an image, as a share of the last member's"
+    label = f"Budget: mean cost of an image, as a share of what the {shown.beside} takes"
     return [gradio.Slider(least, most, value=chosen, step=0.01, label=label)]
 
 
