@@ -42,6 +42,7 @@ def test_config_to_dict_names_parts_and_gives_json_types():
             "temperature": 1.0,
             "initial_weights": "torch",
             "initial_biases": None,
+            "told": False,
             "noise": "gaussian",
         },
         "combine": "additive",

@@ -45,7 +45,7 @@ def test_the_card_says_the_same_to_the_hub_and_to_people(pushed, model):
     assert card.data.library_name == "dyncore"
     assert card.data.pipeline_tag == "image-classification"
     assert card.data.datasets == ["uoft-cs/cifar10"]
-    assert card.data.tags == ["dynamic-inference", "vanilla", "resnet"]
+    assert card.data.tags == ["dynamic-inference", "vanilla", "resnet", "vanilla-resnet20-cifar"]
     assert f'dyncore.from_pretrained("{NAME}")' in card.text
     assert "| accuracy | 0.3 |" in card.text
 

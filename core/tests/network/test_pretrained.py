@@ -85,6 +85,7 @@ def test_config_json_says_what_it_is(saved, model):
         "training_images": None,
         "metrics": {"accuracy": 0.1 + 0.2, "macs_ratio": 1},
         "recipe": None,
+        "dial": None,
     }
     assert config["network"]["num_classes"] == 5
     assert config["network"]["router"]["name"] == "short-range"
@@ -93,6 +94,7 @@ def test_config_json_says_what_it_is(saved, model):
         "temperature": 0.7,
         "initial_weights": "torch",
         "initial_biases": None,
+        "told": False,
     }
     assert config["network"]["backbone"]["depths"] == [1, 2]
     assert load_file(saved / "model.safetensors").keys() == model.state_dict().keys()
