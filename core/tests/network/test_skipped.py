@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import nn
 
 from dyncore import run_skipped
 from dyncore.gating import ExecutionPath
@@ -124,3 +125,29 @@ def test_unchosen_paths_see_no_image(networks, images, name):
         if decision.on[:, n].any()
     }
     assert seen == chosen
+
+
+class Bare(nn.Module):
+    """A layer inside of another, which says nothing about it: no padding, no channels."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+@torch.no_grad()
+def test_layers_of_a_block_without_a_shortcut_need_not_say_their_geometry(networks, images):
+    """Its output has the shape that its paths give, also where a forced path runs none."""
+    network = copy.deepcopy(networks["n2-mobilenetv2"])
+    convs = [name for name, m in network.backbone.named_modules() if isinstance(m, nn.Conv2d)]
+    for name in convs:
+        parent, _, own = name.rpartition(".")
+        layer = network.backbone.get_submodule(name)
+        setattr(network.backbone.get_submodule(parent), own, Bare(layer))
+    nothing = network(images).path.map(torch.zeros_like)
+    for path in (None, nothing):
+        found, expected = run_skipped(network, images, path=path), network(images, path=path)
+        torch.testing.assert_close(found.logits, expected.logits)

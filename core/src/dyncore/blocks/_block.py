@@ -135,19 +135,18 @@ class GatedBlock(nn.Module):
         """Skipping form, for hard decisions in evaluation: an unchosen path sees no image."""
         if decision is None:
             return self.forward(x)
-        if self.downsample is None:
-            height, width = self.paths[0].spatial((x.shape[-2], x.shape[-1]))
-            channels = self.paths[0].layers[-1].conv.out_channels
-            out = x.new_zeros(x.shape[0], channels, height, width)
-        else:
-            out = self.downsample(x)
+        out = None if self.downsample is None else self.downsample(x)
         for n, path in enumerate(self.paths):
             images = decision.on[:, n].nonzero().squeeze(1)
             if len(images) == 0:
                 continue
             residual = _residual(path, x[images], decision.images(images))
             weight = decision.weight[images, n].to(residual.dtype)
+            if out is None:
+                out = residual.new_zeros(len(x), *residual.shape[1:])
             out = out.index_add(0, images, residual * _over(weight, residual))
+        if out is None:  # of no image any path: what a path gives has the shape
+            out = torch.zeros_like(next(path for path in self.paths if path.exists)(x))
         return self.activation(out)
 
 
