@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.adopt._ends import head_layers, stem_layers
 from dyncore.adopt._listing import Adopted, Listed
 from dyncore.adopt._path import AdoptedPath, why_not_channels
 from dyncore.adopt._segment import Segment, Step, called
 from dyncore.adopt._structure import BlockStructure, Structure, find_structure
-from dyncore.backbones import Backbone, BackboneConfig
+from dyncore.backbones import Backbone, BackboneConfig, HeadLayers, StemLayers
 from dyncore.blocks import Activation, Combine, GatedBlock, Granularity, identity
 from dyncore.weights import Library, build_library
 
@@ -98,6 +99,16 @@ class AdoptedBackbone(Backbone):
     @property
     def blocks(self) -> Sequence[GatedBlock]:
         return list(self._blocks)  # type: ignore[arg-type]
+
+    @property
+    def stem_layers(self) -> StemLayers | None:
+        """See :attr:`Backbone.stem_layers`."""
+        return stem_layers(self._stem)
+
+    @property
+    def head_layers(self) -> HeadLayers | None:
+        """See :attr:`Backbone.head_layers`."""
+        return head_layers(self._head)
 
     def stem(
         self, images: Float[Tensor, "batch channel height width"]

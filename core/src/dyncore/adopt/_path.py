@@ -6,9 +6,9 @@ from typing import TypeAlias
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.adopt._opened import is_batch_norm, is_only, links
 from dyncore.adopt._segment import Segment, Value
 from dyncore.blocks import Layer, Path
-from dyncore.gating import is_plain
 
 Names: TypeAlias = tuple[tuple[str, str, str | None], ...]
 
@@ -48,12 +48,23 @@ class AdoptedPath(Path):
     @property
     def is_chain(self) -> bool:
         """Whether calling it is calling its layers: nothing listens at what contains them."""
-        if self.segment is None or not self.names:
-            return False
-        called = map(self.owner.get_submodule, self.segment.modules_called)
-        inside = [module for each in called for module in each.modules()]
-        sequences = [module for module in inside if isinstance(module, nn.Sequential)]
-        return all(is_plain(module, type(module)) for module in sequences)
+        return bool(self.names and self.calls)
+
+    @property
+    def calls(self) -> tuple[nn.Module, ...]:
+        """What it calls one after the other, opened as far as that is the same.
+
+        None of them: it does something else, or somebody listens at what contains them.
+        """
+        if self.segment is None or not self.is_quiet:
+            return ()
+        return tuple(module for _, module in calls_in_turn(self.segment))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody listens at what contains the layers."""
+        called = self.segment.modules_called if self.segment is not None else ()
+        return all(map(is_only, map(self.owner.get_submodule, called)))
 
     def removed(self) -> "AdoptedPath":
         """In the place of the path, whose layers leave the network."""
@@ -78,15 +89,11 @@ class AdoptedPath(Path):
 
 def chain(segment: Segment) -> Names:
     """(convolution, norm, activation) of each layer, if it is nothing else; else none."""
-    modules: list[tuple[str, nn.Module]] = []
-    for number, step in enumerate(segment.steps):
-        if step.kind != "call_module" or step.args != (Value(number),) or step.kwargs:
-            return ()
-        modules += _links(step.target, segment.original.get_submodule(step.target))
+    modules = calls_in_turn(segment)
     names: list[tuple[str, str, str | None]] = []
     while modules:
         (conv_name, conv), *modules = modules
-        if type(conv) is not nn.Conv2d or not modules or type(modules[0][1]) is not nn.BatchNorm2d:
+        if type(conv) is not nn.Conv2d or not modules or not is_batch_norm(modules[0][1]):
             return ()
         (norm_name, _), *modules = modules
         follows = None
@@ -96,20 +103,22 @@ def chain(segment: Segment) -> Names:
     return tuple(names)
 
 
-def _links(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The module, or what a sequence of modules is made of."""
-    if type(module) is nn.Identity:
-        return []
-    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-        children = module.named_children()
-        return [link for child, inner in children for link in _links(f"{name}.{child}", inner)]
-    return [(name, module)]
+def calls_in_turn(segment: Segment) -> list[tuple[str, nn.Module]]:
+    """The modules that it calls one after the other, with their names, if it does nothing else."""
+    modules: list[tuple[str, nn.Module]] = []
+    for number, step in enumerate(segment.steps):
+        if step.kind != "call_module" or step.args != (Value(number),) or step.kwargs:
+            return []
+        modules += links(step.target, segment.original.get_submodule(step.target))
+    return modules
 
 
 def why_not_channels(layers: tuple[Layer, ...]) -> str | None:
     """Why the channels between its first two layers cannot be left out; None: they can."""
     if len(layers) < 2:
         return "it is no chain of convolutions and batch norms"
+    if any(type(layer.norm) is not nn.BatchNorm2d for layer in layers[:2]):
+        return "its norms and activations are one module of its library"
     if any(layer.conv.groups > 1 or layer.conv.bias is not None for layer in layers[:2]):
         return "its first two convolutions are grouped or have a bias"
     return None

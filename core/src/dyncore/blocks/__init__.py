@@ -6,6 +6,7 @@ from dyncore.blocks._activation import (
     identity,
     rectifies,
     rectifies_to_six,
+    swishes_hard,
 )
 from dyncore.blocks._block import (
     Combine,
@@ -38,4 +39,5 @@ __all__ = [
     "mean_over_places",
     "rectifies",
     "rectifies_to_six",
+    "swishes_hard",
 ]

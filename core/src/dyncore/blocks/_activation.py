@@ -30,6 +30,13 @@ def rectifies_to_six(activation: Activation) -> bool:
     return activation is F.relu6
 
 
+def swishes_hard(activation: Activation) -> bool:
+    """Whether it is a hard swish and no more."""
+    if isinstance(activation, nn.Module):
+        return is_plain(activation, nn.Hardswish)
+    return activation is F.hardswish
+
+
 def does_nothing(activation: Activation) -> bool:
     """Whether it gives what it is given, and nobody listens."""
     if isinstance(activation, nn.Module):

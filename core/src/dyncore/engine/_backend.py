@@ -15,6 +15,11 @@ class Backend(ABC):
 
     plan: Plan
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What runs as a module: see :attr:`Plan.modules`."""
+        return self.plan.modules
+
     @abstractmethod
     def __call__(self, images: Tensor, path: ExecutionPath | None) -> list[Part]:
         """Parts in the order of the images."""

@@ -22,6 +22,7 @@ from dyncore.engine.native import (
     BFLOAT16,
     NativeBackend,
     Team,
+    can_round,
     library,
     multiplies_bfloat16,
     supported,
@@ -95,7 +96,7 @@ class Backends:
     def _rounded(self, planned: Plan, images: Tensor) -> NativeBackend | None:
         """In bfloat16; None: not wanted, or not on this processor."""
         wanted = images.dtype == torch.float32 and self._precision != "fp32"
-        if not wanted or not multiplies_bfloat16():
+        if not wanted or not can_round(planned) or not multiplies_bfloat16():
             return None
         code = library(torch.float32, BFLOAT16)
         if code is None:
@@ -134,7 +135,7 @@ class NetworkRunner(Runner):
     def profile(self, batch: int) -> Profile:
         """See :meth:`dyncore.Engine.profile`."""
         images = self._image.expand(batch, -1, -1, -1).contiguous()
-        table, modules = self.backend.profile(images), self.backend.plan.modules
+        table, modules = self.backend.profile(images), self.backend.modules
         return Profile(
             str(images.device),
             self._threads,

@@ -11,11 +11,17 @@ from dyncore.engine._executor import Part
 from dyncore.engine._measure import measure
 from dyncore.engine.native._block import NativeBlock, Rounding
 from dyncore.engine.native._head import NativeHead
+from dyncore.engine.native._module_block import ModuleBlock
 from dyncore.engine.native._network import NativeNetwork
 from dyncore.engine.native._packing import Maps, Store
 from dyncore.engine.native._routing import Routing
 from dyncore.engine.native._stem import NativeStem
-from dyncore.engine.native._supported import routes, supports_head, supports_stem
+from dyncore.engine.native._supported import (
+    routes,
+    runs_compiled,
+    supports_head,
+    supports_stem,
+)
 from dyncore.engine.native._team import Crew, Team
 from dyncore.engine.plan import FoldedHead, FoldedStem, Plan
 from dyncore.gating import ExecutionPath
@@ -46,6 +52,18 @@ class NativeBackend(Backend):
     def profile(self, images: Tensor) -> CostTable:
         """Times per image at this batch size."""
         return self._here().profile(images)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What runs as a module, and blocks that are folded, but not in compiled code."""
+        named = self.plan.modules
+        blocks = {name.partition(" path")[0].partition(" shortcut")[0] for name in named}
+        in_torch = [
+            f"block {index}"
+            for index, block in enumerate(self.plan.blocks)
+            if not runs_compiled(block)
+        ]
+        return (*named, *(name for name in in_torch if name not in blocks))
 
     @property
     def network(self) -> NativeNetwork:
@@ -112,10 +130,14 @@ def build(plan: Plan, image: Tensor, store: Store, rounds: bool) -> NativeNetwor
         stem = NativeStem(plan.stem, image, first, store, rounds=rounds)
     if isinstance(plan.head, FoldedHead) and supports_head(plan.head):
         head = NativeHead(plan.head, plan.blocks[-1].out_size, store, rounds=rounds)
-    blocks = []
+    blocks: list[NativeBlock | ModuleBlock] = []
     for block in plan.blocks:
-        read = block is not plan.blocks[-1] or (head is not None and head.convolves)
-        blocks.append(NativeBlock(block, maps, store, Rounding(rounds, rounds and read)))
+        if runs_compiled(block):
+            read = block is not plan.blocks[-1] or (head is not None and head.convolves)
+            blocks.append(NativeBlock(block, maps, store, Rounding(rounds, rounds and read)))
+        else:
+            blocks.append(ModuleBlock(block, maps, store))
         maps = blocks[-1].maps
-    routing = Routing.of(blocks, stem, head, store) if routes(plan) else None
+    compiled = [block for block in blocks if isinstance(block, NativeBlock)]
+    routing = Routing.of(compiled, stem, head, store) if routes(plan) else None
     return NativeNetwork(plan, blocks, stem, head, routing, store)

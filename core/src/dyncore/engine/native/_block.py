@@ -21,6 +21,9 @@ from dyncore.engine.native._picking import max_picked, max_picked_pairs
 from dyncore.engine.plan import ActivationKind, BlockPlan, FoldedLayer, FoldedPath
 from dyncore.gating import Decision
 
+BORDERED = 3
+"""Width of the largest kernel for which maps between blocks have borders."""
+
 
 @dataclass(frozen=True)
 class Rounding:
@@ -56,11 +59,12 @@ def _hidden(
             (side + 2 * (kernel // 2) - kernel) // stride + 1 for side in (height, width)
         )
         widths = [store.filled(layer.conv.out_channels) for layer in layers]
-        between = store.map((sum(widths), height, width))
+        border = max(int(path[index + 1].conv.kernel_size[0]) // 2 for path in paths)
+        between = store.map((sum(widths), height, width), border=max(1, border))
         hidden.maps.append(between)
         hidden.offsets.extend(sum(widths[:n]) for n in range(len(widths)))
         numbers = -(-between.numbers // 2) if rounded else between.numbers
-        hidden.memory.append(store.scratch((index, height, width), numbers))
+        hidden.memory.append(store.scratch((index, height, width, between.border), numbers))
     return hidden
 
 
@@ -112,13 +116,7 @@ def _packed(
     rounded = rounding.layers
     one = not plan.channels and len(paths) == 1
     inner = [
-        store.convolution(
-            layer.conv,
-            layer.activation,
-            picks=plan.channels > 0 and index == 0 and not rounded,
-            merged=one and store.whole(layer.conv.in_channels),
-            rounded=rounded,
-        )
+        _inner(plan, layer, index, store, merged=one, rounded=rounded)
         for path in paths
         for index, layer in enumerate(path[:-1])
     ]
@@ -150,6 +148,39 @@ def _packed(
     )
 
 
+def _inner(
+    plan: BlockPlan, layer: FoldedLayer, index: int, store: Store, *, merged: bool, rounded: bool
+) -> structs.Convolution:
+    """Layer ``index`` of a path, which is not the last."""
+    conv = layer.conv
+    packed = store.convolution(
+        conv,
+        layer.activation,
+        picks=plan.channels > 0 and index == 0 and not rounded,
+        merged=merged and conv.groups == 1 and store.whole(conv.in_channels),
+        rounded=rounded,
+    )
+    if layer.standardised is not None:
+        packed.variance_more = layer.standardised
+    if layer.excitation is not None:
+        excitation = store.excitation(layer.excitation, conv.out_channels)
+        packed.excitation = ctypes.pointer(excitation)
+    return packed
+
+
+def _bordered(path: FoldedPath) -> tuple[FoldedLayer, ...]:
+    """Its layers; before one that looks further than a map between blocks has a border, a copy."""
+    conv = path.layers[0].conv
+    if conv.kernel_size[0] <= BORDERED:
+        return path.layers
+    copies = nn.Conv2d(conv.in_channels, conv.in_channels, 1, groups=conv.in_channels)
+    copies.to(conv.weight).requires_grad_(False)
+    nn.init.ones_(copies.weight)
+    if copies.bias is not None:
+        nn.init.zeros_(copies.bias)
+    return FoldedLayer(copies, ActivationKind.NONE), *path.layers
+
+
 def _pointer(store: Store, conv: nn.Conv2d, rounded: bool, *, merged: bool = False) -> object:
     packed = store.convolution(conv, ActivationKind.NONE, merged=merged, rounded=rounded)
     return ctypes.pointer(packed)
@@ -164,14 +195,16 @@ class NativeBlock(BlockRunner):
         self.before = before
         self.maps = before if plan.keeps_input else Maps(plan.out_size, store)
         self._store = store
-        paths = [path.layers for path in plan.paths if isinstance(path, FoldedPath)]
+        paths = [_bordered(path) for path in plan.paths if isinstance(path, FoldedPath)]
         hidden = _hidden(plan, paths, store, rounding.layers)
         maps = [store.map(plan.in_size), *hidden.maps, store.map(plan.out_size)]
         self.scratch = pointers(
             row for thread in zip(*hidden.memory, strict=True) for row in thread
         )
-        # Two numbers per output channel and two per channel of the first hidden map, see block.h.
-        self.buffers = pointers(store.scratch("lists", 2 * (maps[-1].pitch + maps[1].pitch)))
+        excited = [layer.conv for path in paths for layer in path if layer.excitation]
+        widest = max((store.filled(conv.out_channels) for conv in excited), default=0)
+        numbers = 2 * (maps[-1].pitch + maps[1].pitch + widest)  # what they are: see block.h
+        self.buffers = pointers(store.scratch("lists", numbers))
         self.block = _packed(plan, paths, maps, hidden.offsets, store, rounding)
 
     def run(

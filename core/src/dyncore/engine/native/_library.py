@@ -32,6 +32,8 @@ CONSTANTS = {
     "NONE": ActivationKind.NONE,
     "RELU": ActivationKind.RELU,
     "RELU6": ActivationKind.RELU6,
+    "HARDSWISH": ActivationKind.HARDSWISH,
+    "GELU": ActivationKind.GELU,
     "IDENTITY": IDENTITY,
     "CONVOLUTION": CONVOLUTION,
     "PADDING": PADDING,

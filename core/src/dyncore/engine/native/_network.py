@@ -12,6 +12,7 @@ from dyncore.engine._executor import Executor, Part, repeat_torch_router, walk
 from dyncore.engine.native._batch import Layout, Memory
 from dyncore.engine.native._block import NativeBlock
 from dyncore.engine.native._head import NativeHead
+from dyncore.engine.native._module_block import ModuleBlock
 from dyncore.engine.native._packing import Store
 from dyncore.engine.native._routing import Routing
 from dyncore.engine.native._stem import NativeStem
@@ -25,7 +26,7 @@ class NativeNetwork(Executor):
     def __init__(
         self,
         plan: Plan,
-        blocks: Sequence[NativeBlock],
+        blocks: Sequence[NativeBlock | ModuleBlock],
         stem: NativeStem | None,
         head: NativeHead | None,
         routing: Routing | None,

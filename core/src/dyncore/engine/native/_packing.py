@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dyncore.engine.native._structs import Convolution, Map
-from dyncore.engine.native._supported import is_depthwise
+from dyncore.engine.native._structs import Convolution, Excitation, Map
+from dyncore.engine.native._supported import is_depthwise, is_grouped
 from dyncore.engine.native._team import Crew
-from dyncore.engine.plan import ActivationKind
+from dyncore.engine.plan import ActivationKind, FoldedExcitation
 from dyncore.gating import Affine
 
 ARENA = 2**25
@@ -46,6 +46,26 @@ def _zeros(numbers: int, dtype: torch.dtype) -> Tensor:
     return torch.frombuffer(_memory(size), dtype=dtype)
 
 
+def by_panels(conv: nn.Conv2d, lanes: int) -> tuple[Tensor, Tensor]:
+    """A grouped convolution's weights over the inputs of each panel of ``lanes`` outputs.
+
+    (outputs, inputs, kernel, kernel), where ``inputs`` are as many as any panel's groups have, with
+    zeros between what is of different groups; and each panel's first input.
+    """
+    outputs, each = conv.out_channels // conv.groups, conv.in_channels // conv.groups
+    first = torch.arange(0, conv.out_channels, lanes)
+    last = (first + lanes).clamp(max=conv.out_channels) - 1
+    starts, ends = first // outputs * each, (last // outputs + 1) * each
+    inputs = int((ends - starts).max())
+    starts = starts.clamp(max=conv.in_channels - inputs)
+    weight = conv.weight.detach()
+    wide = weight.new_zeros(conv.out_channels, inputs, *conv.kernel_size)
+    for output in range(conv.out_channels):
+        at = output // outputs * each - int(starts[output // lanes])
+        wide[output, at : at + each] = weight[output]
+    return wide, starts
+
+
 class Store:
     """The memory that compiled code points to, which lives as long as this, and who runs it."""
 
@@ -58,6 +78,7 @@ class Store:
         self._free = self._used = 0
         self._scratch: dict[object, Tensor] = {}
         self._watched: list[Tensor] = []
+        self._structs: list[Excitation] = []
 
     def filled(self, channels: int) -> int:
         """Up to whole vectors."""
@@ -111,10 +132,36 @@ class Store:
         one computes in float32 whatever it reads.
         """
         stride, depthwise = int(conv.stride[0]), is_depthwise(conv)
+        if is_grouped(conv):
+            weight, starts = by_panels(conv, self.lanes)
+            packed = self._packed(weight, conv.bias, stride, activation)
+            packed.starts = self.keep(starts, torch.int32)
+            return packed
         merged, rounded = merged and not depthwise, rounded and not depthwise
         return self._packed(
             conv.weight, conv.bias, stride, activation, picks, merged, depthwise, rounded
         )
+
+    def excitation(self, excitation: FoldedExcitation, outputs: int) -> Excitation:
+        """``excitation`` of ``outputs`` channels packed."""
+        more = self.filled(outputs) - outputs
+        reduce, expand = (
+            conv.weight.detach().flatten(1) for conv in (excitation.reduce, excitation.expand)
+        )
+        biases = [conv.bias for conv in (excitation.reduce, excitation.expand)]
+        assert biases[0] is not None, "the plan takes no others"
+        assert biases[1] is not None, "the plan takes no others"
+        packed = Excitation(
+            len(reduce),
+            excitation.activation,
+            excitation.hard,
+            self.keep(F.pad(reduce, (0, more))),
+            self.keep(biases[0].detach()),
+            self.keep(F.pad(expand.T, (0, more))),
+            self.keep(F.pad(biases[1].detach(), (0, more))),
+        )
+        self._structs.append(packed)
+        return packed
 
     def affine(self, affine: Affine, *, rounded: bool = False) -> Convolution:
         """``affine`` packed, for maps with an image's row of numbers in the place of a pixel."""
@@ -156,6 +203,7 @@ class Store:
             self.keep(panels, panels.dtype if rounded else None),
             self.keep(rows) if picks else None,
             self.keep(padded),
+            variance_more=-1.0,
         )
 
     def keep(self, values: Tensor, dtype: torch.dtype | None = None) -> int:

@@ -20,6 +20,20 @@ class Map(ctypes.Structure):
         return int((self.height + border) * (self.width + border) * self.pitch)
 
 
+class Excitation(ctypes.Structure):
+    """See excitation.h."""
+
+    _fields_ = (
+        ("width", ctypes.c_int32),
+        ("activation", ctypes.c_int32),
+        ("hard", ctypes.c_int32),
+        ("reduce", ctypes.c_void_p),
+        ("reduce_bias", ctypes.c_void_p),
+        ("expand", ctypes.c_void_p),
+        ("expand_bias", ctypes.c_void_p),
+    )
+
+
 class Convolution(ctypes.Structure):
     """See tile.h."""
 
@@ -34,6 +48,9 @@ class Convolution(ctypes.Structure):
         ("panels", ctypes.c_void_p),
         ("rows", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
+        ("starts", ctypes.c_void_p),
+        ("excitation", ctypes.POINTER(Excitation)),
+        ("variance_more", ctypes.c_double),
     )
 
 
@@ -190,6 +207,7 @@ class Batch(ctypes.Structure):
 STRUCTS: tuple[type[ctypes.Structure], ...] = (
     Map,
     Convolution,
+    Excitation,
     Stem,
     Head,
     Block,

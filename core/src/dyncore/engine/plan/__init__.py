@@ -3,6 +3,7 @@
 from dyncore.engine.plan._fold import agree
 from dyncore.engine.plan._layers import (
     ActivationKind,
+    FoldedExcitation,
     FoldedHead,
     FoldedLayer,
     FoldedPath,
@@ -14,6 +15,7 @@ from dyncore.engine.plan._plan import BlockPlan, Plan, plan
 __all__ = [
     "ActivationKind",
     "BlockPlan",
+    "FoldedExcitation",
     "FoldedHead",
     "FoldedLayer",
     "FoldedPath",

@@ -11,17 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from dyncore.adopt import Segment, chain
+from dyncore.adopt import AdoptedPath, Segment, chain, is_batch_norm
 from dyncore.backbones import Backbone, HeadLayers, StemLayers
-from dyncore.blocks import (
-    Activation,
-    Layer,
-    Path,
-    ProjectionShortcut,
-    does_nothing,
-    rectifies,
-    rectifies_to_six,
-)
+from dyncore.blocks import Layer, Path, ProjectionShortcut
+from dyncore.engine.plan._convnext import fold_convnext
+from dyncore.engine.plan._excitation import fold_excitation
+from dyncore.engine.plan._kind import calls_nothing, kind_of
 from dyncore.engine.plan._layers import (
     ActivationKind,
     FoldedHead,
@@ -32,15 +27,6 @@ from dyncore.engine.plan._layers import (
 from dyncore.gating import describes, is_plain
 
 
-def kind_of(activation: Activation) -> ActivationKind | None:
-    """None: it is none that every backend knows, and is called."""
-    if rectifies(activation):
-        return ActivationKind.RELU
-    if rectifies_to_six(activation):
-        return ActivationKind.RELU6
-    return ActivationKind.NONE if does_nothing(activation) else None
-
-
 def fold(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | None:
     """One convolution that does what both do in evaluation, folded in float64.
 
@@ -48,7 +34,9 @@ def fold(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | None:
     """
     if not is_plain(conv, nn.Conv2d) or conv.padding_mode != "zeros":
         return None
-    if not is_plain(norm, nn.BatchNorm2d, nn.SyncBatchNorm) or norm.running_mean is None:
+    if not is_plain(norm, nn.BatchNorm2d, nn.SyncBatchNorm, *_library_norm(norm)):
+        return None
+    if norm.running_mean is None:
         return None
     weight, bias = fuse_conv_bn_weights(
         conv.weight.double(),
@@ -65,6 +53,11 @@ def fold(conv: nn.Module, norm: nn.Module) -> nn.Conv2d | None:
     return folded
 
 
+def _library_norm(norm: nn.Module) -> tuple[type[nn.BatchNorm2d], ...]:
+    """Its class, if it is a library's batch norm: what follows in it is a layer's activation."""
+    return (type(norm),) if isinstance(norm, nn.BatchNorm2d) and is_batch_norm(norm) else ()
+
+
 def _double(values: Tensor | None) -> Any:
     return None if values is None else values.double()
 
@@ -78,6 +71,8 @@ def fold_layer(layer: Layer) -> FoldedLayer | None:
 
 def fold_path(path: Path) -> FoldedPath | None:
     """``path`` layer by layer; None where one of them cannot be folded, or it shows none."""
+    if isinstance(path, AdoptedPath):
+        return _fold_calls(list(path.calls)) or fold_convnext(path)
     if not path.is_chain:
         return None
     layers = tuple(map(fold_layer, path.layers))
@@ -85,9 +80,27 @@ def fold_path(path: Path) -> FoldedPath | None:
     return FoldedPath(known) if len(known) == len(layers) else None
 
 
-def fold_shortcut(shortcut: nn.Module) -> nn.Conv2d | None:
-    """A projection as one convolution; None where it cannot be."""
+def _fold_calls(modules: list[nn.Module]) -> FoldedPath | None:
+    """Convolution, norm, and perhaps activation and excitation, time and again."""
+    layers: list[FoldedLayer] = []
+    while modules:
+        conv = None if len(modules) < 2 else fold(*modules[:2])
+        if conv is None:
+            return None
+        modules = modules[2:]
+        kind = kind_of(modules[0]) if modules else None
+        modules = modules[kind is not None :]
+        excitation = fold_excitation(modules[0]) if modules else None
+        modules = modules[excitation is not None :]
+        layers.append(FoldedLayer(conv, kind or ActivationKind.NONE, excitation))
+    return FoldedPath(tuple(layers)) if layers else None
+
+
+def fold_shortcut(shortcut: nn.Module) -> nn.Conv2d | nn.Identity | None:
+    """A projection as one convolution, or what does nothing; None where it is neither."""
     if is_plain(shortcut, Segment):
+        if calls_nothing(shortcut):
+            return nn.Identity()
         names = chain(shortcut)
         if len(names) != 1 or names[0][2] is not None:
             return None

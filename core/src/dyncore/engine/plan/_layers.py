@@ -18,6 +18,8 @@ class ActivationKind(IntEnum):
     NONE = 0
     RELU = 1
     RELU6 = 2
+    HARDSWISH = 3
+    GELU = 4
 
 
 PlannedActivation: TypeAlias = ActivationKind | Callable[[Tensor], Tensor]
@@ -32,6 +34,10 @@ def activate(x: Tensor, activation: PlannedActivation) -> Tensor:
         return torch.relu(x)
     if activation == ActivationKind.RELU6:
         return F.relu6(x)
+    if activation == ActivationKind.HARDSWISH:
+        return F.hardswish(x)
+    if activation == ActivationKind.GELU:
+        return F.gelu(x)
     assert callable(activation)
     return activation(x)
 
@@ -42,14 +48,39 @@ def normalized(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 @dataclass(frozen=True)
+class FoldedExcitation:
+    """``x · gate(expand(activation(reduce(mean(x)))))``: squeeze and excitation."""
+
+    reduce: nn.Conv2d
+    """Of single pixels, with a bias, as the other one."""
+    activation: ActivationKind
+    expand: nn.Conv2d
+    hard: bool
+    """Whether the gate is a hard sigmoid, else a sigmoid."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        mean = activate(self.reduce(x.mean((2, 3), keepdim=True)), self.activation)
+        gate = F.hardsigmoid if self.hard else torch.sigmoid
+        return x * gate(self.expand(mean))
+
+
+@dataclass(frozen=True)
 class FoldedLayer:
     """``activation(conv(x))``: a convolution with its norm folded in, so that it has a bias."""
 
     conv: nn.Conv2d
     activation: ActivationKind
+    excitation: FoldedExcitation | None = None
+    """What its output then goes through."""
+    standardised: float | None = None
+    """What is added to the variance where each pixel is then standardised over its channels."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        return activate(self.conv(x), self.activation)
+        x = activate(self.conv(x), self.activation)
+        if self.standardised is not None:
+            pixels = F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2], eps=self.standardised)
+            x = pixels.permute(0, 3, 1, 2)
+        return x if self.excitation is None else self.excitation(x)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,8 @@ from torch import Tensor, nn
 
 from dyncore.blocks import GatedBlock, PadShortcut, Path
 from dyncore.data import Preprocessing
-from dyncore.engine.plan._fold import (
-    agree,
-    fold_head,
-    fold_path,
-    fold_shortcut,
-    fold_stem,
-    kind_of,
-)
+from dyncore.engine.plan._fold import agree, fold_head, fold_path, fold_shortcut, fold_stem
+from dyncore.engine.plan._kind import kind_of
 from dyncore.engine.plan._layers import (
     ActivationKind,
     FoldedHead,

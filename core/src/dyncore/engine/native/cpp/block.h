@@ -17,7 +17,9 @@
 #include "channels.h"
 #include "convolution.h"
 #include "depthwise.h"
+#include "excitation.h"
 #include "picked.h"
+#include "standardise.h"
 #include "team.h"
 
 enum Shortcut : int32_t { IDENTITY, CONVOLUTION, PADDING, NO_SHORTCUT };
@@ -56,7 +58,8 @@ struct Work {
   real* total;
   real* pooled;
   void* const* scratch;  // [threads][layers - 1]: maps of real numbers, or, if rounded, of Bfloats
-  real* const* buffers;  // [threads]: two numbers per output channel, two per first hidden one
+  real* const* buffers;  // [threads]: two numbers per output channel, two per first hidden one, and two
+                         // per channel of the widest map with an excitation
   Team& team;
   bool own_pooled = false;  // whether every thread has a `pooled` of its own
   Prefetch* prefetch = nullptr;   // of the thread that runs this
@@ -203,6 +206,8 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
       put_into(result, hidden[layer] + offset);
       if (conv.depthwise) {
         convolve_depthwise(conv, from, input + first, result, part, parts);
+      } else if (conv.starts) {
+        convolve_grouped(conv, from, input, first, result, part, parts);
       } else if (scaled && panels) {
         convolve_panels(conv, from, x, wanted, picked, result, part, parts);
       } else {
@@ -216,6 +221,23 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
       }
     }
     wait();
+    if constexpr (std::is_same_v<Number, real>)  // as above: neither are those with excitations
+      for (int i = 0; i < count; i++) {
+        const Convolution& conv = b.convolutions[chosen[i] * (b.layers - 1) + layer];
+        real* const map = hidden[layer] + b.offsets[layer * b.paths + chosen[i]];
+        if (conv.variance_more >= 0) {
+          standardise_rows(to, conv.outputs, map, real(conv.variance_more), part, parts);
+          wait();
+        }
+        if (!conv.excitation) continue;
+        // Each thread finds the factors for itself; all have read the map before one changes it.
+        real* const factors = channel_scale + 2 * b.maps[1].pitch;
+        const int channels = conv.panel_count() * LANES;
+        find_factors(*conv.excitation, to, channels, map, factors);
+        wait();
+        scale_rows(to, channels, map, factors, part, parts);
+        wait();
+      }
   }
 
   if (count) {

@@ -127,6 +127,22 @@ static void convolve(const Convolution& conv, const Map& in, const Number* x, co
     convolve_rows(product, panels_of(all, part, parts), 0, height);
 }
 
+// The same of a grouped convolution, from channel `first` on. A panel's outputs are of neighbouring groups,
+// so its inputs lie together; between those of one group and the outputs of another the weights are zeros.
+template <typename Number>
+static void convolve_grouped(const Convolution& conv, const Map& in, const Number* x, ptrdiff_t first,
+                             const Result& result, int part, int parts) {
+  const int all = conv.panel_count(), height = result.map.height;
+  const bool by_rows = height >= 2 * parts;
+  const Panels own = by_rows ? Panels{0, all} : panels_of(all, part, parts);
+  const int top = by_rows ? height * part / parts : 0;
+  const int bottom = by_rows ? height * (part + 1) / parts : height;
+  for (int panel = own.first; panel < own.last; panel++) {
+    const Segment inputs{first + conv.starts[panel], 0, conv.inputs, nullptr};
+    panels<1>(Product<Number>{conv, in, x, taps_of(conv, in), &inputs, 1, result}, panel, top, bottom);
+  }
+}
+
 // The share `part` of `parts` of the panels that the `count` values `wanted` are, side by side in the result.
 template <typename Number>
 static void convolve_panels(const Convolution& conv, const Map& in, const Number* x,

@@ -120,6 +120,10 @@ static void depthwise_on(const Convolution& conv, const Map& in, const Number* x
         depthwise_half_row(part, y);
       else if (conv.kernel == 3)
         depthwise_row<3>(part, y);
+      else if (conv.kernel == 5)
+        depthwise_row<5>(part, y);
+      else if (conv.kernel == 7)
+        depthwise_row<7>(part, y);
       else
         depthwise_row<1>(part, y);
     }

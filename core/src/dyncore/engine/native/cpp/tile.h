@@ -39,6 +39,8 @@ struct Map {
 INLINE Bfloat* copy_of(const Map& map, real* x) { return (Bfloat*)(x + map.size()); }
 INLINE const Bfloat* copy_of(const Map& map, const real* x) { return (const Bfloat*)(x + map.size()); }
 
+struct Excitation;
+
 // A convolution with its norm folded in and zeros around the image. Where all channels of a map are
 // read, the pixels of a kernel's row lie together: `merged` takes them for channels of one pixel.
 struct Convolution {
@@ -50,6 +52,9 @@ struct Convolution {
   const void* panels;
   const real* rows;         // [outputs][kernel²][inputs, filled up], or null
   const real* bias;         // [outputs, filled up]
+  const int32_t* starts;    // of a grouped one, each panel's first input, of `inputs`; else null
+  const Excitation* excitation;  // what its output then goes through, or null
+  double variance_more;          // where each pixel is then standardised over its channels; else negative
 
   int panel_count() const { return (outputs + LANES - 1) / LANES; }
   template <typename Number>
