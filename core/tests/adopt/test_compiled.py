@@ -31,6 +31,9 @@ def network(name):
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.0)
             module.running_var.uniform_(0.5, 2)
+    for parameter, values in built.named_parameters():
+        if parameter.endswith(("gamma", "layer_scale")):  # which begin so small that nothing shows
+            torch.nn.init.uniform_(values, 0.5, 1.0)
     return built.eval()
 
 

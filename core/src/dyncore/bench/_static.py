@@ -6,6 +6,7 @@
 import copy
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -46,7 +47,9 @@ def _onnx_runtime(network: nn.Module, images: Tensor) -> Run:
     _require("onnx", "onnxscript", "onnxruntime")
     import onnxruntime
 
-    program = torch.onnx.export(network, (images,), dynamo=True, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch's exporter says of torch
+        program = torch.onnx.export(network, (images,), dynamo=True, verbose=False)
     assert program is not None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
