@@ -28,8 +28,8 @@ PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml
 """What the packages' classifiers say they run on."""
 CONSTRAINTS = ("-c", "constraints.txt")
 TEST_TOOLS = ("--group", "test")
-WORKERS = "3"
-"""pytest's processes, for two cores: each computes with one thread, and often waits for others."""
+WORKERS = "2"
+"""pytest's processes; each computes with one thread, so more than there are cores only costs."""
 BENCHMARKS = (
     "benchmarks/engine.py",
     "benchmarks/latency.py",
@@ -68,6 +68,13 @@ def tests(session: nox.Session) -> None:
     """Test every package in the working tree; arguments after -- go to pytest."""
     session.install(*CONSTRAINTS, *TEST_TOOLS, *editable())
     pytest(session)
+
+
+@nox.session(name="tests-nightly")
+def tests_nightly(session: nox.Session) -> None:
+    """Run the long tests that ``tests`` leaves out."""
+    session.install(*CONSTRAINTS, *TEST_TOOLS, *editable())
+    pytest(session, "-m", "nightly")
 
 
 def add_python_tests(python: str) -> None:

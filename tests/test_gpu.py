@@ -125,6 +125,7 @@ def test_every_part_is_there(gpu, module):
     assert sum(part.seconds for part in gpu.PARTS[:-1]) < 600
 
 
+@pytest.mark.nightly
 class TestParts:
     @pytest.fixture
     def parts(self, module):

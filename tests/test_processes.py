@@ -71,6 +71,7 @@ def test_every_method_is_compared():
     assert {recipe.partition("-")[0] for recipe in RECIPES} == set(dyncore.list_methods())
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_weights_momenta_and_teachers_are_the_same(folders, recipe):
     one, two = (folder / recipe for folder in folders)
@@ -81,6 +82,7 @@ def test_the_weights_momenta_and_teachers_are_the_same(folders, recipe):
     assert largest_difference(end, start) > 0.01  # it did train
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_losses_rates_and_learning_rates_are_the_same(folders, recipe):
     one, two = (steps(folder / recipe) for folder in folders)
@@ -94,12 +96,14 @@ def test_the_losses_rates_and_learning_rates_are_the_same(folders, recipe):
     assert {f"train/{term}" for term in TERMS.get(method, ())} <= one[-1].keys()
 
 
+@pytest.mark.nightly
 def test_a_warm_up_is_compared(folders):
     rows = steps(folders[0] / "rdinet-resnet20-digits-b0.6")
     assert [row["phase"] for row in rows] == ["warm-up"] * 6 + ["train"] * 14
     assert 0.3 < rows[0]["train/execution_rate"] < 0.7
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("processes", [1, 2])
 def test_micro_batches_change_neither_weights_nor_learning_rates(folders, processes):
     whole = folders[0] / RECIPES[0]

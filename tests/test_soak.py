@@ -8,9 +8,12 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32", reason="there is neither SIGKILL nor a fork server"
-)
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.skipif(
+        sys.platform == "win32", reason="there is neither SIGKILL nor a fork server"
+    ),
+]
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ def whole(tmp_path_factory, _on_cpu) -> Workplace:
     return place
 
 
+@pytest.mark.nightly
 def test_stopped_and_killed_it_goes_on_where_it_was(tmp_path, whole):
     lost = (
         '[runs.lost]\nrecipe = "static-resnet20-digits"\ninit = "none"\n'

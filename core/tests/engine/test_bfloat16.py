@@ -145,7 +145,7 @@ def assert_rounds_as_torch(engine: NativeBackend, images: Tensor, path: Executio
     assert float(off.mean()) < 0.01 * ROUNDING
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_any_size_rounds_as_torch_does(build_resnet, drawn_path, data):
     draw = data.draw

@@ -55,6 +55,7 @@ def test_masked_without_this_project(networks, build_network, float_images, tmp_
     assert {f.name for f in tmp_path.iterdir()} == {"a.pt2", "images.pt", "answer.pt"}
 
 
+@pytest.mark.nightly
 @needs_compiler
 def test_skipping_takes_every_images_own_path(tmp_path):
     """One file answers for images that take both branches of its conditions."""

@@ -72,6 +72,7 @@ def test_gated_network_with_everything_on_is_the_static_one(build_network, netwo
     )
 
 
+@pytest.mark.nightly
 def test_compiled_networks_are_the_same():
     cases = [
         "blend-pad:relaxed",

@@ -51,7 +51,6 @@ def test_none_of_a_plain_field_is_none():
         ["--phases.0.schedule", "None"],
         ["--phases.7.annealing", "None"],
         ["--objective.rank", "None"],
-        ["--optimizer", "None"],
     ],
 )
 def test_what_cannot_be_left_out_is_refused(options, capsys):
@@ -59,6 +58,11 @@ def test_what_cannot_be_left_out_is_refused(options, capsys):
         parsed(PLAIN, *options)
     assert stop.value.code == 2
     assert options[0] in capsys.readouterr().err
+
+
+def test_an_optimizer_stays():
+    with pytest.raises(ValueError, match="write --optimizer 'AdamW"):
+        parsed(PLAIN, "--optimizer", "None")
 
 
 def test_the_only_part_of_an_objective_stays():

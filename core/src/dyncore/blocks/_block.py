@@ -145,8 +145,9 @@ class GatedBlock(nn.Module):
             if out is None:
                 out = residual.new_zeros(len(x), *residual.shape[1:])
             out = out.index_add(0, images, residual * _over(weight, residual))
-        if out is None:  # of no image any path: what a path gives has the shape
-            out = torch.zeros_like(next(path for path in self.paths if path.exists)(x))
+        if out is None:  # no image runs a path; what one gives for none has the shape
+            nothing = next(path for path in self.paths if path.exists)(x[:0])
+            out = nothing.new_zeros(len(x), *nothing.shape[1:])
         return self.activation(out)
 
 
