@@ -29,6 +29,7 @@ ROOMS = {
             ("cascade",),
             ("engine", "kernels", "recipes"),
             ("training",),
+            ("loop",),
             ("campaigns", "demo", "export", "report"),
             ("bench",),
             ("cli", "testing"),

@@ -10,10 +10,10 @@ from . import data as data
 from . import engine as engine
 from . import gating as gating
 from . import hub as hub
+from . import loop as loop
 from . import network as network
 from . import parts as parts
 from . import registry as registry
-from . import training as training
 from . import weights as weights
 from .adopt import AdoptError as AdoptError
 from .adopt import make_dynamic as make_dynamic
@@ -29,6 +29,8 @@ from .gating import Decision as Decision
 from .gating import ExecutionPath as ExecutionPath
 from .hub import HubError as HubError
 from .hub import ModelFileError as ModelFileError
+from .loop import evaluate as evaluate
+from .loop import objective as objective
 from .network import Dial as Dial
 from .network import DynamicConfig as DynamicConfig
 from .network import DynamicNetwork as DynamicNetwork
@@ -41,8 +43,6 @@ from .registry import Method as Method
 from .registry import create_model as create_model
 from .registry import list_methods as list_methods
 from .registry import list_models as list_models
-from .training import evaluate as evaluate
-from .training import objective as objective
 from .weights import load_static as load_static
 
 __version__: str

@@ -23,27 +23,7 @@ def objective(
     size: int | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> "LoopObjective":
-    """The loss of the model's method, for a loop that has its own optimiser and data.
-
-    .. code-block:: python
-
-        objective = dyncore.objective(model, budget=0.6)
-        optimizer = torch.optim.SGD([*model.parameters(), *objective.parameters()], lr=0.01)
-        for images, labels in loader:
-            out = model(images)
-            loss = objective(images, labels, out)
-            ...  # backward, optimizer.step()
-            objective.after_step()
-
-    ``budget`` is the share of the gated MACs that is to run (None: 0.6, or that of ``recipe``); it
-    is no part of a static network. ``recipe`` names whose losses and phases are taken, also with
-    means behind it; None: the method's own. ``size`` is the images' height and width, and
-    ``preprocessing`` what they went through, by default the model's own: parts that look at pixels
-    want them as they were, in [0, 1]; where nobody knows, images are taken to be so.
-
-    From now on the model draws its gates' noise by itself in training mode; random numbers are
-    torch's. Raises ValueError for a model that names no method, and for a size that is not known.
-    """
+    """See :func:`dyncore.objective`."""
     if not isinstance(model, DynamicNetwork):
         raise TypeError(
             f"an objective is that of a network of dyncore, not of {type(model).__name__}: give it "
