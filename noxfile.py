@@ -70,8 +70,8 @@ def tests(session: nox.Session) -> None:
     pytest(session)
 
 
-@nox.session(name="tests-nightly")
-def tests_nightly(session: nox.Session) -> None:
+@nox.session
+def nightly(session: nox.Session) -> None:
     """Run the long tests that ``tests`` leaves out."""
     session.install(*CONSTRAINTS, *TEST_TOOLS, *editable())
     pytest(session, "-m", "nightly")
