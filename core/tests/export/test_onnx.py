@@ -30,10 +30,11 @@ def nodes(file, kind: str) -> int:
 
 
 @torch.no_grad()
-def test_every_method(of_method, float_images, tmp_path):
+def test_every_method(of_method, float_images, tmp_path, recwarn):
     """Logits within four times eager's own error, equal decisions, at batches of any size."""
     file = tmp_path / "model.onnx"
     found = export_onnx(of_method, float_images, file)
+    assert not [warning for warning in recwarn if "training mode" in str(warning.message)]
     assert found.other_decisions == 0
     assert found.error <= 4 * found.eager_error
     exact = copy.deepcopy(of_method).double()

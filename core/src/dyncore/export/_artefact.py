@@ -40,6 +40,7 @@ class Artefact(nn.Module):
         self.table = cost_table(network, size)
         with torch.no_grad():  # the table keeps its costs as a tensor from its first use on
             self.table.macs(self._run(images).path)
+        self.eval()
 
     def forward(self, images: Float[Tensor, "batch channel height width"]) -> dict[str, Tensor]:
         """See the class."""
