@@ -13,6 +13,7 @@ import itertools
 import multiprocessing
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -69,7 +70,8 @@ def pin(first: int, before: set[int]) -> None:
     """Each thread that is not in ``before`` to a core, from the one of number ``first`` on."""
     own = cores()
     for number, thread in enumerate(sorted(threads_here() - before)):
-        os.sched_setaffinity(thread, {own[(first + number) % len(own)]})
+        with suppress(ProcessLookupError):  # it has ended since
+            os.sched_setaffinity(thread, {own[(first + number) % len(own)]})
 
 
 def threads_here() -> set[int]:
