@@ -179,8 +179,9 @@ class Network {
       std::vector<int> active;
       for (int s = 0; s < count_; s++) {
         Work work = begin(s, share, batch);
-        // Who runs an image reads decisions that another thread made; with one image each has its own.
-        if (!batch.shared) team_.barrier();
+        // Who runs an image reads decisions that another thread made. With one image each has its own, but a
+        // block may write over maps that another thread's router still reads.
+        team_.barrier();
         find_active(work.block, work.choice.on, batch.images, active);
         if (active.empty()) continue;
         Prefetch prefetch;
