@@ -33,12 +33,10 @@ def _measure(options: BenchOptions) -> None:
     model = from_pretrained(options.model, revision=options.revision).float().eval()
     if options.budget is not None:
         model.set_budget(options.budget)
-    dataset = load_test(options.data or "", model, skip_corrupt=options.skip_corrupt)
-    if dataset.test is None:
-        raise ValueError(f"data set {dataset.name!r} has no test or validation split")
+    dataset, test = load_test(options.data or "", model, skip_corrupt=options.skip_corrupt)
     found = bench(
         model,
-        dataset.test,
+        test,
         data=dataset.name,
         images=options.images,
         batches=options.batch or BATCHES,

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from dyncore.calibration import Point, calibrate, curve
 from dyncore.cli._options import CalibrateOptions
-from dyncore.data import Batch, Loader, Split, load_dataset
+from dyncore.cli._test_split import load_test, numbers_of_classes
+from dyncore.data import Batch, Loader, Split
 from dyncore.network import Dial, DynamicNetwork, from_pretrained
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 41))
@@ -25,10 +26,10 @@ def run(options: CalibrateOptions) -> None:
         raise ValueError(f"say where the calibrated {options.model} goes: --output FOLDER")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = from_pretrained(options.model, revision=options.revision, device=device)
-    dataset = load_dataset(options.data, skip_corrupt=options.skip_corrupt)
-    if dataset.test is None:
-        raise ValueError(f"data set {dataset.name!r} has no test or validation split")
-    halves = [_Half(dataset.test, model, options, start) for start in range(2)]
+    dataset, test = load_test(options.data, model, skip_corrupt=options.skip_corrupt)
+    if (numbers := numbers_of_classes(model, dataset)) is not None:
+        test = test.numbered([numbers.index(number) for number in range(len(numbers))])
+    halves = [_Half(test, model, options, start) for start in range(2)]
     dial = calibrate(model, halves[0])
     budgets = options.budgets or _within(dial)
     points = curve(model, halves[1], budgets)

@@ -19,16 +19,14 @@ def run(options: EvalOptions) -> None:
     model = from_pretrained(options.model, revision=options.revision).to(accelerator.device)
     if options.budget is not None:
         model.set_budget(options.budget)
-    dataset = load_test(options.data, model, skip_corrupt=options.skip_corrupt)
+    dataset, test = load_test(options.data, model, skip_corrupt=options.skip_corrupt)
     preprocessing = model.info.preprocessing or dataset.preprocessing
-    if dataset.test is None:
-        raise ValueError(f"data set {dataset.name!r} has no test or validation split")
     numbers = numbers_of_classes(model, dataset)
     monitor = None
     if isinstance(model, Cascade) and model.setting is not None:
-        monitor = model.monitor(max(1, len(dataset.test) // accelerator.num_processes))
+        monitor = model.monitor(max(1, len(test) // accelerator.num_processes))
     loader = Loader(
-        dataset.test,
+        test,
         batch_size=options.batch_size,
         preprocessing=preprocessing,
         device=accelerator.device,

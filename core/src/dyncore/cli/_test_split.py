@@ -4,23 +4,30 @@ import logging
 from dataclasses import replace
 
 from dyncore.cascade import Cascade
-from dyncore.data import Dataset, load_dataset
+from dyncore.data import Dataset, Split, load_dataset
 from dyncore.network import DynamicNetwork
 
 logger = logging.getLogger("dyncore")
 
 
-def load_test(data: str, model: DynamicNetwork | Cascade, *, skip_corrupt: bool) -> Dataset:
-    """A data set's test split as ``model`` was trained to see it, in the model's classes.
+def load_test(
+    data: str, model: DynamicNetwork | Cascade, *, skip_corrupt: bool
+) -> tuple[Dataset, Split]:
+    """A data set as ``model`` was trained to see it, in the model's classes, and its test split.
 
-    Of a model that does not know what its images go through, both splits: they tell.
+    Of a model that does not know what its images go through, both splits are read: they tell.
+    Raises ValueError for a data set without a test split.
     """
     seen = model.info.preprocessing
     if seen is None:
-        return _among_the_models(model, load_dataset(data, skip_corrupt=skip_corrupt))
-    size = None if seen.resize is not None or data == "digits" else seen.size
-    found = load_dataset(data, skip_corrupt=skip_corrupt, size=size, only="test")
-    return _among_the_models(model, found)
+        found = load_dataset(data, skip_corrupt=skip_corrupt)
+    else:
+        size = None if seen.resize is not None or data == "digits" else seen.size
+        found = load_dataset(data, skip_corrupt=skip_corrupt, size=size, only="test")
+    found = _among_the_models(model, found)
+    if found.test is None:
+        raise ValueError(f"data set {found.name!r} has no test or validation split")
+    return found, found.test
 
 
 def _among_the_models(model: DynamicNetwork | Cascade, dataset: Dataset) -> Dataset:

@@ -4,6 +4,8 @@ import glob
 import logging
 import os
 from collections import Counter
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -106,7 +108,8 @@ def _from_classes(
 ) -> dict[str, datasets.Dataset]:
     """Of a folder without splits: some images of each class are held out."""
     files = _files(folder, classes)
-    test = {file for name in classes for file in [f for f in files if f[1] == name][HELD_OUT]}
+    by_class = groupby(files, key=itemgetter(1))  # which they come in the order of
+    test = {file for _, own in by_class for file in [*own][HELD_OUT]}
     parts = {TRAINING_SPLIT: [f for f in files if f not in test]}
     parts |= {"test": [f for f in files if f in test]} if test else {}
     logger.warning(

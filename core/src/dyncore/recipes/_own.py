@@ -20,8 +20,8 @@ from dyncore.registry import Method
 
 SIZE = 224
 """Pixels, where none are given."""
-MEANS = ("finetuned", "shared", "open", "hard", "opening", "calm", "sandwich")
-"""By which trained weights learn to be routed; measured with every method (docs/results.md)."""
+CHOSEN = ("finetuned", "shared", "open", "hard", "opening", "calm", "sandwich")
+"""Means by which trained weights learn to be routed; ``dyncore.recipes.MEANS`` says why."""
 
 FEW_IMAGES = Change(
     "folders of one's own hold few images: small batches, at a rate in proportion",
@@ -80,7 +80,7 @@ def own_recipe(
         dataset=data,
         augmentation=RandomResizedCropFlip() if benchmark is None else benchmark.augmentation,
     )
-    recipe = changed(with_means(recipe, list(MEANS)), FEW_IMAGES)
+    recipe = changed(with_means(recipe, list(CHOSEN)), FEW_IMAGES)
     name = f"{method}-{_word(backbone.removesuffix('-cifar'))}{suffix}-{_word(data_name(data))}"
     recipe = replace(recipe, source=replace(recipe.source, setup="own data"))
     if network.gate is None:

@@ -85,7 +85,7 @@ class Reporter:
                 "test/block_rates": evaluation.block_rates,
             },
         )
-        if evaluation.gated.any():
+        if self._accelerator.trackers and evaluation.gated.any():
             send_picture(self._accelerator, "test/decisions", decisions_picture(evaluation), step)
         when = "end" if final else f"epoch {epoch:.3g}"
         self._accelerator.print(
