@@ -49,6 +49,20 @@ IN_CHANNELS = 8
 """Of a single block."""
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, for pages of ours."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as playwright:
+        # Its sandbox needs rights that containers do not give; the page is our own.
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
 @pytest.fixture(autouse=True)
 def _fresh_accelerate() -> Iterator[None]:
     """Accelerate remembers the first run's precision for the life of the process."""

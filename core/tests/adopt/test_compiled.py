@@ -1,13 +1,13 @@
 """Networks of timm and torchvision in the compiled engine: the same answers, named parts."""
 
 import pytest
-import timm
 import torch
-from torchvision import models
 
 import dyncore
 from dyncore.engine.native import NativeBackend
 from dyncore.gating import ExecutionPath
+
+from .libraries import network
 
 COMPILED = {
     # network: what still runs as a module
@@ -17,24 +17,6 @@ COMPILED = {
     "timm:convnext_atto": ("stem", "head", *(f"block {down} path 0" for down in (2, 5, 12))),
 }
 """Grouped convolutions, excitations, 5×5 ones, ConvNeXt's; ``benchmarks/families.py`` has more."""
-CLASSES = 3
-
-
-def network(name):
-    package, _, model = name.partition(":")
-    torch.manual_seed(0)
-    if package == "timm":
-        built = timm.create_model(model, num_classes=CLASSES)
-    else:
-        built = models.get_model(model, num_classes=CLASSES)
-    for module in built.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.0)
-            module.running_var.uniform_(0.5, 2)
-    for parameter, values in built.named_parameters():
-        if parameter.endswith(("gamma", "layer_scale")):  # which begin so small that nothing shows
-            torch.nn.init.uniform_(values, 0.5, 1.0)
-    return built.eval()
 
 
 @pytest.mark.parametrize("name", COMPILED)

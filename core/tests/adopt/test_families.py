@@ -3,14 +3,14 @@
 from functools import partial
 
 import pytest
-import timm
 import torch
-from torchvision import models
 
 import dyncore
 from dyncore.adopt import AdoptedBackbone
 from dyncore.cost import count_macs
 from dyncore.gating import ExecutionPath
+
+from .libraries import network
 
 FAMILIES = {
     # network: (height and width, residual branches, all of which become dynamic)
@@ -32,26 +32,6 @@ LARGER = {
     "timm:deit_tiny_patch16_224": (224, 24),
 }
 """The same kinds of branches in networks that take long."""
-CLASSES = 3
-
-
-def network(name: str) -> torch.nn.Module:
-    """With random weights; norms have scales and statistics that they do not start with.
-
-    timm's last norm of a branch starts with 0, and nothing would come of the branch.
-    """
-    package, _, model = name.partition(":")
-    torch.manual_seed(0)
-    if package == "timm":
-        built = timm.create_model(model, num_classes=CLASSES)
-    else:
-        built = models.get_model(model, num_classes=CLASSES)
-    for module in built.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 2)
-    return built.eval().double()
 
 
 def random_path(model: dyncore.DynamicNetwork, images: int) -> ExecutionPath:
@@ -70,7 +50,7 @@ def test_the_branches_of_a_larger_network_are_found(name):
     """``make_dynamic`` itself checks that all paths on give the same bits."""
     size, dynamic = LARGER[name]
     model = dyncore.make_dynamic(
-        network(name).float(), "rdinet", example_input=torch.randn(1, 3, size, size)
+        network(name), "rdinet", example_input=torch.randn(1, 3, size, size)
     )
     assert model.backbone.adopted.dynamic == dynamic
 
@@ -78,7 +58,7 @@ def test_the_branches_of_a_larger_network_are_found(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family(name, tmp_path):
     size, dynamic = FAMILIES[name]
-    static = network(name)
+    static = network(name).double()
     images = torch.randn(2, 3, size, size, dtype=torch.float64)
     # That all paths on give the same bits is checked by make_dynamic itself, and below.
     model = dyncore.make_dynamic(static, "rdinet", example_input=images)

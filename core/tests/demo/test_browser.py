@@ -1,7 +1,6 @@
 """The page in headless Chromium: an image goes in, and what ran comes out."""
 
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -10,19 +9,6 @@ from PIL import Image
 from dyncore.demo import demo_page
 
 gradio = pytest.importorskip("gradio", reason="dyncore[demo] is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    sync = pytest.importorskip("playwright.sync_api")
-    with sync.sync_playwright() as playwright:
-        # Its sandbox needs rights that containers do not give; the page is our own.
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -1,27 +1,11 @@
 """The report in headless Chromium: as wide as a phone and as a desk, in light and in dark."""
 
 import io
-import shutil
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from dyncore.report import write_report
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    sync = pytest.importorskip("playwright.sync_api")
-    with sync.sync_playwright() as playwright:
-        # Its sandbox needs rights that containers do not give; the page is our own.
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def test_it_fits_shows_all_figures_and_follows_the_theme(browser, subject, tmp_path):

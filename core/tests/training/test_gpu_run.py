@@ -26,10 +26,6 @@ def test_a_run_trains_evaluates_and_saves_what_the_cpu_can_read(
         dataset.test,
         batch_size=len(dataset.test),
         preprocessing=dataset.preprocessing,
-        augmentation=None,
-        seed=0,
-        shuffle=False,
-        drop_last=False,
         device="cpu",
     )
     (batch,) = loader.epoch(0)
