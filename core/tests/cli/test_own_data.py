@@ -128,12 +128,21 @@ def test_bench_measures_on_the_data(dyn, model, photos, tmp_path, monkeypatch):
         "dyncore", "eager", "ONNX Runtime", "OpenVINO"
     }  # fmt: skip
     for row in found["measured"]:
+        assert row["precision"] in {"fp32", "bf16"}
         assert row["speedup"] == pytest.approx(row["milliseconds"] / times["dyncore"])
     metrics = Evaluation.load(model / "evaluation.parquet").metrics()
     assert found["images"] == 5
     assert found["accuracy"]["dyncore"] == pytest.approx(metrics["accuracy"])
     assert found["macs_ratio"] == pytest.approx(metrics["macs_ratio"], rel=1e-6)
     assert (tmp_path / "bench.png").exists()
+
+
+def test_bench_in_float32_is_in_float32(dyn, model, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("dyncore.cascade._clock.SECONDS", 0.0)
+    given = ("bench", str(model / "model"), "--data", photos, "--skip-corrupt", "--threads", "1")
+    ended = dyn(*given, "--batch", "1", "--precision", "fp32", "--json", "--output", str(tmp_path))
+    assert ended.status == 0, ended.err
+    assert {row["precision"] for row in json.loads(ended.out)["measured"]} == {"fp32"}
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dyncore.bench._static import STATIC, NotHereError, Run, static_network
+from dyncore.bench._static import STATIC, NotHereError, Static, static_network
 from dyncore.cascade import milliseconds
 from dyncore.cost import cost_table
 from dyncore.data import Split
-from dyncore.engine import Engine
+from dyncore.engine import Engine, Precision
 from dyncore.network import DynamicNetwork
 
 BATCHES = (1, 8, 32)
@@ -28,6 +28,8 @@ class Measured:
     batch: int
     milliseconds: float
     """Per image: the median of rounds in which the engines take turns."""
+    precision: str
+    """What it computes in, e.g. "fp32"."""
     speedup: float
     """How many times faster dyncore's engine is; 1 for itself."""
 
@@ -55,11 +57,12 @@ class Bench:
 
     def table(self) -> list[list[str]]:
         """Rows of text, the head first."""
-        rows = [["batch", "engine", "ms per image", "dyncore is", "accuracy"]]
+        rows = [["batch", "engine", "in", "ms per image", "dyncore is", "accuracy"]]
         for each in self.measured:
             faster = "" if each.engine == OURS else f"{each.speedup:.2f}× as fast"
             right = f"{100 * self.accuracy[each.engine]:.2f} %"
-            rows.append([str(each.batch), each.engine, f"{each.milliseconds:.3g}", faster, right])
+            time = f"{each.milliseconds:.3g}"
+            rows.append([str(each.batch), each.engine, each.precision, time, faster, right])
         return rows
 
     @property
@@ -68,7 +71,7 @@ class Bench:
         return (
             f"{self.model} on {self.images} images of {self.data}, {self.size} × {self.size}: "
             f"their paths take {100 * self.macs_ratio:.1f} % of the static network's MACs. The "
-            f"others run every path. All in float32, {self.threads} threads, {self.machine}."
+            f"others run every path. {self.threads} threads, {self.machine}."
         )
 
 
@@ -81,12 +84,15 @@ def bench(
     images: int = 500,
     batches: Sequence[int] = BATCHES,
     classes: Sequence[int] | None = None,
+    precision: Precision | None = None,
 ) -> Bench:
     """Measure ``model``, in evaluation and float32 on the CPU, on images of ``split``.
 
     It takes torch's number of threads. Of the images, 64 are timed, and all are classified, at the
     largest of the ``batches``. ``classes`` are the numbers that the model's classes have in the
-    split; None: the same. ``model.info.preprocessing`` says what images go through.
+    split; None: the same. ``model.info.preprocessing`` says what images go through. Every engine
+    computes in the ``precision`` that it chooses itself, or, with "fp32", in float32; "bf16" is for
+    ours alone.
 
     Raises ValueError for a model that does not say so, for no images or batches, and where the
     engine does not take the model.
@@ -100,21 +106,22 @@ def bench(
     pixels = split.look(order.tolist(), preprocessing).float() / 255
     inputs, labels = preprocessing.normalize(pixels), split.labels.cpu()[order]
     numbers = None if classes is None else torch.tensor(classes)
-    subjects = _Subjects(model, inputs[:1])
+    subjects = _Subjects(model, inputs[:TIMED], precision)
     missing: dict[str, str] = {}
     measured: list[Measured] = []
     accuracy: dict[str, float] = {}
     for batch in sorted(batches):
         timed = _cycled(inputs, -(-TIMED // batch) * batch).split(batch)
         built, missing = subjects.for_batches_of(batch, timed[0])
-        times = milliseconds(built, timed)
+        times = milliseconds({name: engine.run for name, engine in built.items()}, timed)
         measured += [
-            Measured(name, batch, times[name], times[name] / times[OURS]) for name in built
+            Measured(name, batch, times[name], engine.precision, times[name] / times[OURS])
+            for name, engine in built.items()
         ]
         if batch == max(batches):
             whole = _cycled(inputs, -(-len(inputs) // batch) * batch).split(batch)
-            for name, run in built.items():
-                logits = torch.cat([run(each) for each in whole])[: len(inputs)]
+            for name, engine in built.items():
+                logits = torch.cat([engine.run(each) for each in whole])[: len(inputs)]
                 answer = logits.argmax(1) if numbers is None else numbers[logits.argmax(1)]
                 accuracy[name] = float((answer == labels).double().mean())
     channels, height, width = inputs.shape[1:]
@@ -138,18 +145,22 @@ def bench(
 class _Subjects:
     """The engines, each built for a batch size."""
 
-    def __init__(self, model: DynamicNetwork, image: Tensor) -> None:
-        self.engine = Engine(model, image, precision="fp32")
+    def __init__(self, model: DynamicNetwork, images: Tensor, precision: Precision | None) -> None:
+        self.engine = Engine(model, images, precision=precision)
         self._static = static_network(model)
+        self._precision = precision
 
-    def for_batches_of(self, batch: int, images: Tensor) -> tuple[dict[str, Run], dict[str, str]]:
+    def for_batches_of(
+        self, batch: int, images: Tensor
+    ) -> tuple[dict[str, Static], dict[str, str]]:
         """By name; and those that are not here, with the reason."""
-        found: dict[str, Run] = {OURS: lambda each: self.engine(each).logits}
+        ours = Static(lambda each: self.engine(each).logits, self.engine.precision)
+        found = {OURS: ours}
         missing: dict[str, str] = {}
         for name, build in STATIC.items():
             try:
-                found[name] = build(self._static, images)
-                found[name](images)
+                found[name] = build(self._static, images, self._precision)
+                found[name].run(images)
             except NotHereError as error:
                 missing[name] = str(error)
             except Exception as error:  # whatever an exporter makes of a network

@@ -41,6 +41,7 @@ def _measure(options: BenchOptions) -> None:
         images=options.images,
         batches=options.batch or BATCHES,
         classes=numbers_of_classes(model, dataset),
+        precision=options.precision,
     )
     folder = Path(options.output or FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,8 @@ def _time_blocks(options: BenchOptions) -> None:
     images = torch.zeros(1, model.config.backbone.in_channels, size, size)
     (batch,) = options.batch or (1,)
     with waiting("timing every part"):
-        profile = Engine(model, images, threads=options.threads).profile(batch)
+        engine = Engine(model, images, threads=options.threads, precision=options.precision)
+        profile = engine.profile(batch)
     print(json.dumps(asdict(profile), indent=2) if options.json else profile)
     if options.output is not None:
         profile.save(Path(options.output))

@@ -10,10 +10,10 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """Measure a model on your images and this machine, beside static engines, in float32.
+    """Measure a model on your images and this machine, beside static engines.
 
     Each image takes its own path. The others (torch, ONNX Runtime, OpenVINO, as far as they are
-    installed) run the same network with every path on.
+    installed) run the same network with every path on. Each computes in what it chooses itself.
     """
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
@@ -29,6 +29,9 @@ class BenchOptions:
     """Threads; None: torch's setting."""
     json: bool = False
     """Print JSON."""
+    precision: Literal["fp32"] | None = None
+    """fp32: all in float32. None: what each engine chooses here, ours and OpenVINO bfloat16 where
+    the processor has it; ours only if that changes none of the timed images' answers."""
     budget: float | None = None
     """Turn the model's dial to this budget (``dyn calibrate``); default: where it stands."""
     output: str | None = None

@@ -2,5 +2,6 @@
 
 from dyncore.engine._comparison import Comparison
 from dyncore.engine._engine import Engine
+from dyncore.engine._precision import Precision
 
-__all__ = ["Comparison", "Engine"]
+__all__ = ["Comparison", "Engine", "Precision"]
