@@ -3,14 +3,15 @@
 // Images are independent of each other, so time is proportional to what they chose. Each thread of
 // a team takes whole images; the last few, fewer than threads, are shared layer by layer.
 //
-// A shared image (parts > 1) has a barrier wherever a thread reads what others wrote: behind the shortcut,
-// as the last layer adds to it; behind each layer, whose output the next one reads across all channels and
-// the neighbouring rows; and at the end, before the averages add up all threads' totals. Between the paths
-// of one layer there is none: they write side by side.
+// A shared image (parts > 1) has a barrier wherever a thread reads what others wrote: behind the shortcut, if
+// the last layer adds to it; behind each layer, whose output the next one reads across all channels and the
+// neighbouring rows; and at the end, before the averages add up all threads' totals. Between the paths of one
+// layer there is none: they write side by side.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -147,16 +148,6 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
     if (parts > 1) work.team.barrier();
   };
 
-  if (b.shortcut == CONVOLUTION) {
-    const Segment all{0, 0, b.projection->inputs, nullptr};
-    const Result result{total, out, false, 1, NONE, b.projection->bias, nullptr};
-    convolve(*b.projection, in, x, &all, 1, result, part, parts);
-  } else if (b.shortcut == PADDING && part == 0) {
-    pad(b, image_map, total);
-  }
-  // The last layer's share of a thread is not that of the shortcut.
-  if (b.shortcut == CONVOLUTION || b.shortcut == PADDING) wait();
-
   int chosen[MAX_PATHS], count = 0;
   bool same = true;  // whether all weights are 1
   for (int n = 0; n < b.paths; n++) {
@@ -173,6 +164,29 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
   real* const totals = bias + out.pitch;
   real* const channel_scale = totals + out.pitch;
   int32_t* const wanted = (int32_t*)(channel_scale + b.maps[1].pitch);
+  const auto result_of = [&](bool adds, real scale, const real* bias, bool ends) {
+    return Result{total, out, adds, scale, ends ? b.activation : NONE, bias, nullptr, work.prefetch,
+                  ends && work.pooled ? totals : nullptr, ends && b.rounds ? copy_of(out, total) : nullptr};
+  };
+
+  // A projection is added up with the last layer, and the output is written once. By itself it runs where no
+  // path does, and where paths have weights, which the shortcut has not.
+  const bool projects = b.shortcut == CONVOLUTION, joined = projects && count && same;
+  const Segment projected{0, 0, projects ? b.projection->inputs : 0, nullptr};
+  std::optional<Source<Number>> projection;
+  if (projects) projection.emplace(Source<Number>{*b.projection, in, x, &projected, 1});
+  if (projects && !count) {
+    wait();  // another thread may still read this one's totals of the image before
+    std::fill(totals, totals + out.pitch, real(0));
+  }
+  if (projects && !joined) {
+    convolve(*projection, result_of(false, 1, b.projection->bias, !count), part, parts);
+  } else if (b.shortcut == PADDING && part == 0) {
+    pad(b, image_map, total);
+  }
+  // The last layer's share of a thread is not that of the shortcut.
+  if ((projects && !joined && count) || b.shortcut == PADDING) wait();
+
   constexpr int TOGETHER = Kind<Number>::TOGETHER;
   int picked = 0;
   bool panels = false;
@@ -217,7 +231,7 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
             continue;
           }
         const Segment segment = inputs_of(layer, first, 0, conv.inputs);
-        convolve(conv, from, input, &segment, 1, result, part, parts);
+        convolve(Source<Number>{conv, from, input, &segment, 1}, result, part, parts);
       }
     }
     wait();
@@ -256,14 +270,14 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
         for (ptrdiff_t c = 0; c < out.pitch; c++) bias[c] += b.last_bias[chosen[i] * out.pitch + c];
       const real scale = same ? 1 : work.choice.weight[(ptrdiff_t)image * b.paths + chosen[first]];
       const bool ends = last == count;
-      const bool adds = first > 0 || b.shortcut != NO_SHORTCUT;
-      const Result result{total, out,     adds, scale, ends ? b.activation : NONE,
-                          bias,  nullptr, work.prefetch, ends && work.pooled ? totals : nullptr,
-                          ends && b.rounds ? copy_of(out, total) : nullptr};
-      convolve(*b.last, b.maps[layer], hidden[layer - 1], segments + first, last - first, result,
-               part, parts);
+      if (joined)
+        for (ptrdiff_t c = 0; c < out.pitch; c++) bias[c] += b.projection->bias[c];
+      const bool adds = first > 0 || !(joined || b.shortcut == NO_SHORTCUT);
+      const Source<Number> source{*b.last,      b.maps[layer], hidden[layer - 1], segments + first,
+                                  last - first, joined ? &*projection : nullptr};
+      convolve(source, result_of(adds, scale, bias, ends), part, parts);
     }
-  } else if (part == 0 && !(b.shortcut == IDENTITY && b.input_activated)) {
+  } else if (part == 0 && !projects && !(b.shortcut == IDENTITY && b.input_activated)) {
     // No path was chosen: the shortcut alone, through the activation. It is too little to be shared.
     if (b.shortcut == NO_SHORTCUT) clear(out, total);
     finish(b, total);
@@ -272,11 +286,12 @@ static void run_image_as(const Work& work, int image, int part, int parts, int o
   if (!work.pooled) return;
   real* const pooled = work.pooled + (ptrdiff_t)image * b.out_channels;
   const int first = work.own_pooled ? 0 : part, shares = work.own_pooled ? 1 : parts;
-  if (count)
+  const bool added_up = count || projects;
+  if (added_up)
     pool_totals(out, b.out_channels, buffers, parts, pooled, first, shares);
   else
     pool(out, b.out_channels, total, pooled, first, shares);
-  if (!count && work.own_pooled) wait();  // or a thread that is ahead might change the map
+  if (!added_up && work.own_pooled) wait();  // or a thread that is ahead might change the map
 }
 
 static void run_image(const Work& work, int image, int part, int parts, int owner) {

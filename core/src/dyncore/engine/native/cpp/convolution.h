@@ -94,7 +94,7 @@ template <typename Number>
 static void convolve_rows(const Product<Number>& product, Panels own, int top, int bottom) {
   const Map& to = product.result.map;
   const int64_t cached = MAX_CACHED_WEIGHTS * (sizeof(real) / sizeof(Number));
-  const int step = product.weights() <= cached ? std::max(1, PASS_PIXELS / to.width) : to.height;
+  const int step = product.source.weights() <= cached ? std::max(1, PASS_PIXELS / to.width) : to.height;
   for (int y = top; y < bottom; y += step) {
     const int end = std::min(bottom, y + step);
     for (int panel = own.first, some; panel < own.last; panel += some) {
@@ -110,17 +110,16 @@ static void convolve_rows(const Product<Number>& product, Panels own, int top, i
   }
 }
 
-// The share `part` of `parts` of a convolution of one image. By rows, a thread mostly reads what it
+// The share `part` of `parts` of convolutions of one image. By rows, a thread mostly reads what it
 // wrote itself; by panels, it reads half of the weights.
 template <typename Number>
-static void convolve(const Convolution& conv, const Map& in, const Number* x, const Segment* segments,
-                     int count, const Result& result, int part, int parts) {
-  const Product<Number> product{conv, in, x, taps_of(conv, in), segments, count, result};
-  const int all = conv.panel_count(), height = result.map.height;
+static void convolve(const Source<Number>& source, const Result& result, int part, int parts) {
+  const Product<Number> product{source, result};
+  const int all = source.conv.panel_count(), height = result.map.height;
   // By rows each thread reads all weights, by panels all of the map: what is larger is dealt. Panels go in
   // pairs, which may not come out even; rows need two for each thread.
   const bool uneven = (all + 1) / 2 % parts;
-  const bool larger = in.size() + result.map.size() > 2 * product.weights();
+  const bool larger = source.in.size() + result.map.size() > 2 * source.weights();
   if ((uneven || larger) && height >= 2 * parts)
     convolve_rows(product, {0, all}, height * part / parts, height * (part + 1) / parts);
   else
@@ -139,7 +138,8 @@ static void convolve_grouped(const Convolution& conv, const Map& in, const Numbe
   const int bottom = by_rows ? height * (part + 1) / parts : height;
   for (int panel = own.first; panel < own.last; panel++) {
     const Segment inputs{first + conv.starts[panel], 0, conv.inputs, nullptr};
-    panels<1>(Product<Number>{conv, in, x, taps_of(conv, in), &inputs, 1, result}, panel, top, bottom);
+    const Source<Number> source{conv, in, x, &inputs, 1};
+    panels<1>(Product<Number>{source, result}, panel, top, bottom);
   }
 }
 
@@ -149,7 +149,8 @@ static void convolve_panels(const Convolution& conv, const Map& in, const Number
                             const int32_t* wanted, int count, const Result& result, int part,
                             int parts) {
   const Segment all{0, 0, conv.inputs, nullptr};
-  const Product<Number> product{conv, in, x, taps_of(conv, in), &all, 1, result, wanted};
+  const Source<Number> source{conv, in, x, &all, 1};
+  const Product<Number> product{source, result, wanted};
   const int panels = (count * Kind<Number>::TOGETHER + LANES - 1) / LANES;
   convolve_rows(product, panels_of(panels, part, parts), 0, result.map.height);
 }

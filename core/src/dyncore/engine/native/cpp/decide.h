@@ -77,14 +77,15 @@ static void affine(const Convolution& weights, const real* x, int64_t pitch, rea
                    int64_t out_pitch, int32_t activation, Share& share) {
   const Segment all{0, 0, weights.inputs, nullptr};
   const Map from{1, share.rows(), 0, pitch}, to{1, share.rows(), 0, out_pitch};
+  const Source<real> source{weights, from, x, &all, 1};
   Result result{out, to, false, 1, activation, weights.bias, nullptr};
   if (!share.shared || repeats(weights, share))
-    return convolve(weights, from, x, &all, 1, result, share.part, share.parts);
+    return convolve(source, result, share.part, share.parts);
   // Two places in turns: a thread may be one layer ahead of another. The barrier is behind the product, as
   // each thread then copies all of it into its own memory; before the next product into the same place
   // there is another layer's barrier.
   result.out = share.shared + (share.turn ^= 1) * share.shared_size;
-  convolve(weights, from, x, &all, 1, result, share.thread, share.team.size());
+  convolve(source, result, share.thread, share.team.size());
   share.team.barrier();
   std::copy(result.out, result.out + out_pitch, out);
 }

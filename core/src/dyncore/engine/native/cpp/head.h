@@ -27,7 +27,8 @@ static void average(const Head& head, const real* from, real* convolved, real* a
   const Convolution& conv = *head.convolution;
   const Segment all{0, 0, conv.inputs, nullptr};
   const Result result{convolved, head.convolved, false, 1, conv.activation, conv.bias, nullptr};
-  convolve(conv, head.map, input_of(head.map, from, Number{}), &all, 1, result, share.part, share.parts);
+  const Source<Number> source{conv, head.map, input_of(head.map, from, Number{}), &all, 1};
+  convolve(source, result, share.part, share.parts);
   share.wait();  // the averages are dealt by panels, the convolution perhaps by rows
   pool(head.convolved, head.averages(), convolved, averages, share.part, share.parts);
   share.wait();  // the next image uses the same `convolved`
@@ -47,7 +48,7 @@ static void affine_rounded(const Head& head, const Bfloat* x, real* out, const S
   const Segment all{0, 0, linear.inputs, nullptr};
   const Map from{1, share.rows(), 0, head.copies()}, to{1, share.rows(), 0, head.logits()};
   const Result result{out, to, false, 1, NONE, linear.bias, nullptr};
-  convolve(linear, from, x, &all, 1, result, share.part, share.parts);
+  convolve(Source<Bfloat>{linear, from, x, &all, 1}, result, share.part, share.parts);
 }
 #endif
 

@@ -136,14 +136,15 @@ struct MatrixShape {
     const int width = product.result.map.width;
     in_row = (width + MATRIX_ROWS - 1) / MATRIX_ROWS;
     pixels = (width + in_row - 1) / in_row;
-    pairs = std::min(product.segments[0].count / 2, MATRIX_ROWS);
+    pairs = std::min(product.source.segments[0].count / 2, MATRIX_ROWS);
   }
 
   // Whether the inputs come out even.
   bool fits(const Product<Bfloat>& product) const {
     bool even = pairs > 0;
-    for (int s = 0; s < product.count; s++)
-      even = even && !product.segments[s].list && product.segments[s].count % (2 * pairs) == 0;
+    for (const Source<Bfloat>* source = &product.source; source; source = source->more)
+      for (const Segment* segment = source->segments; segment < source->segments + source->count; segment++)
+        even = even && !segment->list && segment->count % (2 * pairs) == 0;
     return even;
   }
 };
@@ -152,47 +153,49 @@ struct MatrixShape {
 template <int N>
 static void matrix_panels(const Product<Bfloat>& product, const MatrixShape& shape, int panel, int first,
                           int last) {
-  const auto& [conv, in, x, taps, segments, count, result, wanted] = product;
+  const Map& out = product.result.map;
   Matrices matrices(shape.pixels, shape.pairs);
   Ending<N> ending(product, panel);
   const int first_panel = product.from_panel(panel);
-  const ptrdiff_t panel_size = taps.count * ptrdiff_t(conv.inputs) * LANES;
-  const Bfloat* const weights = conv.panels_of<Bfloat>() + first_panel * panel_size;
-  const ptrdiff_t apart = (N > 1 ? product.from_panel(panel + 1) - first_panel : 0) * panel_size;
-  const ptrdiff_t next = conv.stride * in.pitch;
+  const int panels_apart = N > 1 ? product.from_panel(panel + 1) - first_panel : 0;
   const int all = (last - first) * shape.in_row;
   for (int at = 0; at < all; at += 2) {
     const int some = std::min(2, all - at);
     int y[2], c[2], own[2];  // row, first column, and the first that no matrix before has
-    const Bfloat* from[2];
     for (int i = 0; i < 2; i++) {
       const int tile = std::min(at + i, all - 1);
       y[i] = first + tile / shape.in_row, own[i] = tile % shape.in_row * shape.pixels;
-      c[i] = std::min(own[i], result.map.width - shape.pixels);
-      from[i] = first_pixel(conv, in, x, y[i], c[i]);
+      c[i] = std::min(own[i], out.width - shape.pixels);
     }
     matrices.zero();
-    for (int s = 0; s < count; s++)
-      for (int k = 0; k < taps.count; k++)
-        for (int32_t input = 0; input < segments[s].count; input += 2 * shape.pairs) {
-          const ptrdiff_t offset = taps.offset[k] + segments[s].map_channel + input;
-          const Bfloat* const w =
-              weights + (k * ptrdiff_t(conv.inputs) + segments[s].weight_channel + input) * LANES;
-          matrices.load_weights(0, w);
-          matrices.load_pixels(0, from[0] + offset, next);
-          matrices.template multiply<0>();
-          if (N > 1) matrices.load_weights(1, w + apart), matrices.template multiply<1>();
-          if (some == 1) continue;
-          matrices.load_pixels(1, from[1] + offset, next);
-          matrices.template multiply<2>();
-          if (N > 1) matrices.template multiply<3>();
-        }
+    for (const Source<Bfloat>* source = &product.source; source; source = source->more) {
+      const auto& [conv, in, x, segments, count, more, taps] = *source;
+      const ptrdiff_t panel_size = taps.count * ptrdiff_t(conv.inputs) * LANES;
+      const Bfloat* const weights = conv.panels_of<Bfloat>() + first_panel * panel_size;
+      const ptrdiff_t apart = panels_apart * panel_size, next = conv.stride * in.pitch;
+      const Bfloat* const from[2] = {first_pixel(conv, in, x, y[0], c[0]), first_pixel(conv, in, x, y[1], c[1])};
+      for (int s = 0; s < count; s++)
+        for (int k = 0; k < taps.count; k++)
+          for (int32_t input = 0; input < segments[s].count; input += 2 * shape.pairs) {
+            const ptrdiff_t offset = taps.offset[k] + segments[s].map_channel + input;
+            const Bfloat* const w =
+                weights + (k * ptrdiff_t(conv.inputs) + segments[s].weight_channel + input) * LANES;
+            matrices.load_weights(0, w);
+            matrices.load_pixels(0, from[0] + offset, next);
+            matrices.template multiply<0>();
+            if (N > 1) matrices.load_weights(1, w + apart), matrices.template multiply<1>();
+            if (some == 1) continue;
+            matrices.load_pixels(1, from[1] + offset, next);
+            matrices.template multiply<2>();
+            if (N > 1) matrices.template multiply<3>();
+          }
+    }
     alignas(64) Sums sums;
     matrices.store(sums);
     for (int i = 0; i < some; i++)
       for (int p = own[i] - c[i]; p < shape.pixels; p++)
         for (int n = 0; n < N; n++)
-          ending.put(result.map.at(y[i], c[i] + p) + (panel + n) * LANES, n, load(sums[2 * i + n][p]));
+          ending.put(out.at(y[i], c[i] + p) + (panel + n) * LANES, n, load(sums[2 * i + n][p]));
   }
   ending.add_totals(panel);
 }

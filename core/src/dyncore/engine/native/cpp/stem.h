@@ -66,14 +66,15 @@ static void run_stem_as(const Stem& stem, const real* image, const int64_t* stri
   wait();  // a kernel reads rows that other threads placed
   const Convolution& conv = *stem.convolution;
   const Segment all{0, 0, conv.inputs, nullptr};
+  const Source<Number> source{conv, stem.image, placed, &all, 1};
   const Map& to = stem.convolved;
   const Result given{.out = out, .map = stem.out, .rounded = stem.rounds ? copy_of(stem.out, out) : nullptr};
   Result result{convolved, to, false, 1, conv.activation, conv.bias, nullptr};
   if (!stem.max_pool) {
     result.out = given.out, result.rounded = given.rounded;
-    convolve(conv, stem.image, placed, &all, 1, result, part, parts);
+    convolve(source, result, part, parts);
   } else {
-    const Product<Number> product{conv, stem.image, placed, taps_of(conv, stem.image), &all, 1, result};
+    const Product<Number> product{source, result};
     const int height = stem.out.height, bottom = height * (part + 1) / parts;
     // Bands of maxima from top to bottom. `done` counts rows of the convolution that are there: a band
     // needs one row above its own, which the band before made, or at a thread's first band it itself.

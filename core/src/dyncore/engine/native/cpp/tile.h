@@ -4,8 +4,9 @@
 // the image ends, and several pixels share each weight that is read.
 //
 // The loops of a convolution, outermost first: passes of pixels and panels of output channels
-// (convolution.h), tiles of pixels, then here segments of inputs, taps of the kernel, runs of at most
-// MAX_TERMS inputs, inputs, pixels, vectors of output channels. Innermost, P x N sums take one broadcast
+// (convolution.h), tiles of pixels, then here convolutions that are added up (of a block's last layer, the
+// shortcut's may be), segments of inputs, taps of the kernel, runs of at most MAX_TERMS inputs, inputs,
+// pixels, vectors of output channels. Innermost, P x N sums take one broadcast
 // input each and N weights that all P pixels share: P * N multiply-adds for P + N loads.
 #pragma once
 
@@ -106,33 +107,32 @@ INLINE const Number* first_pixel(const Convolution& conv, const Map& in, const N
   return x + in.at(y * conv.stride - half, c * conv.stride - half);
 }
 
-// Where the P pixels of a tile lie, from the first one: W of them in each row, or, if W is 1, each
-// after the other, on to the next row where one ends.
-template <int P, int W>
-struct Pixels {
-  static constexpr int IN_ROW = (W + 2) / 3, GROUPS = P / W * IN_ROW;  // three share a register
-  ptrdiff_t next, from[GROUPS], to[P];
+// Where the P pixels of a tile lie in a map, from the first one, if `next` lies between two in a row and `row`
+// between two rows of `width`: W of them in each row, or, if W is 1, each after the other, on to the next row
+// where one ends. `c` is the first one's column. Of each row every STEP-th has its place here.
+template <int P, int W, int STEP>
+struct Places {
+  static constexpr int IN_ROW = (W + STEP - 1) / STEP, COUNT = P / W * IN_ROW;
+  ptrdiff_t next, at[COUNT];
 
-  Pixels(const Convolution& conv, const Map& in, const Map& out, int c)
-      : next(conv.stride * in.pitch) {
-    const ptrdiff_t row = conv.stride * in.row();
+  Places(ptrdiff_t next, ptrdiff_t row, int width, int c) : next(next) {
     if constexpr (W > 1) {
-      for (int g = 0; g < GROUPS; g++) from[g] = g / IN_ROW * row + g % IN_ROW * 3 * next;
-      for (int p = 0; p < P; p++) to[p] = p / W * out.row() + p % W * out.pitch;
+      for (int i = 0; i < COUNT; i++) at[i] = i / IN_ROW * row + i % IN_ROW * STEP * next;
     } else {
-      const ptrdiff_t in_turn = row - out.width * next;
-      const ptrdiff_t out_turn = out.row() - out.width * out.pitch;
-      ptrdiff_t in_at = 0, out_at = 0;
+      ptrdiff_t here = 0;
       for (int p = 0; p < P; p++) {
-        from[p] = in_at, to[p] = out_at;
-        const bool turns = ++c == out.width;
+        at[p] = here;
+        const bool turns = ++c == width;
         if (turns) c = 0;
-        in_at += next + (turns ? in_turn : 0);
-        out_at += out.pitch + (turns ? out_turn : 0);
+        here += next + (turns ? row - width * next : 0);
       }
     }
   }
 };
+
+// Those of a tile's inputs: three of a row share a register.
+template <int P, int W>
+using Pixels = Places<P, W, 3>;
 
 // Whether a tile of so many sums has the time to ask for what is needed soon: a line for two inputs.
 template <int P, int N>
@@ -149,10 +149,10 @@ INLINE void accumulate(vec (&sums)[P][N], const Number* x, const Pixels<P, W>& p
   typedef typename Kind<Number>::Value Value;
   typedef typename Kind<Number>::Weights Weights;
   constexpr int TOGETHER = Kind<Number>::TOGETHER, ROW = TOGETHER * LANES;
-  constexpr int IN_ROW = pixels.IN_ROW, GROUPS = pixels.GROUPS;
+  constexpr int IN_ROW = pixels.IN_ROW, GROUPS = pixels.COUNT;
   const ptrdiff_t next = pixels.next;
   const Number* from[GROUPS];
-  for (int g = 0; g < GROUPS; g++) from[g] = x + pixels.from[g];
+  for (int g = 0; g < GROUPS; g++) from[g] = x + pixels.at[g];
   // A sum waits for its last addition, some four cycles, and two can begin in each: with fewer than
   // eight sums, each is made of several chains that are added up at the end.
   constexpr int CHAINS = std::max(1, 8 / (P * N)), DISTANCE = CHAINS > 1 ? 4 * PREFETCH_ROWS : PREFETCH_ROWS;
@@ -198,15 +198,27 @@ INLINE void accumulate(vec (&sums)[P][N], const Number* x, const Pixels<P, W>& p
     }
 }
 
-// A convolution of some segments of a map, and where it goes.
+// A convolution of some segments of a map.
 template <typename Number>
-struct Product {
+struct Source {
   const Convolution& conv;
   const Map& in;
   const Number* x;
-  const Taps taps;
   const Segment* segments;
   int count;
+  const Source* more = nullptr;  // what is added to it, of as many outputs, before it goes anywhere
+  const Taps taps = taps_of(conv, in);
+
+  int64_t weights() const {
+    const int64_t own = (int64_t)taps.count * conv.inputs * conv.panel_count() * LANES;
+    return own + (more ? more->weights() : 0);
+  }
+};
+
+// Convolutions of some segments of maps, and where their sum goes.
+template <typename Number>
+struct Product {
+  const Source<Number>& source;
   const Result& result;
   const int32_t* wanted = nullptr;  // output channels that are, as values in whole panels; null: all
 
@@ -215,8 +227,6 @@ struct Product {
     constexpr int VALUES = LANES / Kind<Number>::TOGETHER;
     return wanted ? wanted[panel * VALUES] / VALUES : panel;
   }
-
-  int64_t weights() const { return (int64_t)taps.count * conv.inputs * conv.panel_count() * LANES; }
 };
 
 // What P pixels of N vectors of sums leave: in `out`, in `rounded`, or in both.
@@ -263,10 +273,11 @@ struct Ending {
 // One tile, of which (y, c) is the first pixel and `panel` the first vector of output channels.
 template <int P, int N, int W, typename Number>
 static __attribute__((noinline)) void tile(const Product<Number>& product, int panel, int y, int c) {
-  const auto& [conv, in, x, taps, segments, count, result, wanted] = product;
-  const Pixels<P, W> pixels(conv, in, result.map, c);
-  const ptrdiff_t first_out = result.map.at(y, c) + panel * LANES;
-  const auto place = [&](int p, int n) { return first_out + pixels.to[p] + n * LANES; };
+  const Result& result = product.result;
+  const Map& out = result.map;
+  const Places<P, W, 1> places(out.pitch, out.row(), out.width, c);
+  const ptrdiff_t first_out = out.at(y, c) + panel * LANES;
+  const auto place = [&](int p, int n) { return first_out + places.at[p] + n * LANES; };
   // The lines that are written in the end come while the sums are made.
   for (int p = 0; p < P; p++) {
     for (int n = 0; n < N && (!HAS_BFLOAT16 || result.out); n++) __builtin_prefetch(result.out + place(p, n), 1);
@@ -276,42 +287,45 @@ static __attribute__((noinline)) void tile(const Product<Number>& product, int p
   const int first_panel = product.from_panel(panel);
   const int apart = N > 1 ? product.from_panel(panel + 1) - first_panel : 1;
   constexpr int TOGETHER = Kind<Number>::TOGETHER;
-  const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
-  const Number* const start = first_pixel(conv, in, x, y, c);
-  const Number* const weights = conv.template panels_of<Number>() + first_panel * panel_size;
-  const ptrdiff_t stride = apart * panel_size;
   // Panels lie [taps][inputs][LANES], so for a tap the weights of a segment lie together; those of the
   // next vector of output channels follow `stride` numbers on. Sums that have MAX_TERMS terms are carried
   // to `carried` and begin anew at zero: in a float32 of 2304 terms small ones would be lost.
   int terms = 0;
   bool carries = false;
-  for (int s = 0; s < count; s++)
-    for (int k = 0; k < taps.count; k++) {
-      for (int32_t first = 0; first < segments[s].count; first += MAX_TERMS * TOGETHER) {
-        const Segment& segment = segments[s];
-        const int32_t some = std::min(segment.count - first, MAX_TERMS * TOGETHER) / TOGETHER;
-        if (terms + some > MAX_TERMS) {
-          for (int p = 0; p < P; p++)
-            for (int n = 0; n < N; n++) {
-              carried[p][n] = carries ? carried[p][n] + sums[p][n] : sums[p][n];
-              sums[p][n] = vec{};
-            }
-          carries = true;
-          terms = 0;
+  for (const Source<Number>* source = &product.source; source; source = source->more) {
+    const auto& [conv, in, x, segments, count, more, taps] = *source;
+    const Pixels<P, W> pixels(conv.stride * in.pitch, conv.stride * in.row(), out.width, c);
+    const ptrdiff_t inputs = conv.inputs, panel_size = taps.count * inputs * LANES;
+    const Number* const start = first_pixel(conv, in, x, y, c);
+    const Number* const weights = conv.template panels_of<Number>() + first_panel * panel_size;
+    const ptrdiff_t stride = apart * panel_size;
+    for (int s = 0; s < count; s++)
+      for (int k = 0; k < taps.count; k++)
+        for (int32_t first = 0; first < segments[s].count; first += MAX_TERMS * TOGETHER) {
+          const Segment& segment = segments[s];
+          const int32_t some = std::min(segment.count - first, MAX_TERMS * TOGETHER) / TOGETHER;
+          if (terms + some > MAX_TERMS) {
+            for (int p = 0; p < P; p++)
+              for (int n = 0; n < N; n++) {
+                carried[p][n] = carries ? carried[p][n] + sums[p][n] : sums[p][n];
+                sums[p][n] = vec{};
+              }
+            carries = true;
+            terms = 0;
+          }
+          terms += some;
+          const Number* from = start + taps.offset[k] + segment.map_channel + (segment.in_place ? 0 : first);
+          const Number* rows = weights + (k * inputs + segment.weight_channel) * LANES;
+          if (segment.list)
+            accumulate<P, N, W, false>(sums, from, pixels, rows, stride, segment.list + first / TOGETHER,
+                                       TOGETHER > 1 && segment.in_place, some);
+          else if (HIDES_PREFETCH<P, N> && result.prefetch && result.prefetch->any())
+            accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, stride, nullptr, false,
+                                      some, result.prefetch->take(some / 2));
+          else
+            accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, false, some);
         }
-        terms += some;
-        const Number* from = start + taps.offset[k] + segment.map_channel + (segment.in_place ? 0 : first);
-        const Number* rows = weights + (k * inputs + segment.weight_channel) * LANES;
-        if (segment.list)
-          accumulate<P, N, W, false>(sums, from, pixels, rows, stride, segment.list + first / TOGETHER,
-                                     TOGETHER > 1 && segment.in_place, some);
-        else if (HIDES_PREFETCH<P, N> && result.prefetch && result.prefetch->any())
-          accumulate<P, N, W, true>(sums, from, pixels, rows + first * LANES, stride, nullptr, false,
-                                    some, result.prefetch->take(some / 2));
-        else
-          accumulate<P, N, W, false>(sums, from, pixels, rows + first * LANES, stride, nullptr, false, some);
-      }
-    }
+  }
   Ending<N> ending(product, panel);
 #pragma GCC unroll 16
   for (int p = 0; p < P; p++)
