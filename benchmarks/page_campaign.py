@@ -99,7 +99,7 @@ def _line(found: Campaign, key: str, done: Mapping[str, Seeds]) -> tuple[object,
         f"{macs / 1e6:.1f}",
         _points(accuracy, _static_at(found, done, macs)) if routed else "",
         *(_paired(seeds, {} if k is None else done[k]) for k in beside.values()),
-        _signed(fmean(shuffled)) if routed else "",
+        signed(fmean(shuffled)) if routed else "",
         _points(accuracy, _cascade_at(macs)) if routed else "",
         " … ".join(dict.fromkeys(f"{f(_paths(seeds)):.0f}" for f in (min, max))),
         f"{fmean(result.seconds for result in seeds.values()) / 60:.0f}",
@@ -110,20 +110,23 @@ def _paths(seeds: Seeds) -> list[float]:
     return [result.metrics["distinct_paths"] for result in seeds.values()]
 
 
+def half_interval(values: Sequence[float]) -> float | None:
+    """Half of the 95 % interval of the mean; None for one value."""
+    return None if len(values) < 2 else T95[len(values)] * stdev(values) / sqrt(len(values))
+
+
 def _interval(values: Sequence[float]) -> str:
-    """Half of the 95 % interval of the mean; nothing for one value."""
-    if len(values) < 2:
-        return ""
-    return f" ± {T95[len(values)] * stdev(values) / sqrt(len(values)):.4f}"
+    half = half_interval(values)
+    return "" if half is None else f" ± {half:.4f}"
 
 
-def _signed(difference: float) -> str:
+def signed(difference: float) -> str:
     """In points."""
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
 def _points(accuracy: float, other: float | None) -> str:
-    return "" if other is None else _signed(accuracy - other)
+    return "" if other is None else signed(accuracy - other)
 
 
 def _paired(seeds: Seeds, others: Seeds) -> str:
@@ -132,7 +135,7 @@ def _paired(seeds: Seeds, others: Seeds) -> str:
     differences = [
         seeds[seed].metrics["accuracy"] - others[seed].metrics["accuracy"] for seed in shared
     ]
-    return _signed(fmean(differences)) if differences else ""
+    return signed(fmean(differences)) if differences else ""
 
 
 def _static_at(found: Campaign, done: Mapping[str, Seeds], macs: float) -> float | None:

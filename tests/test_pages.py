@@ -1,5 +1,6 @@
 """The documents say what the measurements say, and name files that are there."""
 
+import dataclasses
 import importlib
 import io
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dyncore.campaigns import Result
 from dyncore.cli import main
 from dyncore.recipes import find_recipe
 from dyncore.training import parse_arguments
@@ -139,20 +141,25 @@ def test_runs_of_the_print_are_averaged_over_their_seeds(pages, tmp_path, monkey
     folder = copy / "as_printed_digits"
     shutil.rmtree(folder, ignore_errors=True)
     assert pages.PARTS["as-printed"]().count("no run has ended yet") >= 1
-    folder.mkdir()
-    for run, seed, accuracy in (
-        ("rdinet-printed", 0, 0.9),
-        ("rdinet-printed", 1, 0.94),
-        ("static", 0, 0.99),
+    any_result = Result.load(next((copy / "cascade_digits").glob("*.json")))
+    for run, seed, accuracy, paths in (
+        ("rdinet-printed", 0, 0.9, 3.0),
+        ("rdinet-printed", 1, 0.94, 3.0),
+        ("rdinet-ours", 0, 0.92, 3.0),
+        ("rdinet-ours", 1, 0.97, 3.0),
+        ("rdinet-reads", 1, 0.93, 3.0),
+        ("static", 0, 0.99, 1.0),
     ):
         metrics = {"accuracy": accuracy, "macs_ratio": 0.5, "execution_rate": 0.5}
-        result = {"run": run, "seed": seed, "metrics": metrics | {"distinct_paths": 3.0}}
-        file = folder / f"{run}-s{seed}.json"
-        file.write_text(json.dumps(result), encoding="utf-8")
+        metrics |= {"distinct_paths": paths, "shuffled_accuracy": accuracy - 0.012}
+        result = dataclasses.replace(any_result, run=run, seed=seed, metrics=metrics)
+        result.save(folder / f"{run}-s{seed}.json")
     shown = pages.PARTS["as-printed"]()
-    assert "| `static` | 1 | 0.9900 | 0.500 | 0.500 | 3 |\n" in shown
-    assert "| `rdinet-printed` | 2 | 0.9200 ± 0.0283 | 0.500 ± 0.000 |" in shown
-    assert shown.index("`static`") < shown.index("`rdinet-printed`")
+    assert "| `static` | 1 | 0.9900 |  |  | 0.500 | 0.500 | 1 |\n" in shown
+    assert "| `rdinet-printed` | 2 | 0.9200 ± 0.0283 |  | −1.2 | 0.500 ± 0.000 |" in shown
+    assert "| `rdinet-ours` | 2 | 0.9450 ± 0.0354 | +2.5 ± 6.4 | −1.2 |" in shown
+    assert "| `rdinet-reads` | 1 | 0.9300 | −1.0 | −1.2 |" in shown
+    assert shown.index("`static`") < shown.index("`rdinet-printed`") < shown.index("`rdinet-ours`")
 
 
 @pytest.mark.parametrize(
