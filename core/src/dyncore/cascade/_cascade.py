@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from tempfile import TemporaryDirectory
 from typing import final
 
 import torch
@@ -29,12 +28,12 @@ from dyncore.cascade._quiet import take
 from dyncore.cascade._saving import save_cascade
 from dyncore.cascade._temperature import fit_temperature
 from dyncore.cascade._unsure import unsure
-from dyncore.hub import push_folder
+from dyncore.hub import Pushed
 from dyncore.network import DynamicNetwork, ModelInfo, Output
 
 
 @final
-class Cascade(nn.Module):
+class Cascade(Pushed, nn.Module):
     """Members of growing cost; each is asked about the images that those before it are unsure of.
 
     ``cascade(images)`` takes images in [0, 1] and gives an :class:`dyncore.Output`. Its ``logits``
@@ -312,29 +311,6 @@ class Cascade(nn.Module):
         torchvision builds by name.
         """
         save_cascade(folder, self.members, self.policy, self.info)
-
-    def push_to_hub(
-        self,
-        name: str,
-        *,
-        private: bool = False,
-        revision: str | None = None,
-        commit_message: str = "Upload model",
-    ) -> str:
-        """Push the cascade to ``org/name`` on the Hub in one commit; returns its address.
-
-        The repository holds what :meth:`save_pretrained` writes, a model card, and
-        ``evaluation.json``. Arguments and errors are those of ``DynamicNetwork.push_to_hub``.
-        """
-        with TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return push_folder(
-                folder,
-                name,
-                private=private,
-                revision=revision,
-                commit_message=commit_message,
-            )
 
     def _set(self, setting: Setting) -> None:
         self._thresholds, self._setting = setting.thresholds, setting

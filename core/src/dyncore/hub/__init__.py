@@ -5,6 +5,7 @@ from dyncore.hub._files import CASCADE_FILE, CONFIG_FILE, MEMBERS, WEIGHTS_FILE
 from dyncore.hub._find import find_folder
 from dyncore.hub._list import models_on_hub
 from dyncore.hub._push import push_folder
+from dyncore.hub._pushed import Pushed
 
 __all__ = [
     "CASCADE_FILE",
@@ -13,6 +14,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "HubError",
     "ModelFileError",
+    "Pushed",
     "find_folder",
     "models_on_hub",
     "push_folder",

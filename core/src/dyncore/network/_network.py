@@ -5,7 +5,6 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,12 +12,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dyncore.backbones import Route
-from dyncore.gating import ExecutionPath, FrozenGate
-from dyncore.hub import find_folder, push_folder
+from dyncore.gating import ExecutionPath
+from dyncore.hub import Pushed, find_folder
 from dyncore.network._config import DynamicConfig
 from dyncore.network._dial import Dial, DialSetting
 from dyncore.network._exploring import Exploring
 from dyncore.network._folder import save_folder
+from dyncore.network._forced import check_forced
 from dyncore.network._freezing import freeze
 from dyncore.network._info import ModelInfo, describe
 from dyncore.network._nested import load_once, save_once, share, subnet_logits
@@ -30,7 +30,7 @@ from dyncore.network._walk import Execute, Walk, run_masked
 from dyncore.network._wrappers import unwrapped
 
 
-class DynamicNetwork(nn.Module):
+class DynamicNetwork(Pushed, nn.Module):
     """A backbone with a router and a gate before each gated block."""
 
     pool: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
@@ -346,56 +346,10 @@ class DynamicNetwork(nn.Module):
             model.move_thresholds(model.setting.threshold)
         return model
 
-    def push_to_hub(
-        self,
-        name: str,
-        *,
-        private: bool = False,
-        revision: str | None = None,
-        commit_message: str = "Upload model",
-    ) -> str:
-        """Push the model to ``org/name`` on the Hub in one commit; returns its address.
-
-        The repository holds what :meth:`save_pretrained` writes, a model card with the evaluation
-        results, ``evaluation.json``, and ``recipe.json`` if ``info`` has the recipe. It is made,
-        ``private`` or not, if there is none; so is the branch ``revision``. Raises ValueError for
-        a name that is none and :class:`dyncore.HubError` when the Hub refuses or fails.
-        """
-        with TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            return push_folder(
-                folder,
-                name,
-                private=private,
-                revision=revision,
-                commit_message=commit_message,
-            )
-
     def check_path(self, images: int, path: ExecutionPath | None) -> None:
         """Raises ValueError for a forced path that does not fit the network or the images."""
-        if path is None:
-            return
-        if path.paths_per_block != self.paths_per_block:
-            raise ValueError(
-                f"path has {path.paths_per_block} paths per block, but the network has "
-                f"{self.paths_per_block}"
-            )
-        for decision, site in zip(path, self.sites, strict=True):
-            if len(decision.on) != images:
-                raise ValueError(
-                    f"path decides for {len(decision.on)} images, but there are {images}"
-                )
-            chosen = decision.channels
-            if chosen is not None and chosen.on.shape[1] != site.channels:
-                raise ValueError(
-                    f"path has {chosen.on.shape[1]} gated channels in a block, but the network "
-                    f"has {site.channels}"
-                )
-            if isinstance(site.gate, FrozenGate) and not site.gate.agrees(decision.on):
-                raise ValueError(
-                    f"path decides otherwise than {site.gate.fixed} about block {site.index}, "
-                    "which is how the network was frozen"
-                )
+        if path is not None:
+            check_forced(path, self.sites, images)
 
     def walk(
         self,
@@ -491,8 +445,7 @@ class DynamicNetwork(nn.Module):
             shape = (len(images), sum(self.paths_per_block), 2)
             if noise.shape != shape:
                 raise ValueError(f"noise has shape {tuple(noise.shape)}, but {shape} is needed")
-        if path is not None:
-            self.check_path(len(images), path)
+        self.check_path(len(images), path)
 
 
 from_pretrained = DynamicNetwork.from_pretrained
