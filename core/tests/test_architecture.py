@@ -228,7 +228,7 @@ def test_the_stub_names_what_rooms_export():
         ("dyncore.training", "import dyn_rdinet", "the method package dyn_rdinet"),
         ("dyncore.methods", "from dyncore.gating import Hidden", "gating does not export"),
         ("dyn_rdinet", "from dyncore.network import describe", "network does not export"),
-        ("dyn_rdinet", "from dyncore.gating._gates import ReLU1Gate", "what is public"),
+        ("dyn_rdinet", "from dyncore.gating._relu1_gate import ReLU1Gate", "what is public"),
         ("dyn_rdinet", "from dyncore import secret", "dyncore does not export"),
         ("dyn_rdinet", "def f():\n    import dyn_spnet.losses", "the method package dyn_spnet"),
     ],

@@ -7,16 +7,10 @@ from dyncore.gating._deferred import Deferred
 from dyncore.gating._execution_path import ExecutionPath
 from dyncore.gating._frozen import BlindRouter, FrozenGate
 from dyncore.gating._gate import Gate, GateConfig
-from dyncore.gating._gates import (
-    GumbelSoftmaxGateConfig,
-    ReLU1Gate,
-    ReLU1GateConfig,
-    StraightThroughGateConfig,
-    TwoLogitGate,
-)
 from dyncore.gating._linear import InitialWeights, linear_layer
 from dyncore.gating._plain import describes, does_more, is_plain
 from dyncore.gating._pytree import register_result
+from dyncore.gating._relu1_gate import ReLU1Gate, ReLU1GateConfig
 from dyncore.gating._router import Router, RouterConfig
 from dyncore.gating._routers import (
     ContextRouter,
@@ -25,6 +19,11 @@ from dyncore.gating._routers import (
     IdentityRouterConfig,
     ShortRangeRouter,
     ShortRangeRouterConfig,
+)
+from dyncore.gating._two_logit_gate import (
+    GumbelSoftmaxGateConfig,
+    StraightThroughGateConfig,
+    TwoLogitGate,
 )
 from dyncore.gating._weights import Affine, GateWeights, RouterState, RouterWeights
 

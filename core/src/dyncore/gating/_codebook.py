@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dyncore.gating._decision import straight_through
 from dyncore.gating._router import Router, RouterConfig
 from dyncore.gating._weights import RouterState
 
@@ -42,9 +43,9 @@ class CodebookRouter(Router):
         if self.choice is None:
             return pooled.new_zeros(len(pooled), self.out_features), state
         probability = self.choice(pooled).softmax(1)
-        code = F.one_hot(probability.argmax(1), self.out_features).to(probability.dtype)
-        if torch.is_grad_enabled():
-            code = code + (probability - probability.detach())
+        chosen = F.one_hot(probability.argmax(1), self.out_features)
+        grad = torch.is_grad_enabled()
+        code = straight_through(chosen, probability) if grad else chosen.to(probability.dtype)
         return code, (code,)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dyncore.gating._pytree import register_result
@@ -28,6 +28,14 @@ class Choice(NamedTuple):
     def of(cls, on: Bool[Tensor, "batch unit"], dtype: torch.dtype | None = None) -> "Choice":
         """The choice whose weights are its 0s and 1s."""
         return cls(on, on.to(dtype or torch.get_default_dtype()))
+
+
+def straight_through(
+    hard: Bool[Tensor, "batch unit"] | Int[Tensor, "batch unit"],
+    relaxed: Float[Tensor, "batch unit"],
+) -> Float[Tensor, "batch unit"]:
+    """The value of ``hard`` with the gradient of ``relaxed`` (CDB Eq. 9, DMNN Eq. 8)."""
+    return hard.to(relaxed.dtype) + (relaxed - relaxed.detach())
 
 
 class Relaxation(NamedTuple):
