@@ -8,13 +8,14 @@ nested one, ``FOLDER@1`` the next. Each is asked once about the test images, and
 
 - ``single``: a network alone.
 - ``cascade``: at a budget, a share of the MACs of the static network: accuracy on each half of the
-  test images by thresholds from the other, and what it cost there.
+  test images by thresholds from the other, and what it cost there. The other half chooses, too,
+  whether those who were asked answer together (``mean``) or the last one alone (``last``).
 
 1 MAC = 2 FLOPs; routers are counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +27,8 @@ from torch import Tensor
 import dyncore
 from dyncore.cascade import (
     Aim,
+    Answer,
+    Calibration,
     Cascade,
     Member,
     Outcomes,
@@ -39,6 +42,7 @@ from dyncore.cascade import (
 
 Row = dict[str, object]
 RULE = Rule(confidence="max-probability", answer="mean", temperatures=(1.0, 1.0))
+ANSWERS: tuple[Answer, ...] = ("mean", "last")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +85,13 @@ def rows(
         }
     for name, members in pairs.items():
         found_pair = [asked[member] for member in members]
-        pair = outcomes(found_pair, labels, [_macs(found) for found in found_pair], RULE)
+        costs = [_macs(found) for found in found_pair]
+        heard = {
+            answer: outcomes(found_pair, labels, costs, replace(RULE, answer=answer))
+            for answer in ANSWERS
+        }
         for budget in budgets:
-            right, cost = _halves(pair, budget * full)
+            right, cost, answers = _halves(heard, budget * full)
             if not len(right):
                 continue
             yield {
@@ -92,23 +100,34 @@ def rows(
                 "budget": budget,
                 "macs_ratio": float(cost.mean()) / full,
                 "accuracy": float(right.mean()),
-                "interval": list(wilson(float(right.mean()), pair.images)),
+                "interval": list(wilson(float(right.mean()), len(labels))),
+                "answer": " / ".join(dict.fromkeys(answers)),
             }
 
 
-def _halves(pair: Outcomes, macs: float) -> tuple[np.ndarray, np.ndarray]:
-    """Right answers and MACs on each half by thresholds from the other; empty: out of reach."""
-    right, costs = [], []
-    for seen, unseen in ((pair[::2], pair[1::2]), (pair[1::2], pair[::2])):
-        try:
-            aim = Aim("budget", macs / float(seen.cost[-1].mean()))
-            thresholds = calibration(seen, "MACs", aim).chosen.thresholds
-        except ValueError:  # the small network alone costs more
-            return np.empty(0), np.empty(0)
-        answered, cost = unseen.result(thresholds)
+def _halves(
+    heard: Mapping[Answer, Outcomes], macs: float
+) -> tuple[np.ndarray, np.ndarray, list[Answer]]:
+    """Right answers and MACs on each half by thresholds from the other; empty: out of reach.
+
+    And whose answer counted on each half.
+    """
+    right, costs, answers = [], [], []
+    for start in range(2):
+        tried: dict[Answer, Calibration] = {}
+        for answer, pair in heard.items():
+            seen = pair[start::2]
+            try:
+                aim = Aim("budget", macs / float(seen.cost[-1].mean()))
+                tried[answer] = calibration(seen, "MACs", aim)
+            except ValueError:  # the small network alone costs more
+                return np.empty(0), np.empty(0), []
+        best = max(tried, key=lambda answer: tried[answer].chosen.accuracy)
+        answered, cost = heard[best][1 - start :: 2].result(tried[best].chosen.thresholds)
         right.append(answered)
         costs.append(cost)
-    return np.concatenate(right), np.concatenate(costs)
+        answers.append(best)
+    return np.concatenate(right), np.concatenate(costs), answers
 
 
 def _macs(found: Predictions) -> Tensor:

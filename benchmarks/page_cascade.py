@@ -74,10 +74,15 @@ def _pairs(rows: list[Row]) -> str:
     for model, group in groupby(
         (row for row in rows if row["kind"] == "cascade"), lambda row: row["model"]
     ):
-        at = {row["budget"]: f"{row['accuracy']:.4f}" for row in group}
+        at = {row["budget"]: f"{row['accuracy']:.4f}{_whose(row)}" for row in group}
         lines.append((f"cascade {model}", "", "", *(at.get(budget, "") for budget in budgets)))
     head = ("networks", "MACs ratio", "accuracy", *(f"at {budget:g}" for budget in budgets))
     return table(head, lines)
+
+
+def _whose(row: Row) -> str:
+    """Marks where the last one asked answers alone."""
+    return " (last)" if row.get("answer") == "last" else ""
 
 
 def cascade_efficiency() -> str:
