@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 
 import dyncore
 from dyncore.calibration import curve
-from dyncore.data import Batch, Loader, Split, load_dataset
+from dyncore.data import Batch, Loader, Part, Split, load_dataset
 from dyncore.recipes import find_recipe
 from dyncore.training import RunOptions, train
 
@@ -72,15 +72,13 @@ class Half:
 
     def __init__(self, split: Split, model: dyncore.DynamicNetwork, start: int) -> None:
         assert model.info.preprocessing is not None
-        self._start = start
+        half = Part(split, range(start, len(split), 2))
         self._loader = Loader(
-            split, batch_size=500, preprocessing=model.info.preprocessing, device="cpu"
+            half, batch_size=500, preprocessing=model.info.preprocessing, device="cpu"
         )
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self._loader.epoch(0):
-            rows = (batch.index % 2 == self._start).nonzero()[:, 0]
-            yield Batch(batch.images[rows], batch.labels[rows], batch.index[rows])
+        return self._loader.epoch(0)
 
 
 def measure(name: str, seed: int, options: Options, data: Path, output: Path) -> dict[str, object]:

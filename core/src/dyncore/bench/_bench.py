@@ -119,15 +119,7 @@ def bench(
             for name, engine in built.items()
         ]
         if batch == max(batches):
-            whole = _cycled(inputs, -(-len(inputs) // batch) * batch).split(batch)
-            for name, engine in built.items():
-                logits = torch.cat([engine.run(each) for each in whole])[: len(inputs)]
-                answer = logits.argmax(1) if numbers is None else numbers[logits.argmax(1)]
-                accuracy[name] = float((answer == labels).double().mean())
-    channels, height, width = inputs.shape[1:]
-    table = cost_table(model, (channels, height, width))
-    paths = [subjects.engine(each).path for each in inputs.split(max(batches))]
-    ratio = float(torch.cat([table.macs(path) for path in paths]).double().mean()) / table.static
+            accuracy = _accuracy(built, inputs, labels, batch, numbers)
     return Bench(
         model=_name(model),
         data=data,
@@ -135,7 +127,7 @@ def bench(
         size=preprocessing.size,
         threads=torch.get_num_threads(),
         machine=f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}",
-        macs_ratio=ratio,
+        macs_ratio=_macs_ratio(model, subjects.engine, inputs, max(batches)),
         accuracy=accuracy,
         measured=tuple(measured),
         missing=missing,
@@ -167,6 +159,26 @@ class _Subjects:
                 found.pop(name, None)
                 missing[name] = f"does not take this network: {str(error).splitlines()[0][:200]}"
         return found, missing
+
+
+def _accuracy(
+    built: Mapping[str, Static], inputs: Tensor, labels: Tensor, batch: int, numbers: Tensor | None
+) -> dict[str, float]:
+    """Share of right answers of each engine, which is told the size of a ``batch``."""
+    whole = _cycled(inputs, -(-len(inputs) // batch) * batch).split(batch)
+    found = {}
+    for name, engine in built.items():
+        logits = torch.cat([engine.run(each) for each in whole])[: len(inputs)]
+        answer = logits.argmax(1) if numbers is None else numbers[logits.argmax(1)]
+        found[name] = float((answer == labels).double().mean())
+    return found
+
+
+def _macs_ratio(model: DynamicNetwork, engine: Engine, inputs: Tensor, batch: int) -> float:
+    channels, height, width = inputs.shape[1:]
+    table = cost_table(model, (channels, height, width))
+    paths = [engine(each).path for each in inputs.split(batch)]
+    return float(torch.cat([table.macs(path) for path in paths]).double().mean()) / table.static
 
 
 def _cycled(images: Tensor, count: int) -> Tensor:

@@ -12,7 +12,7 @@ from rich.table import Table
 from dyncore.calibration import Point, calibrate, curve
 from dyncore.cli._options import CalibrateOptions
 from dyncore.cli._test_split import load_test, numbers_of_classes
-from dyncore.data import Batch, Loader, Split
+from dyncore.data import Batch, Loader, Part, Split
 from dyncore.network import Dial, DynamicNetwork, from_pretrained
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 41))
@@ -43,7 +43,7 @@ def run(options: CalibrateOptions) -> None:
 
 
 class _Half:
-    """Every second image of a split, in an order that mixes its classes; read anew each time."""
+    """Every second image of a split, or so many of those, in an order that mixes its classes."""
 
     def __init__(
         self, split: Split, model: DynamicNetwork, options: CalibrateOptions, start: int
@@ -53,23 +53,18 @@ class _Half:
                 f"{options.model} does not say what its images go through: calibrate it in Python, "
                 "dyncore.calibrate(model, batches, preprocessing=...)"
             )
-        self._start, self._most = start, options.images
+        rows = torch.arange(start, len(split), 2)
+        mixed = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
         self._loader = Loader(
-            split,
+            Part(split, rows[mixed[: options.images]].tolist()),
             batch_size=options.batch_size,
             preprocessing=model.info.preprocessing,
-            shuffle=True,  # a folder of images by class is sorted
             device=next(model.parameters()).device,
             workers=options.workers,
         )
 
     def __iter__(self) -> Iterator[Batch]:
-        left = self._most
-        for batch in self._loader.epoch(0):
-            rows = (batch.index % 2 == self._start).nonzero()[:left, 0]
-            yield Batch(batch.images[rows], batch.labels[rows], batch.index[rows])
-            if left is not None and not (left := left - len(rows)):
-                return
+        return self._loader.epoch(0)
 
 
 def _within(dial: Dial) -> list[float]:

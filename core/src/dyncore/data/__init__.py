@@ -8,6 +8,7 @@ from dyncore.data._file import FileSplit
 from dyncore.data._load import load_dataset
 from dyncore.data._loader import Loader
 from dyncore.data._memory import MemorySplit
+from dyncore.data._part import Part
 from dyncore.data._plan import mix as mix_seed
 from dyncore.data._preprocessing import Preprocessing
 from dyncore.data._sketch import Recognition, check_sketch, sketch
@@ -24,6 +25,7 @@ __all__ = [
     "FileSplit",
     "Loader",
     "MemorySplit",
+    "Part",
     "Preprocessing",
     "RandomResizedCropFlip",
     "Recognition",
