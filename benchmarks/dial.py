@@ -8,7 +8,6 @@ writes ``dial-curve.json``. Four of nine digits train: costs are told apart by h
 """
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from sklearn.datasets import load_digits
 
 import dyncore
 from dyncore.calibration import curve
-from dyncore.data import Batch, Loader, Part, Split, load_dataset
+from dyncore.data import Loader, Part, load_dataset
 from dyncore.recipes import find_recipe
 from dyncore.training import RunOptions, train
 
@@ -67,20 +66,6 @@ def write_digits(folder: Path) -> None:
         Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8)).save(target)
 
 
-class Half:
-    """Every second image of a split."""
-
-    def __init__(self, split: Split, model: dyncore.DynamicNetwork, start: int) -> None:
-        assert model.info.preprocessing is not None
-        half = Part(split, range(start, len(split), 2))
-        self._loader = Loader(
-            half, batch_size=500, preprocessing=model.info.preprocessing, device="cpu"
-        )
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self._loader.epoch(0)
-
-
 def measure(name: str, seed: int, options: Options, data: Path, output: Path) -> dict[str, object]:
     """Train, calibrate, and turn the dial on other images."""
     recipe = replace(find_recipe(name), batch_size=options.batch_size)
@@ -95,7 +80,17 @@ def measure(name: str, seed: int, options: Options, data: Path, output: Path) ->
     model = dyncore.from_pretrained(train(recipe, run).model)
     test = load_dataset(str(data)).test
     assert test is not None
-    halves = [Half(test, model, start) for start in range(2)]
+    seen = model.info.preprocessing
+    assert seen is not None
+    halves = [
+        Loader(
+            Part(test, range(start, len(test), 2)),
+            batch_size=500,
+            preprocessing=seen,
+            device="cpu",
+        )
+        for start in range(2)
+    ]
     dial = dyncore.calibrate(model, halves[0])
     within = [b for b in BUDGETS if b * dial.static_cost >= dial.settings[0].cost]
     points = curve(model, halves[1], within)

@@ -1,15 +1,21 @@
 """Whether what papers print trains: the print, each of our changes alone, and all of them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from statistics import fmean, stdev
 
-from page_campaign import half_interval, signed
+from page_campaign import (
+    CAMPAIGNS,
+    Seeds,
+    finished,
+    gains,
+    half_interval,
+    shuffled_gains,
+    signed,
+)
 from page_markdown import table
 
-from dyncore.campaigns import Campaign, Result
+from dyncore.campaigns import Campaign
 
-CAMPAIGNS = Path(__file__).parent / "campaigns"
 TITLES = {
     "as_printed_digits": "Digits, 30 epochs",
     "as_printed_cifar10": "CIFAR-10, ResNet-20, 8 epochs",
@@ -28,21 +34,20 @@ HEAD = (
 PRINTED = "-printed"
 """How the run of a method's print is called, behind the method."""
 
-Seeds = Mapping[int, Mapping[str, float]]
-"""Metrics of the finished runs of an entry."""
-
 
 def as_printed() -> str:
     """A table per campaign: mean over the seeds that are done, and their standard deviation."""
     return "\n\n".join(_part(name, title) for name, title in TITLES.items())
 
 
-def _part(campaign: str, title: str) -> str:
-    command = f"`dyn reproduce benchmarks/campaigns/{campaign}.toml`"
-    found = _found(campaign)
-    if not found:
+def _part(name: str, title: str) -> str:
+    campaign = Campaign.load(CAMPAIGNS / f"{name}.toml")
+    entries = {key: finished(campaign, entry) for key, entry in campaign.entries.items()}
+    done = {key: seeds for key, seeds in entries.items() if seeds}
+    command = f"`dyn reproduce benchmarks/campaigns/{name}.toml`"
+    if not done:
         return f"**{title}** ({command}): no run has ended yet."
-    rows = [_row(run, found) for run in found]
+    rows = [_row(run, done) for run in done]
     return (
         f"**{title}** ({command}); mean ± standard deviation over seeds. *Points over the print*: "
         "of accuracy, over the seeds that both have, with the 95 % interval; *shuffled*: what "
@@ -50,42 +55,30 @@ def _part(campaign: str, title: str) -> str:
     )
 
 
-def _found(campaign: str) -> dict[str, Seeds]:
-    """By the name of the run, in the campaign's order."""
-    entries = Campaign.load(CAMPAIGNS / f"{campaign}.toml").entries
-    found: dict[str, dict[int, Mapping[str, float]]] = {key: {} for key in entries}
-    for file in (CAMPAIGNS / campaign).glob("*.json"):
-        result = Result.load(file)
-        found[result.run][result.seed] = result.metrics
-    return {key: dict(sorted(seeds.items())) for key, seeds in found.items() if seeds}
-
-
-def _row(run: str, found: Mapping[str, Seeds]) -> list[object]:
-    metrics = list(found[run].values())
+def _row(run: str, done: Mapping[str, Seeds]) -> list[object]:
+    seeds = done[run]
+    metrics = [result.metrics for result in seeds.values()]
     accuracy, *others = (_spread([m[column] for m in metrics], column) for column in COLUMNS)
-    shuffled = [m["shuffled_accuracy"] - m["accuracy"] for m in metrics]
     print_of = next(
-        (key for key in found if key.endswith(PRINTED) and run.startswith(key[: -len(PRINTED)])),
+        (key for key in done if key.endswith(PRINTED) and run.startswith(key[: -len(PRINTED)])),
         run,
     )
     return [
         f"`{run}`",
-        len(metrics),
+        len(seeds),
         accuracy,
-        "" if print_of == run else points_between(found[run], found[print_of]),
-        signed(fmean(shuffled)) if metrics[0]["distinct_paths"] > 1 else "",
+        "" if print_of == run else _with_interval(gains(seeds, done[print_of])),
+        signed(fmean(shuffled_gains(seeds))) if metrics[0]["distinct_paths"] > 1 else "",
         *others,
     ]
 
 
-def points_between(seeds: Seeds, others: Seeds) -> str:
-    """Mean difference of accuracy over the seeds that both have, with its 95 % interval."""
-    shared = seeds.keys() & others.keys()
-    if not shared:
+def _with_interval(points: list[float]) -> str:
+    """Their mean with its 95 % interval."""
+    if not points:
         return ""
-    differences = [seeds[seed]["accuracy"] - others[seed]["accuracy"] for seed in shared]
-    half = half_interval(differences)
-    return signed(fmean(differences)) + ("" if half is None else f" ± {100 * half:.1f}")
+    half = half_interval(points)
+    return signed(fmean(points)) + ("" if half is None else f" ± {100 * half:.1f}")
 
 
 def _spread(values: list[float], column: str) -> str:

@@ -34,7 +34,7 @@ def means() -> str:
 def campaign(name: str) -> str:
     """The finished runs of ``benchmarks/campaigns/<name>.toml``, routed ones beside others."""
     found = Campaign.load(CAMPAIGNS / f"{name}.toml")
-    done = {key: _finished(found, entry) for key, entry in found.entries.items()}
+    done = {key: finished(found, entry) for key, entry in found.entries.items()}
     count, wanted = sum(map(len, done.values())), len(found.runs)
     link = f"[campaign](../benchmarks/campaigns/{name}.toml)"
     head = (
@@ -65,7 +65,8 @@ def campaign(name: str) -> str:
     return f"{made}\n\n{table(columns, lines)}"
 
 
-def _finished(found: Campaign, entry: Entry) -> Seeds:
+def finished(found: Campaign, entry: Entry) -> Seeds:
+    """The entry's results that are there."""
     files = {seed: CAMPAIGNS / found.name / f"{entry.name}-s{seed}.json" for seed in entry.seeds}
     return {seed: Result.load(file) for seed, file in files.items() if file.exists()}
 
@@ -88,10 +89,6 @@ def _line(found: Campaign, key: str, done: Mapping[str, Seeds]) -> tuple[object,
         field: next((k for k, e in found.entries.items() if getattr(e, field) == key), None)
         for field in ("subnet_of", "rates_of")
     }
-    shuffled = [
-        result.metrics["shuffled_accuracy"] - result.metrics["accuracy"]
-        for result in seeds.values()
-    ]
     return (
         f"`{key}`",
         len(seeds),
@@ -99,7 +96,7 @@ def _line(found: Campaign, key: str, done: Mapping[str, Seeds]) -> tuple[object,
         f"{macs / 1e6:.1f}",
         _points(accuracy, _static_at(found, done, macs)) if routed else "",
         *(_paired(seeds, {} if k is None else done[k]) for k in beside.values()),
-        signed(fmean(shuffled)) if routed else "",
+        signed(fmean(shuffled_gains(seeds))) if routed else "",
         _points(accuracy, _cascade_at(macs)) if routed else "",
         " … ".join(dict.fromkeys(f"{f(_paths(seeds)):.0f}" for f in (min, max))),
         f"{fmean(result.seconds for result in seeds.values()) / 60:.0f}",
@@ -131,11 +128,23 @@ def _points(accuracy: float, other: float | None) -> str:
 
 def _paired(seeds: Seeds, others: Seeds) -> str:
     """Mean difference over the seeds that both have."""
-    shared = seeds.keys() & others.keys()
-    differences = [
-        seeds[seed].metrics["accuracy"] - others[seed].metrics["accuracy"] for seed in shared
-    ]
+    differences = gains(seeds, others)
     return signed(fmean(differences)) if differences else ""
+
+
+def gains(seeds: Seeds, others: Seeds) -> list[float]:
+    """Differences of accuracy, of the seeds that both have."""
+    accuracy, other = (
+        {seed: result.metrics["accuracy"] for seed, result in results.items()}
+        for results in (seeds, others)
+    )
+    return [accuracy[seed] - other[seed] for seed in sorted(accuracy.keys() & other.keys())]
+
+
+def shuffled_gains(seeds: Seeds) -> list[float]:
+    """What other images' paths change of the accuracy, with each seed."""
+    found = (result.metrics for result in seeds.values())
+    return [metrics["shuffled_accuracy"] - metrics["accuracy"] for metrics in found]
 
 
 def _static_at(found: Campaign, done: Mapping[str, Seeds], macs: float) -> float | None:

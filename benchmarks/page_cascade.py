@@ -82,7 +82,7 @@ def _pairs(rows: list[Row]) -> str:
 
 def _whose(row: Row) -> str:
     """Marks where the last one asked answers alone."""
-    return " (last)" if row.get("answer") == "last" else ""
+    return " (last)" if row["answer"] == "last" else ""
 
 
 def cascade_efficiency() -> str:

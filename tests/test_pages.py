@@ -135,9 +135,10 @@ def test_a_part_says_what_its_measurement_says(pages, results, file, edit, part,
 
 
 def test_runs_of_the_print_are_averaged_over_their_seeds(pages, tmp_path, monkeypatch):
-    module = importlib.import_module("page_as_printed")
-    copy = Path(shutil.copytree(module.CAMPAIGNS, tmp_path / "campaigns"))
-    monkeypatch.setattr(module, "CAMPAIGNS", copy)
+    modules = [importlib.import_module(name) for name in ("page_as_printed", "page_campaign")]
+    copy = Path(shutil.copytree(modules[0].CAMPAIGNS, tmp_path / "campaigns"))
+    for module in modules:
+        monkeypatch.setattr(module, "CAMPAIGNS", copy)
     folder = copy / "as_printed_digits"
     shutil.rmtree(folder, ignore_errors=True)
     assert pages.PARTS["as-printed"]().count("no run has ended yet") >= 1

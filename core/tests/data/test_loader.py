@@ -95,6 +95,12 @@ def test_an_epoch_reads_every_row_once(training):
     assert orders[0] != indices(training(drop_last=False, seed=4))
 
 
+def test_a_loader_is_its_first_epoch_each_time(training):
+    loader = training()
+    assert_equal(list(loader), list(loader.epoch(0)))
+    assert_equal(list(loader), list(loader.epoch(0)))
+
+
 def test_drop_last_leaves_out_what_does_not_fill_a_batch(training):
     loader = training()
     assert loader.steps_per_epoch == 3

@@ -1,7 +1,6 @@
 """``dyn calibrate``."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.table import Table
 from dyncore.calibration import Point, calibrate, curve
 from dyncore.cli._options import CalibrateOptions
 from dyncore.cli._test_split import load_test, numbers_of_classes
-from dyncore.data import Batch, Loader, Part, Split
+from dyncore.data import Loader, Part, Split
 from dyncore.network import Dial, DynamicNetwork, from_pretrained
 
 GRID = tuple(round(0.05 * step, 2) for step in range(1, 41))
@@ -29,7 +28,7 @@ def run(options: CalibrateOptions) -> None:
     dataset, test = load_test(options.data, model, skip_corrupt=options.skip_corrupt)
     if (numbers := numbers_of_classes(model, dataset)) is not None:
         test = test.numbered([numbers.index(number) for number in range(len(numbers))])
-    halves = [_Half(test, model, options, start) for start in range(2)]
+    halves = [_half(test, model, options, start) for start in range(2)]
     dial = calibrate(model, halves[0])
     budgets = options.budgets or _within(dial)
     points = curve(model, halves[1], budgets)
@@ -42,29 +41,22 @@ def run(options: CalibrateOptions) -> None:
     _print(points, dial, output)
 
 
-class _Half:
+def _half(split: Split, model: DynamicNetwork, options: CalibrateOptions, start: int) -> Loader:
     """Every second image of a split, or so many of those, in an order that mixes its classes."""
-
-    def __init__(
-        self, split: Split, model: DynamicNetwork, options: CalibrateOptions, start: int
-    ) -> None:
-        if model.info.preprocessing is None:
-            raise ValueError(
-                f"{options.model} does not say what its images go through: calibrate it in Python, "
-                "dyncore.calibrate(model, batches, preprocessing=...)"
-            )
-        rows = torch.arange(start, len(split), 2)
-        mixed = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
-        self._loader = Loader(
-            Part(split, rows[mixed[: options.images]].tolist()),
-            batch_size=options.batch_size,
-            preprocessing=model.info.preprocessing,
-            device=next(model.parameters()).device,
-            workers=options.workers,
+    if model.info.preprocessing is None:
+        raise ValueError(
+            f"{options.model} does not say what its images go through: calibrate it in Python, "
+            "dyncore.calibrate(model, batches, preprocessing=...)"
         )
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self._loader.epoch(0)
+    rows = torch.arange(start, len(split), 2)
+    mixed = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+    return Loader(
+        Part(split, rows[mixed[: options.images]].tolist()),
+        batch_size=options.batch_size,
+        preprocessing=model.info.preprocessing,
+        device=next(model.parameters()).device,
+        workers=options.workers,
+    )
 
 
 def _within(dial: Dial) -> list[float]:

@@ -95,6 +95,10 @@ class Loader:
         self._world_size = world_size
         self._workers = workers
 
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of epoch 0, the same ones each time."""
+        return self.epoch(0)
+
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from `start_step` on; images are float32 in [0, 1]."""
         if not 0 <= start_step <= self.steps_per_epoch:

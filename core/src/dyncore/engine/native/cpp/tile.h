@@ -4,10 +4,10 @@
 // the image ends, and several pixels share each weight that is read.
 //
 // The loops of a convolution, outermost first: passes of pixels and panels of output channels
-// (convolution.h), tiles of pixels, then here convolutions that are added up (of a block's last layer, the
-// shortcut's may be), segments of inputs, taps of the kernel, runs of at most MAX_TERMS inputs, inputs,
-// pixels, vectors of output channels. Innermost, P x N sums take one broadcast
-// input each and N weights that all P pixels share: P * N multiply-adds for P + N loads.
+// (convolution.h), tiles of pixels, then here convolutions that are added up (a block's last layer and the
+// projection beside it), segments of inputs, taps of the kernel, runs of at most MAX_TERMS inputs, inputs,
+// pixels, vectors of output channels. Innermost, P x N sums take one broadcast input each and N weights that
+// all P pixels share: P * N multiply-adds for P + N loads.
 #pragma once
 
 #include <algorithm>
