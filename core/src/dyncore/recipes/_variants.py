@@ -109,13 +109,8 @@ _FADING = (
     "trains other paths than evaluation runs"
 )
 
-ON_DIGITS = (
-    HELD,
-    HE_START,
-    SLOW_ROUTERS,
-    annealed(replace(SHORT_ANNEALING, start=8.0), f"{_FADING}; digits have few steps to fall in"),
-)
-"""How gates are trained on digits."""
+ON_DIGITS = (HELD,)
+"""What earns its place on digits: the budget is met (docs/paper-notes.md)."""
 
 
 def _shared(recipe: Recipe) -> Recipe:

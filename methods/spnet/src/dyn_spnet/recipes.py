@@ -277,7 +277,7 @@ def _small() -> Iterator[Recipe]:
         yield as_printed
         yield SHORT(as_printed)
         on_digits = recipe("digits", f"{place}, on digits", t)
-        yield changed(on_digits, narrowed(32), *ON_DIGITS, LIGHT_EXITS)
+        yield changed(on_digits, narrowed(32), *ON_DIGITS)
 
 
 RECIPES = {recipe.name: recipe for recipes in (_rows, _small) for recipe in recipes()}
