@@ -148,7 +148,7 @@ def test_runs_of_the_print_are_averaged_over_their_seeds(pages, tmp_path, monkey
         ("rdinet-printed", 1, 0.94, 3.0),
         ("rdinet-ours", 0, 0.92, 3.0),
         ("rdinet-ours", 1, 0.97, 3.0),
-        ("rdinet-reads", 1, 0.93, 3.0),
+        ("rdinet-biases", 1, 0.93, 3.0),
         ("static", 0, 0.99, 1.0),
     ):
         metrics = {"accuracy": accuracy, "macs_ratio": 0.5, "execution_rate": 0.5}
@@ -159,7 +159,7 @@ def test_runs_of_the_print_are_averaged_over_their_seeds(pages, tmp_path, monkey
     assert "| `static` | 1 | 0.9900 |  |  | 0.500 | 0.500 | 1 |\n" in shown
     assert "| `rdinet-printed` | 2 | 0.9200 ± 0.0283 |  | −1.2 | 0.500 ± 0.000 |" in shown
     assert "| `rdinet-ours` | 2 | 0.9450 ± 0.0354 | +2.5 ± 6.4 | −1.2 |" in shown
-    assert "| `rdinet-reads` | 1 | 0.9300 | −1.0 | −1.2 |" in shown
+    assert "| `rdinet-biases` | 1 | 0.9300 | −1.0 | −1.2 |" in shown
     assert shown.index("`static`") < shown.index("`rdinet-printed`") < shown.index("`rdinet-ours`")
 
 

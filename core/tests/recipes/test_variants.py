@@ -228,7 +228,6 @@ def test_a_row_of_a_paper_is_as_printed_and_tuned_stands_beside_it():
     ("name", "low"),
     [
         ("vanilla-resnet20-cifar10-b0.6-short", 0.25),
-        ("vanilla-resnet20-digits-b0.6", 0.31),
         ("vanilla-resnet32-cifar10-b0.6-tuned", 0.2),
     ],
 )

@@ -42,7 +42,7 @@ def test_name_says_what_is_trained(name):
     assert as_printed.reads == "training"
     assert ("progress" in recipe.objective) == (parts["variant"] != "baseline")
     if "progress" in recipe.objective:
-        light = "digits" in name or name.endswith("-short")
+        light = name.endswith("-short")
         assert recipe.objective["progress"].exits_weight == (0.2 if light else 1)
 
 
