@@ -27,6 +27,7 @@ from page_engine import (
 )
 from page_families import families
 from page_first_minute import first_minute
+from page_foretold import foretold
 from page_markdown import BACKBONES, bold, part, read, table
 
 METHODS = {
@@ -163,6 +164,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "families": families,
     "race": race,
     "routing": routing,
+    "foretold": foretold,
     "means": means,
     "cascade": cascade,
     "cascade-efficiency": cascade_efficiency,
