@@ -1,5 +1,6 @@
 """Checkpoints come back as they were, or not at all."""
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -49,6 +50,16 @@ def save(folder, step=2, model=None, optimizer=None):
     if model is None:
         model, optimizer = trained()
     return save_checkpoint(folder, checkpoint(step, model, optimizer.state_dict()))
+
+
+def test_paths_that_were_evaluated_are_kept_apart_from_the_weights(tmp_path):
+    model, optimizer = trained()
+    paths = torch.randint(256, (7, 2), dtype=torch.uint8)
+    whole = dataclasses.replace(checkpoint(2, model, optimizer.state_dict()), paths=paths)
+    loaded = load_checkpoint(save_checkpoint(tmp_path, whole))
+    assert torch.equal(loaded.paths, paths)
+    assert loaded.tensors.keys() == model.state_dict().keys()
+    assert load_checkpoint(save(tmp_path, 3)).paths is None
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -71,8 +71,11 @@ def test_evaluations_come_after_each_routed_epoch_and_at_the_end(finished, rows)
         "block_rates": evaluation.block_rates,
         "relaxed_gap": final["test/relaxed_gap"],
         "relaxed_accuracy_gain": final["test/relaxed_accuracy_gain"],
+        "changed_paths": final["test/changed_paths"],
     }
     assert 0 < final["test/relaxed_gap"] < 1
+    assert ["test/changed_paths" in row for row in evaluations] == [False, True, True]
+    assert all(0 <= row["test/changed_paths"] <= 1 for row in evaluations[1:])
 
 
 def test_saved_model_reloads_and_predicts_what_the_evaluation_says(finished):

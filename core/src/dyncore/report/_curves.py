@@ -17,6 +17,7 @@ SHOWN = (
     ("loss", "Loss", "loss", ("train/loss",)),
     ("cost", "Cost", "share", ("train/macs_ratio", "test/macs_ratio", "test/execution_rate")),
     ("gap", "Relaxed against hard decisions", "mean difference", ("test/relaxed_gap",)),
+    ("changes", "Images whose path is another than before", "share", ("test/changed_paths",)),
     ("learning-rate", "Learning rate", "learning rate", ("learning_rate",)),
 )
 """Name, title, axis and metrics of each figure; the loss's terms have one of their own."""

@@ -17,6 +17,8 @@ from dyncore.training._storage import sync, writing
 STATE_FILE = "state.json"
 TENSOR_FILES = ("training.safetensors", "optimizer.safetensors")
 _ASIDE = "damaged-"
+_PATHS = "evaluation/paths"
+"""No module's tensor has a stroke in its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ class Checkpoint:
     """State of model and objective."""
     optimizer: dict[str, Any]
     """The optimiser's ``state_dict()``."""
+    paths: Tensor | None = None
+    """What :class:`PathChanges` remembers; None before the first evaluation."""
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -70,8 +74,11 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
-    tensors, settings = _split(checkpoint.optimizer)
-    for file, named in zip(TENSOR_FILES, (checkpoint.tensors, tensors), strict=True):
+    optimizer, settings = _split(checkpoint.optimizer)
+    training = dict(checkpoint.tensors)
+    if checkpoint.paths is not None:
+        training[_PATHS] = checkpoint.paths
+    for file, named in zip(TENSOR_FILES, (training, optimizer), strict=True):
         save_file({name: tensor.contiguous() for name, tensor in named.items()}, folder / file)
     state = {"progress": asdict(checkpoint.progress), "optimizer": settings}
     (folder / STATE_FILE).write_text(json.dumps(state, indent=2), encoding="utf-8")
@@ -87,7 +94,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     for name, tensor in buffers.items():
         key, _, field = name.partition(".")
         optimizer["state"].setdefault(int(key), {})[field] = tensor
-    return Checkpoint(Progress(**state["progress"]), tensors, optimizer)
+    paths = tensors.pop(_PATHS, None)
+    return Checkpoint(Progress(**state["progress"]), tensors, optimizer, paths)
 
 
 def damage_of(checkpoint: Path) -> str | None:

@@ -71,12 +71,15 @@ class Reporter:
         step: int,
         epoch: float,
         evaluation: Evaluation,
-        gap: Mapping[str, float],
+        beside: Mapping[str, float],
         *,
         final: bool,
     ) -> None:
-        """Report an evaluation after ``step`` steps and its :func:`relaxation_gap`."""
-        metrics = {**evaluation.metrics(), **gap}
+        """Report an evaluation after ``step`` steps, and what was found ``beside`` it.
+
+        That is its :func:`relaxation_gap`, and :class:`PathChanges` from the second one on.
+        """
+        metrics = {**evaluation.metrics(), **beside}
         self._log.write(
             step,
             {
@@ -92,5 +95,5 @@ class Reporter:
             f"{self._name} at {when}: accuracy {evaluation.accuracy:.4f}, "
             f"execution rate {evaluation.execution_rate:.3f}, MACs ratio "
             f"{evaluation.macs_ratio:.3f}, {len(evaluation.path_counts)} distinct paths "
-            f"(entropy {evaluation.path_entropy:.2f} bits), relaxed gap {gap['relaxed_gap']:.3f}"
+            f"(entropy {evaluation.path_entropy:.2f} bits), relaxed gap {beside['relaxed_gap']:.3f}"
         )

@@ -34,6 +34,7 @@ from dyncore.training._guard import DivergedError, Position, StepGuard, check_st
 from dyncore.training._heap import keep_freed_memory
 from dyncore.training._log import MetricsLog
 from dyncore.training._options import RunOptions
+from dyncore.training._path_changes import PathChanges
 from dyncore.training._plan import PlannedPhase, plan_phases
 from dyncore.training._processes import (
     check_norms,
@@ -174,6 +175,7 @@ class Trainer:
         if resumed is not None:
             self.step_module.load_state_dict(resumed.tensors)
             first = resumed.progress.step
+        self.changes = PathChanges(None if resumed is None else resumed.paths)
         self.accelerator.init_trackers("dyncore", config={"recipe": self.recipe.name})
         self.seconds = 0.0
         end = self.phases[-1]
@@ -282,7 +284,8 @@ class Trainer:
         )
         gap = relaxation_gap(self.model, next(self.test_loader.epoch(0)), preprocessing)
         epoch = step / self.train_loader.steps_per_epoch
-        self.reporter.evaluation(step, epoch, evaluation, gap, final=final)
+        found = gap | self.changes.see(evaluation)
+        self.reporter.evaluation(step, epoch, evaluation, found, final=final)
         return evaluation
 
     def _prepare_folder(self) -> Checkpoint | None:
@@ -312,7 +315,9 @@ class Trainer:
             progress = Progress(
                 step=step, phase=planned.index, seed=self.options.seed, data=self.data
             )
-            save_checkpoint(folder, Checkpoint(progress, tensors, updater.optimizer.state_dict()))
+            optimizer = updater.optimizer.state_dict()
+            checkpoint = Checkpoint(progress, tensors, optimizer, self.changes.paths)
+            save_checkpoint(folder, checkpoint)
             prune_checkpoints(folder, self.options.keep_checkpoints)
         self.accelerator.wait_for_everyone()
 
