@@ -1,8 +1,8 @@
 """The papers' printed rows beside our models: parameters and costs.
 
 ``python benchmarks/fidelity.py [--json PATH]`` reads ``benchmarks/paper_tables/`` and prints every
-row; it needs Python 3.11 or later. The exit status is 1 if a row's parameters are further from the
-printed ones than its tolerance, or a static backbone's MACs are not those of ``backbones.toml``.
+row. The exit status is 1 if a row's parameters are further from the printed ones than its
+tolerance, or a static backbone's MACs are not those of ``backbones.toml``.
 """
 
 import json

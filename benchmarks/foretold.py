@@ -133,7 +133,10 @@ def train_heads(small: DynamicNetwork, loader: Loader, epochs: int) -> tuple[Hea
             torch.stack(losses).sum().backward()
             optimizer.step()
             schedule.step()
-        print(f"heads {epoch + 1}/{epochs}: {float(torch.stack(losses).mean()):.3f}", flush=True)
+        print(
+            f"heads {epoch + 1}/{epochs}: {float(torch.stack(losses).detach().mean()):.3f}",
+            flush=True,
+        )
     return heads, macs
 
 

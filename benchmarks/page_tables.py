@@ -6,6 +6,7 @@ Each begins with what was measured on what; the names of ``PARTS`` are those of 
 
 from collections.abc import Callable
 
+from page_ablations import ablations
 from page_as_printed import as_printed
 from page_campaign import means, routing
 from page_cascade import (
@@ -163,6 +164,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "export": export,
     "families": families,
     "race": race,
+    "ablations": ablations,
     "routing": routing,
     "foretold": foretold,
     "means": means,

@@ -1,12 +1,16 @@
-"""Rows that the papers print, read from ``paper_tables/``. Needs Python 3.11 or later."""
+"""Rows that the papers print, read from ``paper_tables/``."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
-import tomllib
-
 from dyncore.parts import decode
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Dataset: TypeAlias = Literal["cifar10", "cifar100", "imagenet"]
 

@@ -37,7 +37,6 @@ BACKBONES = (
 
 @pytest.fixture(scope="module")
 def fidelity():
-    pytest.importorskip("tomllib", reason="the tables are read with Python 3.11's tomllib")
     sys.path.insert(0, str(BENCHMARK_SCRIPTS))
     yield importlib.import_module("fidelity")
     sys.path.remove(str(BENCHMARK_SCRIPTS))

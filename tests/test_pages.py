@@ -134,6 +134,33 @@ def test_a_part_says_what_its_measurement_says(pages, results, file, edit, part,
     assert shown in pages.PARTS[part]()
 
 
+def test_ablations_are_held_against_the_printed_signs(pages, tmp_path, monkeypatch):
+    modules = [importlib.import_module(name) for name in ("page_ablations", "page_campaign")]
+    copy = Path(shutil.copytree(modules[0].CAMPAIGNS, tmp_path / "campaigns"))
+    for module in modules:
+        monkeypatch.setattr(module, "CAMPAIGNS", copy)
+    folder = copy / "ablations_cifar10"
+    shutil.rmtree(folder, ignore_errors=True)
+    assert pages.PARTS["ablations"]().endswith("0 of 19 runs done. No run has ended yet.")
+    any_result = Result.load(next((copy / "cascade_digits").glob("*.json")))
+    found = {"rdinet-none": 0.80, "rdinet-usw": 0.81, "rdinet-gamma1": 0.79, "lcnet-l-only": 0.7}
+    for run, accuracy in found.items():
+        metrics = {"accuracy": accuracy, "macs_ratio": 0.5}
+        result = dataclasses.replace(any_result, run=run, seed=0, metrics=metrics)
+        result.save(folder / f"{run}-s0.json")
+    shown = pages.PARTS["ablations"]()
+    assert (
+        "| RDI-Net, Table 2 | USW | 93.52 | +0.3 | 81.00 | +1.0 | 0.500 | 1 | as printed |" in shown
+    )
+    # γ = 1 stands first in its table: γ = 0, which is the network without relations, is above it.
+    assert (
+        "| RDI-Net, Table 3 | γ = 0.0 | 93.21 | −0.6 | 80.00 | +1.0 | 0.500 | 1 | **other** |"
+        in shown
+    )
+    assert "| DMNN, Table 4 | DMNN-50 + PREV | 76.91 | +0.2 |  |  |  |  |  |" in shown
+    assert "| LC-Net | l-only |  |  | 70.00 |  | 0.500 | 1 |  |" in shown
+
+
 def test_runs_of_the_print_are_averaged_over_their_seeds(pages, tmp_path, monkeypatch):
     modules = [importlib.import_module(name) for name in ("page_as_printed", "page_campaign")]
     copy = Path(shutil.copytree(modules[0].CAMPAIGNS, tmp_path / "campaigns"))

@@ -51,6 +51,12 @@ def test_cifar100_has_the_labels_of_the_data_set():
     assert names[of["dinosaur"]] == "reptiles"
 
 
+def test_cifar10_shows_animals_and_vehicles():
+    # As its files number the classes: airplane, automobile, bird, cat, deer, dog, frog, horse, …
+    assert superclasses("cifar10-superclasses") == (1, 1, 0, 0, 0, 0, 0, 0, 1, 1)
+    assert category_names("cifar10-superclasses") == ["animals", "vehicles"]
+
+
 def test_imagenet_has_58_balanced_categories():
     sizes = Counter(superclasses("imagenet-58"))
     assert sizes.total() == 1000
@@ -81,7 +87,7 @@ def test_well_known_classes_are_where_they_belong(number, category, group):
 
 
 def test_unknown_superclasses_are_refused():
-    known = "cifar100-superclasses, imagenet-58, imagenet-groups"
+    known = "cifar10-superclasses, cifar100-superclasses, imagenet-58, imagenet-groups"
     with pytest.raises(ValueError, match=f"unknown superclasses 'cifar'; known are {known}"):
         superclasses("cifar")
 

@@ -99,7 +99,12 @@ def test_stages_of_mobilenetv2_are_its_resolutions():
 
 @pytest.mark.parametrize(
     ("categories", "classes", "count"),
-    [("cifar100-superclasses", 100, 20), ("imagenet-58", 1000, 58), ("classes", 7, 7)],
+    [
+        ("cifar10-superclasses", 10, 2),
+        ("cifar100-superclasses", 100, 20),
+        ("imagenet-58", 1000, 58),
+        ("classes", 7, 7),
+    ],
 )
 def test_labels_become_categories(categories, classes, count):
     model = dyncore.create_model("vanilla-resnet20-cifar", num_classes=classes)

@@ -275,8 +275,8 @@ class ReportOptions:
     skip_corrupt: bool = False
     """Leave out images that cannot be read, as the evaluation did."""
     superclasses: str | None = None
-    """Tell rates by these instead of by class: cifar100-superclasses, imagenet-58 or
-    imagenet-groups."""
+    """Tell rates by these instead of by class: cifar10-superclasses, cifar100-superclasses,
+    imagenet-58 or imagenet-groups."""
     printed: tuple[str, ...] = ()
     """Also show papers' printed points: files such as benchmarks/paper_tables/rdinet.toml."""
     output: str = "report"

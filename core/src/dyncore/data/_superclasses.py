@@ -5,13 +5,14 @@ import json
 from importlib.resources import files
 from typing import Any
 
-TABLES = ("cifar100-superclasses", "imagenet-58", "imagenet-groups")
+TABLES = ("cifar10-superclasses", "cifar100-superclasses", "imagenet-58", "imagenet-groups")
 """Files in ``superclasses/``; each says where it comes from."""
 
 
 def superclasses(name: str) -> tuple[int, ...]:
     """The category of every class, in the order of the class numbers.
 
+    - ``cifar10-superclasses``: animals and vehicles;
     - ``cifar100-superclasses``: the 20 superclasses of CIFAR-100, as its ``coarse_label`` counts;
     - ``imagenet-58``: 58 categories of ImageNet's 1000 classes, balanced by number of classes
       (CDB section 3.2.2, DMNN section 3.2);
@@ -22,7 +23,7 @@ def superclasses(name: str) -> tuple[int, ...]:
     """
     categories = list(_categories(name).values())
     category = {member: number for number, members in enumerate(categories) for member in members}
-    # Both data sets number their classes in the alphabetical order of the names used here.
+    # All data sets number their classes in the alphabetical order of the names used here.
     return tuple(category[member] for member in sorted(category))
 
 

@@ -14,7 +14,7 @@ from dyncore.network import DynamicNetwork, Output
 from dyncore.objectives._checks import check_weight
 from dyncore.objectives._part import ObjectiveConfig, ObjectivePart
 
-Categories = Literal["classes", "cifar100-superclasses", "imagenet-58"]
+Categories = Literal["classes", "cifar10-superclasses", "cifar100-superclasses", "imagenet-58"]
 
 LAST_STAGE = 0.1
 """Weight α_l of the blocks of the last stage."""
