@@ -3,7 +3,8 @@
 ``python benchmarks/cascade_pairs.py --name digits --data digits --static FOLDER --pairs
 static=SMALL,LARGE rdinet=SMALL,LARGE …`` reads model folders, e.g. those that ``dyn reproduce
 benchmarks/campaigns/cascade_digits.toml`` leaves; ``FOLDER@0`` is the smallest network inside of a
-nested one, ``FOLDER@1`` the next. Each is asked once about the test images, and
+nested one, ``FOLDER@1`` the next. With ``--seeds 0 1 2`` a ``{seed}`` in a folder stands for each
+of these, and every row is made with each. Each network is asked once about the test images, and
 ``benchmarks/results/cascade-pairs-NAME.json`` is written. Rows by ``kind``:
 
 - ``single``: a network alone.
@@ -59,6 +60,8 @@ class Options:
     """NAME=SMALL,LARGE of every cascade."""
     budgets: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
     """Shares of the static network's MACs."""
+    seeds: tuple[int, ...] = (0,)
+    """Of the networks, where folders say ``{seed}``."""
 
     def __post_init__(self) -> None:
         for given, folders in (*((s, 1) for s in self.static), *((p, 2) for p in self.pairs)):
@@ -146,6 +149,13 @@ def _member(place: str) -> Member:
 
 def main(options: Options) -> None:
     """Ask everyone once, count, print, and write the JSON."""
+    table = [row for seed in options.seeds for row in _with_seed(options, seed)]
+    shown(table, ("single", "cascade"))
+    record(f"cascade-pairs-{options.name}", table)
+
+
+def _with_seed(options: Options, seed: int) -> list[Row]:
+    """The rows that networks of one seed make."""
     places = dict(given.split("=", 1) for given in options.static)
     pairs: dict[str, list[str]] = {}
     for given in options.pairs:
@@ -156,15 +166,14 @@ def main(options: Options) -> None:
             key = known or f"{name}, {size}"
             places[key] = place
             pairs[name].append(key)
-    members = [_member(place) for place in places.values()]
+    members = [_member(place.replace("{seed}", str(seed))) for place in places.values()]
     batches = test_batches(options.data, 500)
     answers = predict([partial(ask, member) for member in members], batches, lambda images: None)
     asked = dict(zip(places, answers.members, strict=True))
     static = [given.partition("=")[0] for given in options.static]
     full = float(_macs(asked[static[-1]]).double().mean())
-    table = list(rows(asked, answers.labels, pairs, full, options.budgets))
-    shown(table, ("single", "cascade"))
-    record(f"cascade-pairs-{options.name}", table)
+    found = rows(asked, answers.labels, pairs, full, options.budgets)
+    return [{**row, "seed": seed} for row in found]
 
 
 if __name__ == "__main__":

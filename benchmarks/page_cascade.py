@@ -1,7 +1,9 @@
 """The generated parts of ``docs/cascades.md``."""
 
 from itertools import groupby
+from statistics import fmean
 
+from page_campaign import half_interval, signed
 from page_markdown import NOT_MEASURED, RESULTS, Row, bold, part, read, read_if_measured, table
 
 EFFICIENCY_AIMS = {1: 0.95, 8: 0.90, 32: 0.90, 128: 0.90}
@@ -64,25 +66,56 @@ def cascade_pairs() -> str:
 
 
 def _pairs(rows: list[Row]) -> str:
-    """A line per network and per cascade, a column per budget."""
+    """A line per network and per cascade, a column per budget; means over seeds."""
     budgets = sorted({row["budget"] for row in rows if row["kind"] == "cascade"})
     lines: list[tuple[str, ...]] = []
-    for row in rows:
-        if row["kind"] == "single":
-            alone = f"{row['accuracy']:.4f} ± {(row['interval'][1] - row['interval'][0]) / 2:.4f}"
-            lines.append((row["model"], f"{row['macs_ratio']:.3f}", alone, *[""] * len(budgets)))
-    for model, group in groupby(
-        (row for row in rows if row["kind"] == "cascade"), lambda row: row["model"]
-    ):
-        at = {row["budget"]: f"{row['accuracy']:.4f}{_whose(row)}" for row in group}
-        lines.append((f"cascade {model}", "", "", *(at.get(budget, "") for budget in budgets)))
+    singles = _by_seed(rows, "single")
+    for model, found in singles.items():
+        macs = fmean(row["macs_ratio"] for row in found.values())
+        lines.append((model, f"{macs:.3f}", _alone(found), *[""] * len(budgets)))
+    at = {budget: _by_seed(rows, "cascade", budget) for budget in budgets}
+    for model in dict.fromkeys(model for found in at.values() for model in found):
+        cells = (_together(at[b][model], singles, b) if model in at[b] else "" for b in budgets)
+        lines.append((f"cascade {model}", "", "", *cells))
     head = ("networks", "MACs ratio", "accuracy", *(f"at {budget:g}" for budget in budgets))
     return table(head, lines)
 
 
-def _whose(row: Row) -> str:
-    """Marks where the last one asked answers alone."""
-    return " (last)" if row["answer"] == "last" else ""
+def _by_seed(rows: list[Row], kind: str, budget: float | None = None) -> dict[str, dict[int, Row]]:
+    """The rows of a kind by model and seed; of cascades those at one budget."""
+    found: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        if row["kind"] == kind and row.get("budget") == budget:
+            found.setdefault(row["model"], {})[row.get("seed", 0)] = row
+    return found
+
+
+def _alone(found: dict[int, Row]) -> str:
+    """Accuracy with its 95 % interval: over seeds, or of one network over the images."""
+    accuracies = [row["accuracy"] for row in found.values()]
+    half = half_interval(accuracies)
+    if half is None:
+        low, high = next(iter(found.values()))["interval"]
+        half = (high - low) / 2
+    return f"{fmean(accuracies):.4f} ± {half:.4f}"
+
+
+def _together(found: dict[int, Row], singles: dict[str, dict[int, Row]], budget: float) -> str:
+    """Accuracy; over seeds with the points above the best network that costs no more."""
+    last = " (last)" if all(row["answer"] == "last" for row in found.values()) else ""
+    mean = f"{fmean(row['accuracy'] for row in found.values()):.4f}{last}"
+    affordable = [
+        each
+        for each in singles.values()
+        if all(row["macs_ratio"] <= 1.005 * budget for row in each.values())
+        and each.keys() >= found.keys()
+    ]
+    if len(found) < 2 or not affordable:
+        return mean
+    best = max(affordable, key=lambda each: fmean(row["accuracy"] for row in each.values()))
+    points = [row["accuracy"] - best[seed]["accuracy"] for seed, row in found.items()]
+    half = half_interval(points)
+    return f"{mean} ({signed(fmean(points))} ± {100 * (half or 0):.1f})"
 
 
 def cascade_efficiency() -> str:

@@ -134,6 +134,34 @@ def test_a_part_says_what_its_measurement_says(pages, results, file, edit, part,
     assert shown in pages.PARTS[part]()
 
 
+def test_pairs_of_several_seeds_stand_above_what_costs_no_more(pages):
+    def single(model, macs, accuracy, seed):
+        interval = [accuracy - 0.01, accuracy + 0.01]
+        row = {"kind": "single", "model": model, "macs_ratio": macs, "accuracy": accuracy}
+        return {**row, "interval": interval, "seed": seed}
+
+    def cascade(budget, accuracy, seed, answer="mean"):
+        row = {"kind": "cascade", "model": "pair", "budget": budget, "accuracy": accuracy}
+        return {**row, "answer": answer, "macs_ratio": budget, "seed": seed}
+
+    rows = [
+        *(single("small", 0.3, 0.80 + 0.01 * seed, seed) for seed in (0, 1)),
+        *(single("middle", 0.5, 0.85 + 0.01 * seed, seed) for seed in (0, 1)),
+        *(single("large", 1.0, 0.90, seed) for seed in (0, 1)),
+        *(cascade(0.4, 0.84, seed) for seed in (0, 1)),
+        *(cascade(0.5, 0.87 + 0.01 * seed, seed, "last") for seed in (0, 1)),
+    ]
+    shown = importlib.import_module("page_cascade")._pairs(rows)
+    assert "| networks | MACs ratio | accuracy | at 0.4 | at 0.5 |" in shown
+    assert "| small | 0.300 | 0.8050 ± 0.0636 |  |  |" in shown
+    # 12.71 × the deviation of two over √2; at 0.5 the difference is the same with either seed
+    assert "| cascade pair |  |  | 0.8400 (+3.5 ± 6.4) | 0.8750 (last) (+2.0 ± 0.0) |" in shown
+    one = [row for row in rows if row["seed"] == 0]
+    shown = importlib.import_module("page_cascade")._pairs(one)
+    assert "| small | 0.300 | 0.8000 ± 0.0100 |  |  |" in shown
+    assert "| cascade pair |  |  | 0.8400 | 0.8700 (last) |" in shown
+
+
 def test_ablations_are_held_against_the_printed_signs(pages, tmp_path, monkeypatch):
     modules = [importlib.import_module(name) for name in ("page_ablations", "page_campaign")]
     copy = Path(shutil.copytree(modules[0].CAMPAIGNS, tmp_path / "campaigns"))
