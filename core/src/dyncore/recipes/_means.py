@@ -23,8 +23,8 @@ OPEN_BIAS = 3.0
 """On-logit minus off-logit at which gates begin: on with probability 0.95."""
 OPENING = 0.4
 """Share of a phase over which targets fall from 1."""
-BUDGET_WEIGHT = 10.0
-"""Of one budget for all blocks."""
+BUDGET_WEIGHT = 40.0
+"""Of one budget for all blocks: with 10 a block less costs more than the budget gives back."""
 ROUTER_RATE = 0.25
 """Routers' learning rate over the blocks'."""
 BATCHES = 100

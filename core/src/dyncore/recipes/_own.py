@@ -20,7 +20,7 @@ from dyncore.registry import Method
 
 SIZE = 224
 """Pixels, where none are given."""
-CHOSEN = ("finetuned", "shared", "open", "hard", "opening", "calm", "sandwich")
+CHOSEN = ("finetuned", "shared", "open", "hard", "opening", "sandwich")
 """Means by which trained weights learn to be routed; ``dyncore.recipes.MEANS`` says why."""
 
 FEW_IMAGES = Change(
@@ -28,12 +28,7 @@ FEW_IMAGES = Change(
     lambda recipe: replace(
         recipe,
         batch_size=32,
-        optimizer=SGD(
-            learning_rate=0.005,
-            router_learning_rate=0.00125,
-            nesterov=True,
-            weight_decay=5e-4,
-        ),
+        optimizer=SGD(learning_rate=0.005, nesterov=True, weight_decay=5e-4),
         start=None,
     ).with_epochs(10.0),
 )
