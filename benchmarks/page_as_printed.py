@@ -8,9 +8,9 @@ from page_campaign import (
     Seeds,
     finished,
     gains,
-    half_interval,
     shuffled_gains,
     signed,
+    with_interval,
 )
 from page_markdown import table
 
@@ -67,18 +67,10 @@ def _row(run: str, done: Mapping[str, Seeds]) -> list[object]:
         f"`{run}`",
         len(seeds),
         accuracy,
-        "" if print_of == run else _with_interval(gains(seeds, done[print_of])),
+        "" if print_of == run else with_interval(gains(seeds, done[print_of])),
         signed(fmean(shuffled_gains(seeds))) if metrics[0]["distinct_paths"] > 1 else "",
         *others,
     ]
-
-
-def _with_interval(points: list[float]) -> str:
-    """Their mean with its 95 % interval."""
-    if not points:
-        return ""
-    half = half_interval(points)
-    return signed(fmean(points)) + ("" if half is None else f" ± {100 * half:.1f}")
 
 
 def _spread(values: list[float], column: str) -> str:

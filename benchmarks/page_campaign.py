@@ -122,6 +122,14 @@ def signed(difference: float) -> str:
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
+def with_interval(differences: Sequence[float]) -> str:
+    """Their mean with its 95 % interval, in points; empty for none."""
+    if not differences:
+        return ""
+    half = half_interval(differences)
+    return signed(fmean(differences)) + ("" if half is None else f" ± {100 * half:.1f}")
+
+
 def _points(accuracy: float, other: float | None) -> str:
     return "" if other is None else signed(accuracy - other)
 

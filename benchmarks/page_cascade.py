@@ -3,7 +3,7 @@
 from itertools import groupby
 from statistics import fmean
 
-from page_campaign import half_interval, signed
+from page_campaign import half_interval, with_interval
 from page_markdown import NOT_MEASURED, RESULTS, Row, bold, part, read, read_if_measured, table
 
 EFFICIENCY_AIMS = {1: 0.95, 8: 0.90, 32: 0.90, 128: 0.90}
@@ -114,8 +114,7 @@ def _together(found: dict[int, Row], singles: dict[str, dict[int, Row]], budget:
         return mean
     best = max(affordable, key=lambda each: fmean(row["accuracy"] for row in each.values()))
     points = [row["accuracy"] - best[seed]["accuracy"] for seed, row in found.items()]
-    half = half_interval(points)
-    return f"{mean} ({signed(fmean(points))} ± {100 * (half or 0):.1f})"
+    return f"{mean} ({with_interval(points)})"
 
 
 def cascade_efficiency() -> str:

@@ -30,6 +30,7 @@ from page_families import families
 from page_first_minute import first_minute
 from page_foretold import foretold
 from page_markdown import BACKBONES, bold, part, read, table
+from page_means import means_alone
 
 METHODS = {
     "static": "static",
@@ -168,6 +169,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "routing": routing,
     "foretold": foretold,
     "means": means,
+    "means-alone": means_alone,
     "cascade": cascade,
     "cascade-efficiency": cascade_efficiency,
     "cascade-clock-finetuned": cascade_clock_finetuned,

@@ -134,6 +134,34 @@ def test_a_part_says_what_its_measurement_says(pages, results, file, edit, part,
     assert shown in pages.PARTS[part]()
 
 
+def test_means_stand_beside_what_they_are_added_to_and_their_subnet(pages, tmp_path, monkeypatch):
+    modules = [importlib.import_module(name) for name in ("page_means", "page_campaign")]
+    copy = Path(shutil.copytree(modules[0].CAMPAIGNS, tmp_path / "campaigns"))
+    for module in modules:
+        monkeypatch.setattr(module, "CAMPAIGNS", copy)
+    folder = copy / "means_digits"
+    shutil.rmtree(folder, ignore_errors=True)
+    assert pages.PARTS["means-alone"]().endswith("runs done. No run has ended yet.")
+    any_result = Result.load(next((copy / "cascade_digits").glob("*.json")))
+    for run, seed, accuracy, paths in (
+        ("vanilla", 0, 0.90, 4.0),
+        ("vanilla", 1, 0.92, 4.0),
+        ("vanilla-subnet", 0, 0.91, 1.0),
+        ("vanilla-quiet", 0, 0.89, 3.0),
+        ("vanilla-quiet", 1, 0.91, 3.0),
+        ("rdinet", 1, 0.95, 3.0),
+    ):
+        metrics = {"accuracy": accuracy, "macs_ratio": 0.6, "distinct_paths": paths}
+        metrics["shuffled_accuracy"] = accuracy - 0.02
+        result = dataclasses.replace(any_result, run=run, seed=seed, metrics=metrics)
+        result.save(folder / f"{run}-s{seed}.json")
+    shown = pages.PARTS["means-alone"]()
+    assert "| `vanilla` | 2 | 0.9100 |  | −1.0 | −2.0 | 0.600 | 4 |" in shown
+    assert "| `vanilla-quiet` | 2 | 0.9000 | −1.0 ± 0.0 |  | −2.0 | 0.600 | 3 |" in shown
+    assert "| `rdinet` | 1 | 0.9500 |  |  | −2.0 | 0.600 | 3 |" in shown
+    assert "vanilla-subnet" not in shown
+
+
 def test_pairs_of_several_seeds_stand_above_what_costs_no_more(pages):
     def single(model, macs, accuracy, seed):
         interval = [accuracy - 0.01, accuracy + 0.01]
