@@ -161,7 +161,7 @@ def test_every_network_builds_on_the_meta_device_and_with_it_every_objective():
         for part in recipe.objective.values():
             if isinstance(part, CategoryLossConfig):
                 part.build(model, NO_COSTS)
-    assert len({network for network, *_ in built}) == 24
+    assert len({network for network, *_ in built}) == 25
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if "-no-prev" not in name])
