@@ -43,7 +43,7 @@ def means_alone() -> str:
 def _line(key: str, done: Mapping[str, Seeds], subnets: Mapping[str, str]) -> tuple[object, ...]:
     seeds = done[key]
     metrics = [result.metrics for result in seeds.values()]
-    routed = metrics[0]["distinct_paths"] > 1
+    shuffled = metrics[0]["distinct_paths"] > 1 and "shuffled_accuracy" in metrics[0]
     added = key.startswith(f"{BASE}-")
     subnet = done.get(subnets.get(key, ""), {})
     return (
@@ -52,7 +52,7 @@ def _line(key: str, done: Mapping[str, Seeds], subnets: Mapping[str, str]) -> tu
         f"{fmean(m['accuracy'] for m in metrics):.4f}",
         with_interval(gains(seeds, done[BASE])) if added else "",
         with_interval(gains(seeds, subnet)),
-        signed(fmean(shuffled_gains(seeds))) if routed else "",
+        signed(fmean(shuffled_gains(seeds))) if shuffled else "",
         f"{fmean(m['macs_ratio'] for m in metrics):.3f}",
         f"{fmean(m['distinct_paths'] for m in metrics):.0f}",
     )

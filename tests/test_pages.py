@@ -149,16 +149,19 @@ def test_means_stand_beside_what_they_are_added_to_and_their_subnet(pages, tmp_p
         ("vanilla-subnet", 0, 0.91, 1.0),
         ("vanilla-quiet", 0, 0.89, 3.0),
         ("vanilla-quiet", 1, 0.91, 3.0),
+        ("vanilla-random", 0, 0.80, 99.0),
         ("rdinet", 1, 0.95, 3.0),
     ):
         metrics = {"accuracy": accuracy, "macs_ratio": 0.6, "distinct_paths": paths}
-        metrics["shuffled_accuracy"] = accuracy - 0.02
+        if not run.endswith("-random"):  # paths that nobody chose are not shuffled
+            metrics["shuffled_accuracy"] = accuracy - 0.02
         result = dataclasses.replace(any_result, run=run, seed=seed, metrics=metrics)
         result.save(folder / f"{run}-s{seed}.json")
     shown = pages.PARTS["means-alone"]()
     assert "| `vanilla` | 2 | 0.9100 |  | −1.0 | −2.0 | 0.600 | 4 |" in shown
     assert "| `vanilla-quiet` | 2 | 0.9000 | −1.0 ± 0.0 |  | −2.0 | 0.600 | 3 |" in shown
     assert "| `rdinet` | 1 | 0.9500 |  |  | −2.0 | 0.600 | 3 |" in shown
+    assert "| `vanilla-random` | 1 | 0.8000 | −10.0 |  |  | 0.600 | 99 |" in shown
     assert "vanilla-subnet" not in shown
 
 
