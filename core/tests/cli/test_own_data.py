@@ -76,7 +76,7 @@ def test_help_says_so_first(dyn):
 def test_a_run_is_named_after_what_it_is(model):
     assert model.name == "vanilla-custom-photos-b0.5"
     recipe = json.loads((model / "recipe.json").read_text())
-    assert recipe["optimizer"] == {"call": "AdamW(lr=1e-3)", "router_learning_rate": 2.5e-4}
+    assert recipe["optimizer"] == {"call": "AdamW(lr=1e-3)", "router_learning_rate": None}
     assert recipe["phases"][-1]["schedule"] == {"call": "OneCycleLR"}
     trained = dyncore.from_pretrained(model / "model")
     assert trained.info.classes == CLASSES

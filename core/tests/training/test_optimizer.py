@@ -10,7 +10,7 @@ from torch.testing import assert_close
 import dyncore
 from dyncore.data import Loader, load_dataset
 from dyncore.recipes import SGD, Phase, Steps, TorchOptimizer
-from dyncore.training import RunOptions, train
+from dyncore.training import RunOptions, parse_arguments, train
 from dyncore.training._optimizer import build_optimizer, scale_learning_rates
 from dyncore.training._random import draw_noise
 
@@ -111,3 +111,13 @@ def test_both_rates_come_back_when_a_run_goes_on(vanilla, tmp_path, weights, set
 def test_a_rate_must_be_positive(rate):
     with pytest.raises(ValueError, match=f"router_learning_rate must be positive, not {rate}"):
         SGD(router_learning_rate=rate)
+
+
+def test_a_named_optimiser_keeps_the_routers_share_of_the_rate():
+    def rate(recipe: str) -> float | None:
+        parsed = parse_arguments(recipe, ["--optimizer", "AdamW(lr=1e-3)"], prog="dyn")
+        return parsed.recipe.optimizer.router_learning_rate
+
+    base = "vanilla-resnet32-cifar10-b0.6"
+    assert rate(f"{base}+calm") == pytest.approx(2.5e-4)
+    assert rate(base) is None
