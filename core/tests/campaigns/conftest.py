@@ -8,6 +8,12 @@ import pytest
 from dyncore.campaigns import Campaign, Workplace
 
 TINY = "--network.backbone.depths 1 1 --network.backbone.widths 4 8 --batch-size 240"
+SOFT = (
+    "--network.router.dim 8 --network.gate.initial-biases 0 0 --optimizer.router-learning-rate 0.01 "
+    "--phases.0.annealing.start 8 --phases.0.annealing.end 0.12 --phases.0.annealing.until 0.95 "
+    "--phases.0.annealing.fade 0.6"
+)
+"""Some blocks run: of none a subnet would be next to nothing."""
 TEXT = f"""
 about = "The smallest networks"
 options = "{TINY}"
@@ -18,7 +24,7 @@ options = "--epochs 8 --optimizer.learning-rate 0.05"
 
 [runs.vanilla]
 recipe = "vanilla-resnet20-digits-b0.5"
-options = "--epochs 2 --network.router.dim 8"
+options = "--epochs 2 {SOFT}"
 seeds = [0, 1]
 init = "static"
 
