@@ -9,7 +9,8 @@ from dyncore.campaigns import Campaign, Workplace
 
 TINY = "--network.backbone.depths 1 1 --network.backbone.widths 4 8 --batch-size 240"
 SOFT = (
-    "--network.router.dim 8 --network.gate.initial-biases 0 0 --optimizer.router-learning-rate 0.01 "
+    "--network.router.dim 8 --network.gate.initial-biases 0 0 "
+    "--optimizer.router-learning-rate 0.01 "
     "--phases.0.annealing.start 8 --phases.0.annealing.end 0.12 --phases.0.annealing.until 0.95 "
     "--phases.0.annealing.fade 0.6"
 )
