@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 
-from page_campaign import CAMPAIGNS, Seeds, finished, gains, signed
+from page_campaign import Measured, Seeds, gains, signed
 from page_markdown import table
 from paper_rows import Paper, Row, read
-
-from dyncore.campaigns import Campaign
 
 NAME = "ablations_cifar10"
 TABLES = Path(__file__).parent / "paper_tables"
@@ -28,13 +26,11 @@ UNPRINTED = {"LC-Net": ("lcnet-l-only", "lcnet-c-only", "lcnet-both")}
 
 def ablations() -> str:
     """Points of accuracy over the first row, printed and ours, row by row."""
-    campaign = Campaign.load(CAMPAIGNS / f"{NAME}.toml")
-    done = {key: finished(campaign, entry) for key, entry in campaign.entries.items()}
-    count, wanted = sum(map(len, done.values())), len(campaign.runs)
-    head = f"`dyn reproduce benchmarks/campaigns/{NAME}.toml`; {count} of {wanted} runs done."
-    if not count:
+    measured = Measured.load(NAME)
+    head, done = f"{measured.head}.", measured.done
+    if not measured.results:
         return f"{head} No run has ended yet."
-    by_recipe = {entry.recipe: key for key, entry in campaign.entries.items()}
+    by_recipe = {entry.recipe: key for key, entry in measured.campaign.entries.items()}
     lines = [line for place in PLACES for line in _printed(*place, by_recipe, done)]
     lines += [line for paper, runs in UNPRINTED.items() for line in _alone(paper, runs, done)]
     columns = ("paper", "row", "printed", "points", "ours", "points", "MACs ratio", "n", "sign")

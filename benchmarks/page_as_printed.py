@@ -3,18 +3,8 @@
 from collections.abc import Mapping
 from statistics import fmean, stdev
 
-from page_campaign import (
-    CAMPAIGNS,
-    Seeds,
-    finished,
-    gains,
-    shuffled_gains,
-    signed,
-    with_interval,
-)
+from page_campaign import Measured, Seeds, gains, shuffled_gains, signed, with_interval
 from page_markdown import table
-
-from dyncore.campaigns import Campaign
 
 TITLES = {
     "as_printed_digits": "Digits, 30 epochs",
@@ -41,9 +31,7 @@ def as_printed() -> str:
 
 
 def _part(name: str, title: str) -> str:
-    campaign = Campaign.load(CAMPAIGNS / f"{name}.toml")
-    entries = {key: finished(campaign, entry) for key, entry in campaign.entries.items()}
-    done = {key: seeds for key, seeds in entries.items() if seeds}
+    done = {key: seeds for key, seeds in Measured.load(name).done.items() if seeds}
     command = f"`dyn reproduce benchmarks/campaigns/{name}.toml`"
     if not done:
         return f"**{title}** ({command}): no run has ended yet."

@@ -1,13 +1,14 @@
 """The generated parts of ``docs/results.md`` that campaigns of training make."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
 from page_markdown import NOT_MEASURED, read_if_measured, table
 
-from dyncore.campaigns import Campaign, Entry, Result
+from dyncore.campaigns import Campaign, Result, Workplace
 from dyncore.recipes import MEANS
 
 CAMPAIGNS = Path(__file__).parent / "campaigns"
@@ -18,6 +19,45 @@ CASCADES = "cascade-finetuned"
 
 Seeds = Mapping[int, Result]
 """The finished runs of an entry."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A campaign, and what is done of it."""
+
+    campaign: Campaign
+    done: Mapping[str, Seeds]
+    """Of every entry, in the order of the file."""
+
+    @classmethod
+    def load(cls, name: str) -> "Measured":
+        """``benchmarks/campaigns/<name>.toml`` and the results beside it."""
+        file = CAMPAIGNS / f"{name}.toml"
+        campaign = Campaign.load(file)
+        place = Workplace(
+            file=file,
+            campaign=campaign,
+            data=None,
+            output=Path("runs"),
+            results=CAMPAIGNS / name,
+            models={},
+        )
+        done: dict[str, dict[int, Result]] = {key: {} for key in campaign.entries}
+        for run in campaign.runs:
+            if (result := place.result(run)) is not None:
+                done[run.entry.name][run.seed] = result
+        return cls(campaign, done)
+
+    @property
+    def results(self) -> list[Result]:
+        """Of all runs that are done."""
+        return [result for seeds in self.done.values() for result in seeds.values()]
+
+    @property
+    def head(self) -> str:
+        """The command, and how many runs are done."""
+        command = f"`dyn reproduce benchmarks/campaigns/{self.campaign.name}.toml`"
+        return f"{command}; {len(self.results)} of {len(self.campaign.runs)} runs done"
 
 
 def routing() -> str:
@@ -33,21 +73,15 @@ def means() -> str:
 
 def campaign(name: str) -> str:
     """The finished runs of ``benchmarks/campaigns/<name>.toml``, routed ones beside others."""
-    found = Campaign.load(CAMPAIGNS / f"{name}.toml")
-    done = {key: finished(found, entry) for key, entry in found.entries.items()}
-    count, wanted = sum(map(len, done.values())), len(found.runs)
-    link = f"[campaign](../benchmarks/campaigns/{name}.toml)"
-    head = (
-        f"`dyn reproduce benchmarks/campaigns/{name}.toml`; {count} of {wanted} runs done ({link})"
-    )
-    if not count:
+    measured = Measured.load(name)
+    head = f"{measured.head} ([campaign](../benchmarks/campaigns/{name}.toml))"
+    if not measured.results:
         return f"{head}. {NOT_MEASURED}"
-    results = [result for seeds in done.values() for result in seeds.values()]
-    made = f"{head}; {_made(results)}."
+    made = f"{head}; {_made(measured.results)}."
     lines = [
-        _line(found, key, done)
-        for key, entry in found.entries.items()
-        if done[key] and entry.subnet_of is None and entry.rates_of is None
+        _line(measured.campaign, key, measured.done)
+        for key, entry in measured.campaign.entries.items()
+        if measured.done[key] and entry.subnet_of is None and entry.rates_of is None
     ]
     columns = (
         "run",
@@ -63,12 +97,6 @@ def campaign(name: str) -> str:
         "minutes",
     )
     return f"{made}\n\n{table(columns, lines)}"
-
-
-def finished(found: Campaign, entry: Entry) -> Seeds:
-    """The entry's results that are there."""
-    files = {seed: CAMPAIGNS / found.name / f"{entry.name}-s{seed}.json" for seed in entry.seeds}
-    return {seed: Result.load(file) for seed, file in files.items() if file.exists()}
 
 
 def _made(results: Sequence[Result]) -> str:

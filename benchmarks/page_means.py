@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from statistics import fmean
 
-from page_campaign import CAMPAIGNS, Seeds, finished, gains, shuffled_gains, signed, with_interval
+from page_campaign import Measured, Seeds, gains, shuffled_gains, signed, with_interval
 from page_markdown import table
-
-from dyncore.campaigns import Campaign
 
 NAME = "means_digits"
 BASE = "vanilla"
@@ -15,18 +13,14 @@ BASE = "vanilla"
 
 def means_alone() -> str:
     """A line per run: over what it is added to, and over its own frozen subnet."""
-    campaign = Campaign.load(CAMPAIGNS / f"{NAME}.toml")
-    done = {key: finished(campaign, entry) for key, entry in campaign.entries.items()}
-    count, wanted = sum(map(len, done.values())), len(campaign.runs)
-    head = f"`dyn reproduce benchmarks/campaigns/{NAME}.toml`; {count} of {wanted} runs done."
-    if not count:
+    measured = Measured.load(NAME)
+    head = f"{measured.head}."
+    if not measured.results:
         return f"{head} No run has ended yet."
-    subnets = {entry.subnet_of: key for key, entry in campaign.entries.items() if entry.subnet_of}
-    lines = [
-        _line(key, done, subnets)
-        for key in campaign.entries
-        if done[key] and key not in subnets.values()
-    ]
+    entries, done = measured.campaign.entries, measured.done
+    subnets = {entry.subnet_of: key for key, entry in entries.items() if entry.subnet_of}
+    beside = subnets.values()
+    lines = [_line(key, done, subnets) for key in entries if done[key] and key not in beside]
     columns = (
         "run",
         "n",

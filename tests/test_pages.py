@@ -43,6 +43,26 @@ def results(pages, tmp_path, monkeypatch) -> Path:
     return copy
 
 
+@pytest.fixture
+def emptied(pages, tmp_path, monkeypatch):
+    """A function that makes a campaign one of which no run has ended, and gives how one ends."""
+    module = importlib.import_module("page_campaign")
+    copy = Path(shutil.copytree(module.CAMPAIGNS, tmp_path / "campaigns"))
+    monkeypatch.setattr(module, "CAMPAIGNS", copy)
+    any_result = Result.load(next((copy / "cascade_digits").glob("*.json")))
+
+    def empty(name: str):
+        shutil.rmtree(copy / name, ignore_errors=True)
+
+        def end(run: str, seed: int, **metrics: float) -> None:
+            result = dataclasses.replace(any_result, run=run, seed=seed, metrics=metrics)
+            result.save(copy / name / f"{run}-s{seed}.json")
+
+        return end
+
+    return empty
+
+
 def change(file: Path, edit) -> None:
     report = json.loads(file.read_text(encoding="utf-8"))
     edit(report)
@@ -134,15 +154,9 @@ def test_a_part_says_what_its_measurement_says(pages, results, file, edit, part,
     assert shown in pages.PARTS[part]()
 
 
-def test_means_stand_beside_what_they_are_added_to_and_their_subnet(pages, tmp_path, monkeypatch):
-    modules = [importlib.import_module(name) for name in ("page_means", "page_campaign")]
-    copy = Path(shutil.copytree(modules[0].CAMPAIGNS, tmp_path / "campaigns"))
-    for module in modules:
-        monkeypatch.setattr(module, "CAMPAIGNS", copy)
-    folder = copy / "means_digits"
-    shutil.rmtree(folder, ignore_errors=True)
+def test_means_stand_beside_what_they_are_added_to_and_their_subnet(pages, emptied):
+    end = emptied("means_digits")
     assert pages.PARTS["means-alone"]().endswith("runs done. No run has ended yet.")
-    any_result = Result.load(next((copy / "cascade_digits").glob("*.json")))
     for run, seed, accuracy, paths in (
         ("vanilla", 0, 0.90, 4.0),
         ("vanilla", 1, 0.92, 4.0),
@@ -155,8 +169,7 @@ def test_means_stand_beside_what_they_are_added_to_and_their_subnet(pages, tmp_p
         metrics = {"accuracy": accuracy, "macs_ratio": 0.6, "distinct_paths": paths}
         if not run.endswith("-random"):  # paths that nobody chose are not shuffled
             metrics["shuffled_accuracy"] = accuracy - 0.02
-        result = dataclasses.replace(any_result, run=run, seed=seed, metrics=metrics)
-        result.save(folder / f"{run}-s{seed}.json")
+        end(run, seed, **metrics)
     shown = pages.PARTS["means-alone"]()
     assert "| `vanilla` | 2 | 0.9100 |  | −1.0 | −2.0 | 0.600 | 4 |" in shown
     assert "| `vanilla-quiet` | 2 | 0.9000 | −1.0 ± 0.0 |  | −2.0 | 0.600 | 3 |" in shown
@@ -193,20 +206,12 @@ def test_pairs_of_several_seeds_stand_above_what_costs_no_more(pages):
     assert "| cascade pair |  |  | 0.8400 | 0.8700 (last) |" in shown
 
 
-def test_ablations_are_held_against_the_printed_signs(pages, tmp_path, monkeypatch):
-    modules = [importlib.import_module(name) for name in ("page_ablations", "page_campaign")]
-    copy = Path(shutil.copytree(modules[0].CAMPAIGNS, tmp_path / "campaigns"))
-    for module in modules:
-        monkeypatch.setattr(module, "CAMPAIGNS", copy)
-    folder = copy / "ablations_cifar10"
-    shutil.rmtree(folder, ignore_errors=True)
+def test_ablations_are_held_against_the_printed_signs(pages, emptied):
+    end = emptied("ablations_cifar10")
     assert pages.PARTS["ablations"]().endswith("0 of 19 runs done. No run has ended yet.")
-    any_result = Result.load(next((copy / "cascade_digits").glob("*.json")))
     found = {"rdinet-none": 0.80, "rdinet-usw": 0.81, "rdinet-gamma1": 0.79, "lcnet-l-only": 0.7}
     for run, accuracy in found.items():
-        metrics = {"accuracy": accuracy, "macs_ratio": 0.5}
-        result = dataclasses.replace(any_result, run=run, seed=0, metrics=metrics)
-        result.save(folder / f"{run}-s0.json")
+        end(run, 0, accuracy=accuracy, macs_ratio=0.5)
     shown = pages.PARTS["ablations"]()
     assert (
         "| RDI-Net, Table 2 | USW | 93.52 | +0.3 | 81.00 | +1.0 | 0.500 | 1 | as printed |" in shown
@@ -220,15 +225,9 @@ def test_ablations_are_held_against_the_printed_signs(pages, tmp_path, monkeypat
     assert "| LC-Net | l-only |  |  | 70.00 |  | 0.500 | 1 |  |" in shown
 
 
-def test_runs_of_the_print_are_averaged_over_their_seeds(pages, tmp_path, monkeypatch):
-    modules = [importlib.import_module(name) for name in ("page_as_printed", "page_campaign")]
-    copy = Path(shutil.copytree(modules[0].CAMPAIGNS, tmp_path / "campaigns"))
-    for module in modules:
-        monkeypatch.setattr(module, "CAMPAIGNS", copy)
-    folder = copy / "as_printed_digits"
-    shutil.rmtree(folder, ignore_errors=True)
+def test_runs_of_the_print_are_averaged_over_their_seeds(pages, emptied):
+    end = emptied("as_printed_digits")
     assert pages.PARTS["as-printed"]().count("no run has ended yet") >= 1
-    any_result = Result.load(next((copy / "cascade_digits").glob("*.json")))
     for run, seed, accuracy, paths in (
         ("rdinet-printed", 0, 0.9, 3.0),
         ("rdinet-printed", 1, 0.94, 3.0),
@@ -239,8 +238,7 @@ def test_runs_of_the_print_are_averaged_over_their_seeds(pages, tmp_path, monkey
     ):
         metrics = {"accuracy": accuracy, "macs_ratio": 0.5, "execution_rate": 0.5}
         metrics |= {"distinct_paths": paths, "shuffled_accuracy": accuracy - 0.012}
-        result = dataclasses.replace(any_result, run=run, seed=seed, metrics=metrics)
-        result.save(folder / f"{run}-s{seed}.json")
+        end(run, seed, **metrics)
     shown = pages.PARTS["as-printed"]()
     assert "| `static` | 1 | 0.9900 |  |  | 0.500 | 0.500 | 1 |\n" in shown
     assert "| `rdinet-printed` | 2 | 0.9200 ± 0.0283 |  | −1.2 | 0.500 ± 0.000 |" in shown
