@@ -147,15 +147,8 @@ def _member(place: str) -> Member:
     return Member.of(network.at(int(inside)) if inside else network)
 
 
-def main(options: Options) -> None:
-    """Ask everyone once, count, print, and write the JSON."""
-    table = [row for seed in options.seeds for row in _with_seed(options, seed)]
-    shown(table, ("single", "cascade"))
-    record(f"cascade-pairs-{options.name}", table)
-
-
-def _with_seed(options: Options, seed: int) -> list[Row]:
-    """The rows that networks of one seed make."""
+def _networks(options: Options) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The place of every network by name, and the names of every pair's."""
     places = dict(given.split("=", 1) for given in options.static)
     pairs: dict[str, list[str]] = {}
     for given in options.pairs:
@@ -166,14 +159,30 @@ def _with_seed(options: Options, seed: int) -> list[Row]:
             key = known or f"{name}, {size}"
             places[key] = place
             pairs[name].append(key)
-    members = [_member(place.replace("{seed}", str(seed))) for place in places.values()]
+    return places, pairs
+
+
+def main(options: Options) -> None:
+    """Ask everyone once, count, print, and write the JSON."""
+    places, pairs = _networks(options)
+    last = options.static[-1].partition("=")[0]
+    of_seed = {
+        seed: {name: place.replace("{seed}", str(seed)) for name, place in places.items()}
+        for seed in options.seeds
+    }
+    distinct = list(dict.fromkeys(place for named in of_seed.values() for place in named.values()))
+    members = [_member(place) for place in distinct]
     batches = test_batches(options.data, 500)
     answers = predict([partial(ask, member) for member in members], batches, lambda images: None)
-    asked = dict(zip(places, answers.members, strict=True))
-    static = [given.partition("=")[0] for given in options.static]
-    full = float(_macs(asked[static[-1]]).double().mean())
-    found = rows(asked, answers.labels, pairs, full, options.budgets)
-    return [{**row, "seed": seed} for row in found]
+    answer_of = dict(zip(distinct, answers.members, strict=True))
+    table: list[Row] = []
+    for seed, named in of_seed.items():
+        asked = {name: answer_of[place] for name, place in named.items()}
+        full = float(_macs(asked[last]).double().mean())
+        found = rows(asked, answers.labels, pairs, full, options.budgets)
+        table += [{**row, "seed": seed} for row in found]
+    shown(table, ("single", "cascade"))
+    record(f"cascade-pairs-{options.name}", table)
 
 
 if __name__ == "__main__":

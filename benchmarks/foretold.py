@@ -14,7 +14,6 @@ gains over a random one, as a share of what the own probabilities gain. 1 MAC = 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +27,8 @@ from torch import Tensor, nn
 import dyncore
 from dyncore.cost import count_macs
 from dyncore.data import CropFlip, Loader, load_dataset
-from dyncore.network import DynamicNetwork
+from dyncore.gating import Decision
+from dyncore.network import DynamicNetwork, Site
 
 Row = dict[str, object]
 Heads = dict[tuple[int, str], nn.Module]
@@ -64,23 +64,16 @@ def new_head(channels: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*half(channels, WIDTH), *half(WIDTH, 2 * WIDTH), *pool, last)
 
 
-@contextmanager
-def watched(network: DynamicNetwork) -> Iterator[dict[int, Tensor]]:
-    """What each block gave in the last forward pass, by its number."""
-    maps: dict[int, Tensor] = {}
+def asked(network: DynamicNetwork, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Logits for images in [0, 1], and what each block gave."""
+    assert network.info.preprocessing is not None
+    maps: list[Tensor] = []
 
-    def keep(index: int, found: Tensor) -> None:
-        maps[index] = found
+    def run(site: Site, x: Tensor, decision: Decision | None) -> Tensor:
+        maps.append(site.block(x, decision))
+        return maps[-1]
 
-    hooks = [
-        block.register_forward_hook(lambda _, __, out, index=index: keep(index, out))
-        for index, block in enumerate(network.backbone.blocks)
-    ]
-    try:
-        yield maps
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return network.walk(network.info.preprocessing.normalize(images), run).logits, maps
 
 
 def error(kind: str, said: Tensor, small: Tensor, labels: Tensor) -> Tensor:
@@ -96,18 +89,11 @@ def doubt(kind: str, said: Tensor) -> Tensor:
     return -said.softmax(1).amax(1) if kind == "head" else said[:, 0]
 
 
-def normalized(network: DynamicNetwork, images: Tensor) -> Tensor:
-    """Images in [0, 1], as the network wants them."""
-    assert network.info is not None
-    return network.info.preprocessing.normalize(images)
-
-
 def train_heads(small: DynamicNetwork, loader: Loader, epochs: int) -> tuple[Heads, dict[int, int]]:
     """A head of each kind behind each block but the last, and the MACs of one behind each."""
     classes = small.config.num_classes
-    first = next(iter(loader))
-    with watched(small) as maps, torch.no_grad():
-        small(normalized(small, first.images))
+    with torch.no_grad():
+        _, maps = asked(small, next(iter(loader)).images)
     places = range(len(maps) - 1)
     heads: Heads = {
         (index, kind): new_head(maps[index].shape[1], classes if kind == "head" else 1)
@@ -123,8 +109,8 @@ def train_heads(small: DynamicNetwork, loader: Loader, epochs: int) -> tuple[Hea
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for epoch in range(epochs):
         for batch in loader.epoch(epoch):
-            with watched(small) as maps, torch.no_grad():
-                logits = small(normalized(small, batch.images)).logits
+            with torch.no_grad():
+                logits, maps = asked(small, batch.images)
             losses = [
                 error(kind, head(maps[index]), logits, batch.labels)
                 for (index, kind), head in heads.items()
@@ -153,12 +139,10 @@ def ask(
     for head in heads.values():
         head.eval()
     for batch in loader:
-        images = normalized(small, batch.images)
-        with watched(small) as maps:
-            own = small(images).logits
+        own, maps = asked(small, batch.images)
         said = {place: head(maps[place[0]]) for place, head in heads.items()}
         right_small.append(own.argmax(1) == batch.labels)
-        right_whole.append(whole(images).logits.argmax(1) == batch.labels)
+        right_whole.append(asked(whole, batch.images)[0].argmax(1) == batch.labels)
         named = {f"{index}/{kind}": doubt(kind, logits) for (index, kind), logits in said.items()}
         doubts.append({"own": doubt("head", own), **named})
         right_heads.append(
@@ -209,8 +193,10 @@ def main(options: Options) -> None:
     model.eval()
     small = model.at(0)
     data = load_dataset(options.data)
-    assert small.info is not None
     preprocessing = small.info.preprocessing
+    assert data.train is not None
+    assert data.test is not None
+    assert preprocessing is not None
     learn = Loader(
         data.train,
         batch_size=128,

@@ -18,7 +18,7 @@ STATE_FILE = "state.json"
 TENSOR_FILES = ("training.safetensors", "optimizer.safetensors")
 _ASIDE = "damaged-"
 _PATHS = "evaluation/paths"
-"""No module's tensor has a stroke in its name."""
+"""Beside the tensors of model and objective, whose names begin with theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
